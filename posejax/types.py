@@ -1,0 +1,59 @@
+"""The batch and the prediction: names, shapes, frames, units. Read this file first.
+
+Dimension letters: B batch, K keypoints, H W crop (the net's input), h w feature map or heatmap.
+Points are (x, y); shapes are (h, w). Pixel centres are at integer coordinates, so the top-left pixel
+of an image is the point (0, 0) and a point flipped in an image of width W is at W - 1 - x.
+
+Three frames, named by suffix where two of them meet:
+
+* `_image`: pixels of the original picture. Metrics are taken here.
+* `_crop`: pixels of the net's input. A batch's `keypoints` are in this frame.
+* `_heatmap`: cells of a heatmap. Never leaves a codec.
+
+**Example** (`source[i]`, one person, numpy):
+
+| key | value |
+|---|---|
+| `image` | encoded bytes (JPEG, PNG), or uint8 `[h, w, 3]` RGB where the source draws its pictures |
+| `keypoints` | float32 `[K, 2]`, image frame; meaningless where `visibility` is 0 |
+| `visibility` | int32 `[K]`: 0 not labelled, 1 labelled and hidden, 2 labelled and visible (COCO's) |
+| `box` | float32 `[4]`, xyxy in the image frame: the person, corners inclusive of the outermost pixels |
+
+**Batch** (`make_batch(...)`, a pure function of seed and step, numpy):
+
+| key | value |
+|---|---|
+| `images` | uint8 `[B, H, W, 3]`, RGB; normalised inside the compiled step |
+| `keypoints` | float32 `[B, K, 2]`, crop frame |
+| `visibility` | int32 `[B, K]`; 0 also for padding examples |
+| `keypoints_image` | float32 `[B, K, 2]`, image frame |
+| `boxes` | float32 `[B, 4]`, xyxy in the image frame |
+| `crop_to_image` | float32 `[B, 2, 3]`: affine taking homogeneous crop points to the image frame |
+| `index` | int32 `[B]`: the example's number in its source; -1 for padding |
+| `mask` | float32 `[B]`: 1 for an example, 0 for the padding that fills an evaluation's last batch |
+
+A flipped example has its left and right keypoints swapped in every per-keypoint array, and its
+`crop_to_image` contains the reflection, so it still leads to the original picture.
+
+**Predictions** (`task.predict`, device arrays):
+
+| key | value |
+|---|---|
+| `keypoints_crop` | float32 `[B, K, 2]` |
+| `keypoints_image` | float32 `[B, K, 2]` |
+| `scores` | float32 `[B, K]`, heatmap maximum or the like, not calibrated |
+| `heatmaps` | float32 `[B, h, w, K]`, where the task has heatmaps |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
+Example = dict[str, Any]
+Batch = dict[str, Array]
+Predictions = dict[str, Array]
+Variables = Mapping[str, Any]
+"""Flax variables: `{'params': ..., 'batch_stats': ...}`."""
