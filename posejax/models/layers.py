@@ -1,0 +1,189 @@
+"""Layers that every net here is built from: convolution, deconvolution, batch norm and pooling.
+
+Arrays are `[B, h, w, C]`. Padding is always explicit and symmetric, as in the PyTorch models whose
+weights can be loaded: `SAME` pads a stride-2 convolution by (0, 1) where they pad (1, 1).
+Parameters and batch statistics are float32; `dtype` is what convolutions compute in.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+DTYPES = ('float32', 'bfloat16')
+
+he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+"""N(0, 2 / (kh * kw * C_out)). Source: torchvision/models/resnet.py (kaiming_normal_, fan_out)."""
+
+
+def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -> jax.Array:
+  """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[kh, kw, C, D]`.
+
+  The padding is a `jnp.pad` followed by a VALID convolution: XLA's CPU backend computes the gradients
+  of a convolution that pads by itself many times slower.
+  """
+  if padding:
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+  return lax.conv_general_dilated(
+    x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
+def deconv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Return the transposed convolution of kernel size 4, stride 2, padding 1, which doubles h and w.
+
+  `kernel` is `[4, 4, C, D]` in PyTorch's orientation: input pixel i adds `x[i] * kernel[k]` to output
+  pixel `2 i + k - 1`. Computed exactly as a sub-pixel convolution: every output phase sees two of the
+  four taps per axis, so one 2x2 convolution to 4 D channels gives all four phases, which are then
+  interleaved. XLA's own transposed convolution has a pathologically slow weight gradient on CPUs.
+  """
+  batch, h, w, c = x.shape
+  d = kernel.shape[-1]
+  # Tap k = 2 u + p belongs to phase p; a cross-correlation meets the later tap first, hence the flip.
+  phases = kernel.reshape(2, 2, 2, 2, c, d)[::-1, :, ::-1]
+  phases = phases.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c, 4 * d)
+  y = conv2d(x, phases, padding=1).reshape(batch, h + 1, w + 1, 2, 2, d)
+  y = y.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * h + 2, 2 * w + 2, d)
+  return y[:, 1:-1, 1:-1]
+
+
+def _max(a: jax.Array, b: jax.Array) -> jax.Array:
+  """Return the larger; unlike `jnp.maximum`, the gradient of a tie goes to `a` alone."""
+  return jnp.where(a >= b, a, b)
+
+
+def max_pool(x: jax.Array, window: int, stride: int = 2, padding: int = 0) -> jax.Array:
+  """Return the maximum over windows of 2x2 or 3x3 at stride 2; `padding` counts as -inf.
+
+  Equal to `nn.max_pool`. The gradient goes to the first maximum in row-major order, as in PyTorch.
+  Written as pairwise maxima because the backward pass of `reduce_window` is slow.
+  """
+  if window not in (2, 3) or stride != 2:
+    raise ValueError(f'max_pool knows windows 2 and 3 at stride 2, not {window} at {stride}')
+  # Columns before rows: the row-major first of the window's maxima then wins.
+  return _max_pool_axis(_max_pool_axis(x, 2, window, padding), 1, window, padding)
+
+
+def _max_pool_axis(x: jax.Array, axis: int, window: int, padding: int) -> jax.Array:
+  size = x.shape[axis]
+  out = (size + 2 * padding - window) // 2 + 1
+  pairs = out + (window == 3)
+  # Pad (or crop) to whole pairs; a padded value never wins.
+  after = 2 * pairs - size - padding
+  widths = [(0, 0, 0)] * x.ndim
+  widths[axis] = (padding, after, 0)
+  x = lax.pad(x, jnp.array(-jnp.inf, x.dtype), widths)
+  x = x.reshape(*x.shape[:axis], pairs, 2, *x.shape[axis + 1 :])
+  first, second = (lax.index_in_dim(x, i, axis + 1, keepdims=False) for i in (0, 1))
+  if window == 2:
+    return _max(first, second)
+  y = _max(lax.slice_in_dim(first, 0, out, axis=axis), lax.slice_in_dim(second, 0, out, axis=axis))
+  return _max(y, lax.slice_in_dim(first, 1, out + 1, axis=axis))
+
+
+def avg_pool2(x: jax.Array) -> jax.Array:
+  """Return the mean over 2x2 windows; an odd last row or column is dropped, as in PyTorch."""
+  b, h, w, c = x.shape
+  x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
+  return x.mean((2, 4))
+
+
+def upsample2(x: jax.Array) -> jax.Array:
+  """Return `x` `[B, h, w, C]` with every pixel repeated 2x2."""
+  b, h, w, c = x.shape
+  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
+  return x.reshape(b, 2 * h, 2 * w, c)
+
+
+class Conv(nn.Module):
+  """Convolution with explicit symmetric padding (default: `size // 2`)."""
+
+  features: int
+  size: int = 3
+  stride: int = 1
+  padding: int | None = None
+  bias: bool = False
+  dtype: Any = 'float32'
+  kernel_init: Callable = he_normal_fan_out
+
+  @nn.compact
+  def __call__(self, x):
+    """Convolve `[B, h, w, C]` to `[B, h', w', features]`."""
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    padding = self.size // 2 if self.padding is None else self.padding
+    x = conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
+    if self.bias:
+      bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
+      x = x + bias.astype(self.dtype)
+    return x
+
+
+class Deconv(nn.Module):
+  """Transposed convolution, kernel 4x4, stride 2, padding 1, no bias: doubles height and width."""
+
+  features: int
+  dtype: Any = 'float32'
+  kernel_init: Callable = he_normal_fan_out
+
+  @nn.compact
+  def __call__(self, x):
+    """Return `[B, 2 h, 2 w, features]`."""
+    shape = (4, 4, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    return deconv2d(x.astype(self.dtype), kernel.astype(self.dtype))
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation over all axes but the last, with float32 statistics.
+
+  `group_size=g` splits the batch into consecutive groups of g examples, each normalised by its own
+  statistics: what training on B / g devices with local batch norm computes. Running statistics then
+  move towards the mean over groups of the means and of the variances. Under `jit` a sharded batch is
+  normalised as one; under `shard_map` each shard by itself.
+
+  The running variance is the unbiased one, `n / (n - 1)` times the variance that normalises, as
+  PyTorch stores it (Flax stores the biased one): it estimates the population's variance, which is
+  what evaluation needs, and converted weights mean the same. momentum .9 here is PyTorch's .1.
+  """
+
+  group_size: int | None = None
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  dtype: Any = 'float32'
+
+  @nn.compact
+  def __call__(self, x, train: bool):
+    """Normalise; `train` uses the batch's statistics and updates the running ones."""
+    c = x.shape[-1]
+    scale = self.param('scale', nn.initializers.ones, (c,), jnp.float32)
+    bias = self.param('bias', nn.initializers.zeros, (c,), jnp.float32)
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (c,), jnp.float32)
+    running_var = self.variable('batch_stats', 'var', jnp.ones, (c,), jnp.float32)
+    shape = x.shape
+    if train:
+      group = self.group_size or shape[0]
+      if shape[0] % group:
+        raise ValueError(
+          f'bn_group_size={group} must divide the batch of {shape[0]} examples that batch norm sees'
+        )
+      x = x.reshape(shape[0] // group, group, *shape[1:])
+      axes = tuple(range(1, x.ndim - 1))
+      x32 = x.astype(jnp.float32)
+      mean = x32.mean(axes, keepdims=True)
+      var = jnp.square(x32 - mean).mean(axes, keepdims=True)
+      if not self.is_initializing():
+        n = x.size // (x.shape[0] * c)
+        m = self.momentum
+        batch_mean = mean.reshape(-1, c).mean(0)
+        batch_var = var.reshape(-1, c).mean(0) * (n / max(n - 1, 1))
+        running_mean.value = m * running_mean.value + (1 - m) * batch_mean
+        running_var.value = m * running_var.value + (1 - m) * batch_var
+    else:
+      mean, var = running_mean.value, running_var.value
+    factor = scale * lax.rsqrt(var + self.epsilon)
+    y = x.astype(jnp.float32) * factor + (bias - mean * factor)
+    return y.reshape(shape).astype(self.dtype)
