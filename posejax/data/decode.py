@@ -1,0 +1,76 @@
+"""Encoded pictures to arrays."""
+
+import re
+
+import cv2
+import numpy as np
+
+from posejax.errors import PosejaxError
+
+# Within a JPEG's entropy-coded data FF is followed by 00, a restart marker or more FF; anything else
+# is the marker of the next segment.
+_MARKER = re.compile(rb'\xff+([^\x00\xff\xd0-\xd7])', re.DOTALL)
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# Tables (DHT, DQT, DNL, DRI), further scans, applications' data and comments.
+_BETWEEN_SCANS = {0xC4, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
+
+
+def decode_image(
+  image: bytes | np.ndarray, apply_exif: bool = False, source: str = 'image'
+) -> np.ndarray:
+  """Return a picture as uint8 `[h, w, 3]` RGB.
+
+  Args:
+    image: an encoded picture (JPEG, PNG, WebP, …), or an array that is already decoded, which comes
+      back as it is. Grey pictures get three equal channels; transparency is dropped.
+    apply_exif: turn the picture as its EXIF orientation says. Right for a user's own pictures; wrong
+      for data sets, whose labels were drawn on the unturned picture.
+    source: the picture's name in error messages.
+
+  Raises:
+    PosejaxError: this is no picture, or a truncated or visibly corrupt one. A JPEG whose damage
+      leaves its markers in order decodes to a damaged picture without a word from any decoder.
+  """
+  if isinstance(image, np.ndarray):
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+      raise PosejaxError(
+        f'{source}: expected a uint8 array [h, w, 3] in RGB, got {image.dtype} {image.shape}.'
+      )
+    return image
+  flags = cv2.IMREAD_COLOR_RGB | (0 if apply_exif else cv2.IMREAD_IGNORE_ORIENTATION)
+  decoded = None
+  if image:
+    try:
+      decoded = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
+    except cv2.error as error:
+      raise PosejaxError(f'{source}: OpenCV cannot decode it: {error}') from error
+  fault = _jpeg_fault(image) if image[:2] == b'\xff\xd8' else None
+  if fault is None and decoded is None:
+    fault = 'not a picture that OpenCV can decode, or cut short'
+  if fault is not None:
+    raise PosejaxError(
+      f'{source}: {fault} ({len(image)} bytes, the first are {bytes(image[:8])!r}). '
+      'Fetch the file again or leave it out.'
+    )
+  return decoded
+
+
+def _jpeg_fault(data: bytes) -> str | None:
+  """Return what is wrong with the order of a JPEG's markers, or None.
+
+  OpenCV decodes a JPEG with foreign bytes in its middle silently. This walks the segments (a
+  thumbnail's own end marker lies inside one) and searches the coded data between them.
+  """
+  position, scanned = 2, False
+  while True:
+    # Before the first scan segments follow each other; after it coded data lies between them.
+    match = (_MARKER.search if scanned else _MARKER.match)(data, position)
+    if match is None:
+      return 'a JPEG cut short: it has no end marker' if scanned else 'a JPEG with a broken header'
+    marker = match[1][0]
+    if marker == _END_OF_IMAGE:
+      return None if scanned else 'a JPEG without image data'
+    if scanned and marker not in _BETWEEN_SCANS:
+      return f'a corrupt JPEG: marker FF{marker:02X} in its image data at byte {match.start()}'
+    scanned |= marker == _START_OF_SCAN
+    position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], 'big')

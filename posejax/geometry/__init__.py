@@ -1,0 +1,1 @@
+"""Affine maps and boxes: pure functions of points, boxes and matrices."""
