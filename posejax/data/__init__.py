@@ -1,0 +1,1 @@
+"""Sources, augmentation and batches: everything between stored pictures and a batch."""

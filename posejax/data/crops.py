@@ -1,0 +1,62 @@
+"""One person's crop: decode, augment, warp, and the labels in both frames."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from posejax import skeletons
+from posejax.data import augment, decode
+from posejax.geometry import affine
+from posejax.types import Example
+
+
+@dataclasses.dataclass(frozen=True)
+class CropPerson:
+  """Make the arrays of one example of a batch (see `posejax.types`).
+
+  Attributes:
+    skeleton: the source's skeleton; its left and right change places under a flip.
+    crop_size: (H, W) of the net's input.
+    convention: 'msra' or 'udp', the codec's: where pixel centres of box and crop meet.
+    augmentation: what is drawn at random; the identity for evaluation.
+    box_padding: the crop is this many times the aspect-fixed box.
+  """
+
+  skeleton: skeletons.Skeleton
+  crop_size: tuple[int, int]
+  convention: str
+  augmentation: augment.Augmentation
+  box_padding: float = 1.25
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the arrays of one example."""
+    image = decode.decode_image(example['image'])
+    matrix, labels = self.labels(example, rng)
+    H, W = self.crop_size
+    crop = cv2.warpAffine(image, matrix, (W, H), flags=cv2.INTER_LINEAR)
+    return {'images': self.augmentation.photometric(rng, crop), **labels}
+
+  def labels(
+    self, example: Example, rng: np.random.Generator
+  ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return `(image-to-crop matrix [2, 3], the arrays of one example without its picture)`."""
+    keypoints = np.asarray(example['keypoints'], np.float32)
+    visibility = np.asarray(example['visibility'], np.int32)
+    box = np.asarray(example['box'], np.float32)
+    H, W = self.crop_size
+    center, size = affine.box_to_center_size(box, W / H, self.box_padding)
+    center, size, rotation, flip = self.augmentation.sample_geometry(
+      rng, center, size, keypoints, visibility, self.skeleton
+    )
+    if flip:
+      keypoints = keypoints[self.skeleton.flip_permutation]
+      visibility = visibility[self.skeleton.flip_permutation]
+    matrix = affine.crop_matrix(center, size, rotation, self.crop_size, self.convention, flip)
+    return matrix, {
+      'keypoints': affine.transform_points(keypoints, matrix).astype(np.float32),
+      'visibility': visibility,
+      'keypoints_image': keypoints,
+      'boxes': box,
+      'crop_to_image': affine.invert(matrix).astype(np.float32),
+    }
