@@ -45,7 +45,7 @@ A flipped example has its left and right keypoints swapped in every per-keypoint
 | `heatmaps` | float32 `[B, h, w, K]`, where the task has heatmaps |
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -57,3 +57,5 @@ Batch = dict[str, Array]
 Predictions = dict[str, Array]
 Variables = Mapping[str, Any]
 """Flax variables: `{'params': ..., 'batch_stats': ...}`."""
+PrepareFn = Callable[[Example, np.random.Generator], dict[str, np.ndarray]]
+"""Decode, augment and crop one example: `(example, rng) -> arrays of fixed shape`."""

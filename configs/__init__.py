@@ -1,0 +1,1 @@
+"""Experiments, one per file: `get_config(arg) -> ConfigDict`."""

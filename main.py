@@ -1,0 +1,88 @@
+"""Train or evaluate an experiment: `python main.py --config=configs/pose_densenet.py`.
+
+Any key of the config can be set by a flag: `--config.batch_size=64`, `--config.optimizer.name=sgd`.
+"""
+
+import time
+
+_BEGAN = time.monotonic()  # before the slow imports: the times shown count from the command's start
+
+import os  # noqa: E402
+import sys  # noqa: E402
+
+from absl import app, flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from posejax import distributed  # noqa: E402
+from posejax.config import Config  # noqa: E402
+from posejax.errors import PosejaxError  # noqa: E402
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment.', lock_config=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Where results go; runs/<config name> where unset.')
+_MODE = flags.DEFINE_enum(
+  'mode', 'train', ['train', 'eval'], 'Train, or evaluate a work directory.'
+)
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', 'best', "With --mode=eval: 'best', 'latest' or a step."
+)
+_CACHE = flags.DEFINE_string(
+  'compilation_cache',
+  os.path.join(os.path.expanduser('~'), '.cache', 'posejax', 'xla'),
+  'Where compiled programs are kept between runs; empty for nowhere.',
+)
+
+
+def _default_workdir() -> str:
+  path, _, argument = flags.FLAGS['config'].config_filename.partition(':')
+  name = os.path.splitext(os.path.basename(path))[0]
+  return os.path.join('runs', '-'.join([name, *argument.replace(',', '-').split()]))
+
+
+def main(argv: list[str]) -> None:
+  """Run what the flags ask for."""
+  if len(argv) > 1:
+    raise PosejaxError(f'Unexpected arguments {argv[1:]}; every setting is a flag, --name=value.')
+  import jax
+
+  distributed.initialize_from_environment()
+  if _CACHE.value:
+    jax.config.update('jax_compilation_cache_dir', _CACHE.value)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  if os.environ.get('XLA_FLAGS'):
+    from posejax import doctor
+
+    doctor.refuse_faults()
+  config = Config.from_dict(_CONFIG.value.to_dict())
+  workdir = _WORKDIR.value or _default_workdir()
+  if _MODE.value == 'eval':
+    from posejax.train.evaluate_workdir import evaluate_workdir
+
+    evaluate_workdir(workdir, _CHECKPOINT.value)
+  else:
+    from posejax.train.loop import train
+
+    train(config, workdir, _BEGAN)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  """Parse flags; errors of the config file and its overrides become one line."""
+  try:
+    remaining = app.parse_flags_with_usage(argv)
+    _CONFIG.value.to_dict()  # a file that is not there shows only on access
+    return remaining
+  except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    sys.exit(f'config: {str(error).strip()}')
+  except PosejaxError as error:
+    sys.exit(f'config: {error}')
+
+
+def _run(argv: list[str]) -> None:
+  try:
+    main(argv)
+  except PosejaxError as error:
+    sys.exit(f'Error: {error}')
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('config')
+  app.run(_run, flags_parser=_parse_flags)

@@ -1,0 +1,301 @@
+"""Every key of a configuration, its type, default and meaning; and the checks that make it strict.
+
+`configs/` builds `ml_collections.ConfigDict`s from these dataclasses, so that flags can override
+them; `Config.from_dict` turns the result back. Everything below `main.py` sees plain dataclasses.
+
+Sections typed `Options` (`model`, `codec`, `loss`, `data.augment`) hold a `name` or nothing, and the
+keyword arguments of what that name stands for; they are checked where it is constructed.
+"""
+
+import dataclasses
+import json
+import types
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from posejax.errors import PosejaxError, nearest
+
+Options = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """Where examples come from and how they become batches."""
+
+  name: str = 'synthetic_people'
+  """A name of `posejax.data.sources.SOURCES`."""
+  crop_size: tuple[int, int] = (128, 96)
+  """Height and width of the net's input in pixels."""
+  box_padding: float = 1.25
+  """The crop is this many times the aspect-fixed box."""
+  num_train_examples: int | None = None
+  """Use only the first so many training examples (all where unset)."""
+  num_eval_examples: int | None = None
+  """Use only the first so many evaluation examples (all where unset)."""
+  augment: Options = dataclasses.field(default_factory=dict)
+  """Fields of `posejax.data.augment.Augmentation`, or `name` of a preset and fields that differ."""
+  executor: str = 'tfdata'
+  """What runs the batch function ahead of the training step: 'tfdata' or 'threads'. Same bytes."""
+  num_workers: int = 2
+  """Batches prepared in parallel, per process."""
+  prefetch: int = 2
+  """Finished batches held ready, per process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InputsConfig:
+  """What the net expects of a picture; belongs to its weights."""
+
+  mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+  """Per channel in [0, 1], in the net's order. The default is ImageNet's, RGB, as in torchvision."""
+  std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+  """Per channel in [0, 1], in the net's order."""
+  channels: str = 'rgb'
+  """'rgb' or 'bgr': the order in which the net sees the channels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+  """How parameters move."""
+
+  name: str = 'adam'
+  """'adam', 'adamw' or 'sgd'."""
+  learning_rate: float = 1e-3
+  """Peak learning rate, for batches of `reference_batch_size`."""
+  reference_batch_size: int | None = None
+  """The learning rate is scaled by batch_size / reference_batch_size (not scaled where unset)."""
+  schedule: str = 'cosine'
+  """'constant', 'cosine', 'step' or 'plateau'."""
+  schedule_steps: int | None = None
+  """Steps over which the schedule is laid out; the first run's num_steps where unset."""
+  warmup_steps: int = 0
+  """Steps of linear warm-up from zero."""
+  final_fraction: float = 0.0
+  """What a cosine schedule ends at, as a fraction of the peak."""
+  step_boundaries: tuple[float, ...] = (0.6429, 0.8571)
+  """Fractions of schedule_steps at which 'step' lowers the rate by step_factor (90 and 120 of 140)."""
+  step_factor: float = 0.1
+  """What 'step' and 'plateau' multiply the learning rate by."""
+  plateau_metric: str = ''
+  """The evaluation metric that 'plateau' watches; `best_metric` where empty."""
+  plateau_patience: int = 5
+  """Evaluations without improvement before 'plateau' lowers the rate."""
+  plateau_min_scale: float = 1e-3
+  """'plateau' does not go below this fraction of the rate."""
+  momentum: float = 0.9
+  """Of 'sgd' (Nesterov off)."""
+  b1: float = 0.9
+  """Of 'adam' and 'adamw'."""
+  b2: float = 0.999
+  """Of 'adam' and 'adamw'."""
+  weight_decay: float = 0.0
+  """'adamw': decoupled; 'adam' and 'sgd': added to the gradient (L2). Kernels only."""
+  clip_norm: float | None = None
+  """Largest global norm of the gradient (not clipped where unset)."""
+  ema_decay: float | None = None
+  """Decay of the moving average of the parameters, which is evaluated when on (off where unset)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+  """How predictions are taken for measuring."""
+
+  batch_size: int | None = None
+  """Examples per evaluation batch over all devices; batch_size where unset."""
+  flip: bool = True
+  """Average with the prediction for the mirrored crop."""
+  shift: bool | None = None
+  """Shift the mirrored heatmaps by one cell; what the codec was published with where unset."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStoppingConfig:
+  """When to stop before num_steps."""
+
+  metric: str = ''
+  """The evaluation metric to watch; `best_metric` where empty."""
+  patience: int = 0
+  """Stop after so many evaluations without improvement (0: never)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """One experiment, completely."""
+
+  task: str = 'pose'
+  """A name of `posejax.tasks.TASKS`."""
+  seed: int = 0
+  """Root of all randomness: initialisation, order of examples, augmentation, dropout."""
+  num_steps: int = 1000
+  """Optimiser steps. May be raised to continue a finished run."""
+  batch_size: int = 32
+  """Examples per step over all devices of all processes."""
+  dtype: str = 'float32'
+  """Compute type: 'float32' or 'bfloat16'. Parameters and batch-norm statistics stay float32."""
+  parallel: str = 'jit'
+  """'jit': batch norm sees the global batch. 'pmap': it sees each device's share."""
+  log_every_steps: int = 20
+  """Training metrics are averaged over so many steps and written once."""
+  eval_every_steps: int = 200
+  """Steps between evaluations; the last step is always evaluated."""
+  checkpoint_every_steps: int = 200
+  """Steps between checkpoints; the last step and every new best are always written."""
+  best_metric: str = 'PCK@0.20/torso'
+  """The evaluation metric whose best checkpoint is kept."""
+  best_mode: str = 'max'
+  """'max' or 'min'."""
+  data: DataConfig = dataclasses.field(default_factory=DataConfig)
+  inputs: InputsConfig = dataclasses.field(default_factory=InputsConfig)
+  model: Options = dataclasses.field(default_factory=dict)
+  """`name` of `posejax.models.NAMES` and its keyword arguments."""
+  codec: Options = dataclasses.field(default_factory=dict)
+  """`name` of `posejax.codecs.CODECS` and its keyword arguments."""
+  loss: Options = dataclasses.field(default_factory=dict)
+  """`name` of the task's losses and its keyword arguments."""
+  optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+  evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
+  early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
+
+  def __post_init__(self):
+    for key in ('num_steps', 'batch_size', 'log_every_steps', 'eval_every_steps'):
+      _check_positive(key, getattr(self, key))
+    _check_positive('checkpoint_every_steps', self.checkpoint_every_steps)
+    _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
+    _check_choice('parallel', self.parallel, ('jit', 'pmap'))
+    _check_choice('best_mode', self.best_mode, ('max', 'min'))
+    _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
+    _check_choice('data.executor', self.data.executor, ('tfdata', 'threads'))
+    if self.evaluate.batch_size is not None:
+      _check_positive('evaluate.batch_size', self.evaluate.batch_size)
+    if len(self.data.crop_size) != 2 or min(self.data.crop_size) < 1:
+      raise PosejaxError(
+        f'config.data.crop_size={self.data.crop_size} must be two positive numbers (height, width).'
+      )
+
+  @classmethod
+  def from_dict(cls, values: dict[str, Any]) -> 'Config':
+    """Build from nested dictionaries; JSON's lists are taken as tuples.
+
+    Raises:
+      PosejaxError: a key is unknown (the nearest known one is named) or a value has a wrong type.
+    """
+    return _from_dict(cls, values, 'config')
+
+  def to_dict(self) -> dict[str, Any]:
+    """Return nested plain dictionaries, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+# What a run may change when it is continued: how long, and how often to look.
+_MAY_CHANGE = ('num_steps', 'log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+
+
+def continue_from(new: Config, old: Config, workdir: str) -> Config:
+  """Return `new` as the continuation of a run that was started with `old`.
+
+  The schedule stays laid out over the first run's steps.
+
+  Raises:
+    PosejaxError: a key differs that may not; the message lists each with both values.
+  """
+  if new.optimizer.schedule_steps is None:
+    steps = old.optimizer.schedule_steps
+    new = dataclasses.replace(
+      new, optimizer=dataclasses.replace(new.optimizer, schedule_steps=steps)
+    )
+  flat_new, flat_old = flatten(new.to_dict()), flatten(old.to_dict())
+  different = [
+    f'  config.{key}: {flat_old.get(key, "not set")!r} there, {flat_new.get(key, "not set")!r} now'
+    for key in sorted(flat_new.keys() | flat_old.keys())
+    if flat_new.get(key) != flat_old.get(key) and key not in _MAY_CHANGE
+  ]
+  if different:
+    raise PosejaxError(
+      f'{workdir} belongs to a run with another config:\n'
+      + '\n'.join(different)
+      + '\nChoose another --workdir, or set these keys back to continue that run.'
+    )
+  return new
+
+
+def resolve(config: Config) -> Config:
+  """Fill in what a first run decides for good: the steps its schedule is laid out over."""
+  if config.optimizer.schedule_steps is not None:
+    return config
+  optimizer = dataclasses.replace(config.optimizer, schedule_steps=config.num_steps)
+  return dataclasses.replace(config, optimizer=optimizer)
+
+
+def flatten(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Return `{'data.name': ...}` for nested dictionaries."""
+  flat = {}
+  for key, value in values.items():
+    if isinstance(value, dict):
+      flat.update(flatten(value, f'{prefix}{key}.'))
+    else:
+      flat[f'{prefix}{key}'] = value
+  return flat
+
+
+def check_options(section: str, options: Options, known: Any) -> None:
+  """Refuse keys of `config.<section>` that are not in `known`, naming the nearest."""
+  for key in options:
+    if key not in known:
+      raise PosejaxError(f'config.{section}.{key} is not a known key.' + nearest(key, known))
+
+
+def _check_positive(key: str, value: int):
+  if value < 1:
+    raise PosejaxError(f'config.{key}={value} must be at least 1.')
+
+
+def _check_choice(key: str, value: str, choices: tuple[str, ...]):
+  if value not in choices:
+    raise PosejaxError(
+      f'config.{key}={value!r} must be one of {choices}.' + nearest(value, choices)
+    )
+
+
+def _from_dict(cls: type, values: Any, path: str) -> Any:
+  if not isinstance(values, dict):
+    raise PosejaxError(f'{path} must be a section with keys, got {values!r}.')
+  hints = get_type_hints(cls)
+  arguments = {}
+  for key, value in values.items():
+    if key not in hints:
+      raise PosejaxError(f'{path}.{key} is not a known key.' + nearest(key, hints))
+    arguments[key] = _convert(hints[key], value, f'{path}.{key}')
+  return cls(**arguments)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+  if dataclasses.is_dataclass(hint):
+    return _from_dict(hint, value, path)
+  origin = get_origin(hint)
+  if origin in (Union, types.UnionType):
+    if value is None:
+      return None
+    (hint,) = [h for h in get_args(hint) if h is not type(None)]
+    origin = get_origin(hint)
+  if origin is tuple and isinstance(value, list | tuple):
+    inner = get_args(hint)
+    inner = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+    if len(inner) != len(value):
+      raise PosejaxError(f'{path}={value!r} must have {len(inner)} entries.')
+    return tuple(_convert(h, v, path) for h, v in zip(inner, value, strict=True))
+  if origin is dict and isinstance(value, dict):
+    return _plain(value)
+  if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    return float(value)
+  if isinstance(hint, type) and type(value) is hint:
+    return value
+  expected = getattr(hint, '__name__', str(hint))
+  raise PosejaxError(f'{path}={value!r} must be of type {expected}, got {type(value).__name__}.')
+
+
+def _plain(value: Any) -> Any:
+  # Options travel through JSON; tuples and lists must compare equal afterwards.
+  if isinstance(value, dict):
+    return {k: _plain(v) for k, v in value.items()}
+  if isinstance(value, list | tuple):
+    return tuple(_plain(v) for v in value)
+  return value

@@ -1,0 +1,157 @@
+"""Pictures for people: keypoints, limbs, boxes, heatmaps and contact sheets on numpy images.
+
+Everything takes and returns uint8 RGB `[H, W, 3]`; nothing is drawn in place.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from posejax.skeletons import Skeleton
+from posejax.types import Array
+
+# The figure's own left is warm, its right is cool, so that a swap is seen at a glance.
+SIDE_COLORS = {'left': (255, 120, 30), 'right': (40, 150, 255), 'middle': (90, 220, 90)}
+_SHIFT = 4  # OpenCV draws with 4 fractional bits, so that half pixels are visible.
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def _fixed(point: Sequence[float]) -> tuple[int, int]:
+  return round(float(point[0]) * 2**_SHIFT), round(float(point[1]) * 2**_SHIFT)
+
+
+def enlarge(image: np.ndarray, keypoints: Array | None, factor: int):
+  """Return picture and points `factor` times as large, pixel centres on pixel centres' images.
+
+  A point at (0, 0), the centre of the first pixel, moves to the centre of its enlarged block.
+  """
+  h, w = image.shape[:2]
+  large = cv2.resize(image, (w * factor, h * factor), interpolation=cv2.INTER_NEAREST)
+  if keypoints is None:
+    return large, None
+  return large, (np.asarray(keypoints, np.float64) + 0.5) * factor - 0.5
+
+
+def draw_skeleton(
+  image: np.ndarray,
+  keypoints: Array,
+  skeleton: Skeleton,
+  shown: Array | None = None,
+  hidden: Array | None = None,
+  thickness: int | None = None,
+) -> np.ndarray:
+  """Draw limbs and keypoints: the figure's left warm, its right cool, the middle green.
+
+  Args:
+    image: uint8 `[H, W, 3]`.
+    keypoints: `[K, 2]` in pixels of `image`.
+    skeleton: names the limbs and sides.
+    shown: bool `[K]`, which keypoints are drawn; all where None. A limb needs both its ends.
+    hidden: bool `[K]`, which keypoints are drawn as rings (labelled but not visible).
+    thickness: of limbs in pixels; by the picture's size where None.
+  """
+  image = np.ascontiguousarray(image).copy()
+  K = skeleton.num_keypoints
+  keypoints = np.asarray(keypoints, np.float64)
+  shown = np.ones(K, bool) if shown is None else np.asarray(shown, bool)
+  hidden = np.zeros(K, bool) if hidden is None else np.asarray(hidden, bool)
+  if thickness is None:
+    thickness = max(1, round(max(image.shape[:2]) / 160))
+  for a, b in skeleton.limb_indices:
+    if shown[a] and shown[b]:
+      sides = {skeleton.side(a), skeleton.side(b)} - {'middle'}
+      color = SIDE_COLORS[sides.pop() if len(sides) == 1 else 'middle']
+      a, b = _fixed(keypoints[a]), _fixed(keypoints[b])
+      cv2.line(image, a, b, color, thickness, cv2.LINE_AA, _SHIFT)
+  radius = round(1.4 * thickness * 2**_SHIFT)
+  for k in np.flatnonzero(shown):
+    center = _fixed(keypoints[k])
+    color = SIDE_COLORS[skeleton.side(k)]
+    if hidden[k]:
+      cv2.circle(image, center, radius, color, max(1, thickness // 2), cv2.LINE_AA, _SHIFT)
+    else:
+      cv2.circle(image, center, radius, color, -1, cv2.LINE_AA, _SHIFT)
+      cv2.circle(image, center, radius, (255, 255, 255), 1, cv2.LINE_AA, _SHIFT)
+  return image
+
+
+def draw_box(
+  image: np.ndarray, box: Array, color: tuple[int, int, int] = (255, 230, 0), label: str = ''
+) -> np.ndarray:
+  """Draw a box (xyxy, corners at pixel centres) and a label at its upper left."""
+  image = np.ascontiguousarray(image).copy()
+  thickness = max(1, round(max(image.shape[:2]) / 320))
+  corners = _fixed(box[:2]), _fixed(box[2:])
+  cv2.rectangle(image, *corners, color, thickness, cv2.LINE_AA, _SHIFT)
+  if label:
+    x, y = round(float(box[0])) + 2, max(round(float(box[1])) - 3, 9)
+    image = write(image, label, (x, y), color)
+  return image
+
+
+def write(
+  image: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int] = (255, 255, 255)
+) -> np.ndarray:
+  """Write `text` with its lower left corner at `at`, outlined so that it reads on any ground."""
+  image = np.ascontiguousarray(image).copy()
+  for shade, thickness in (((0, 0, 0), 3), (color, 1)):
+    cv2.putText(image, text, at, _FONT, 0.4, shade, thickness, cv2.LINE_AA)
+  return image
+
+
+def overlay_heatmaps(image: np.ndarray, heatmaps: Array) -> np.ndarray:
+  """Lay the largest value over all keypoints over a picture, black to yellow.
+
+  Args:
+    image: uint8 `[H, W, 3]`.
+    heatmaps: `[h, w, K]`, cells covering the picture; values are clipped to [0, 1].
+  """
+  H, W = image.shape[:2]
+  strongest = np.clip(np.asarray(heatmaps, np.float32).max(axis=-1), 0, 1)
+  level = cv2.resize(strongest, (W, H), interpolation=cv2.INTER_LINEAR)
+  colored = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+  return (0.4 * image + 0.6 * colored).astype(np.uint8)
+
+
+def contact_sheet(
+  rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (), gap: int = 4
+) -> np.ndarray:
+  """Join pictures into a sheet: rows of equal-height pictures, a title above each column.
+
+  Pictures smaller than the largest of their column or row are centred on dark grey.
+  """
+  columns = max(len(row) for row in rows)
+  heights = [max(image.shape[0] for image in row) for row in rows]
+  widths = [max(row[c].shape[1] for row in rows if c < len(row)) for c in range(columns)]
+  top = 18 if titles else 0
+  sheet = np.full(
+    (top + sum(heights) + gap * (len(rows) + 1), sum(widths) + gap * (columns + 1), 3), 40, np.uint8
+  )
+  y = top + gap
+  for row, height in zip(rows, heights, strict=True):
+    x = gap
+    for image, width in zip(row, widths, strict=False):
+      h, w = image.shape[:2]
+      dy, dx = y + (height - h) // 2, x + (width - w) // 2
+      sheet[dy : dy + h, dx : dx + w] = image
+      x += width + gap
+    y += height + gap
+  x = gap
+  for title, width in zip(titles, widths, strict=False):
+    sheet = write(sheet, title, (x, 13))
+    x += width + gap
+  return sheet
+
+
+def save(path: str, image: np.ndarray) -> None:
+  """Write a picture as PNG or JPEG by its name.
+
+  Raises:
+    OSError: it could not be written.
+  """
+  ok, encoded = cv2.imencode('.' + path.rsplit('.', 1)[-1], np.ascontiguousarray(image[..., ::-1]))
+  if not ok:
+    raise OSError(f'{path}: OpenCV cannot encode this kind of file; use .png or .jpg.')
+  with open(path, 'wb') as file:
+    file.write(encoded.tobytes())

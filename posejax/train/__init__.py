@@ -1,0 +1,1 @@
+"""How to learn: one loop for every task."""

@@ -1,0 +1,237 @@
+"""Checkpoints: the whole truth of a run, written asynchronously and atomically. All of Orbax is here.
+
+`<workdir>/checkpoints/<step>/` holds the training state (arrays) and `meta` (JSON: the config, the
+best metric so far, plateau and early-stopping state, metrics not yet logged). A checkpoint that was
+being written when the process died is a temporary folder, removed at the next start.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import errno
+import os
+from typing import Any
+
+from etils import epath
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from posejax.errors import PosejaxError
+from posejax.train.parallel import copy_state
+from posejax.train.state import TrainState
+
+_STATE, _META = 'state', 'meta'
+
+
+class _LatestAndBest(checkpoint_managers.PreservationPolicy):
+  """Keep the newest checkpoint and the best one.
+
+  Which one is best is told from outside: Orbax's own ranking would see NaN as the best, and its
+  `best_fn` with `max_to_keep` deletes the newest.
+  """
+
+  def __init__(self):
+    self.best_step: int | None = None
+
+  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+    del context
+    newest = max((c.step for c in checkpoints), default=None)
+    return [c.step in (newest, self.best_step) for c in checkpoints]
+
+
+def folder(workdir: str) -> str:
+  """Return the folder of a work directory's checkpoints."""
+  return os.path.join(os.path.abspath(workdir), 'checkpoints')
+
+
+class Checkpointer:
+  """Writes a run's checkpoints and reads them back.
+
+  Use as a context manager: leaving it waits for the write under way.
+  """
+
+  def __init__(self, workdir: str):
+    self._workdir = workdir
+    self._policy = _LatestAndBest()
+    self._failed = False
+    self._manager = ocp.CheckpointManager(
+      folder(workdir),
+      item_names=(_STATE, _META),
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=self._policy,
+        cleanup_tmp_directories=True,
+        enable_async_checkpointing=True,
+      ),
+    )
+
+  def __enter__(self) -> 'Checkpointer':
+    return self
+
+  def __exit__(self, exception_type, exception, traceback):
+    if exception_type is None:
+      self.wait()
+    elif not self._failed:
+      # The exception under way is the news; a second one from here would hide it.
+      try:
+        self._manager.wait_until_finished()
+      except Exception as error:
+        print(f'The last checkpoint was not written either: {error}')
+    self._manager.close()
+
+  def latest_step(self) -> int | None:
+    """Return the newest complete checkpoint's step, or None."""
+    return self._manager.latest_step()
+
+  def save(self, state: TrainState, meta: dict[str, Any], best_step: int | None) -> None:
+    """Start writing `state` and `meta` under the state's step; returns before the disk is done.
+
+    Args:
+      state: may be donated as soon as this returns.
+      meta: JSON-ready.
+      best_step: whose checkpoint is kept beside the newest.
+
+    Raises:
+      PosejaxError: this or the previous write failed (disk full, no permission).
+    """
+    step = int(state.step)
+    self._policy.best_step = best_step
+    if step in self._manager.all_steps():
+      return
+    # On CPU a host array can share the device's buffer, which the next step overwrites.
+    state = copy_state(state)
+    args = ocp.args.Composite(
+      **{_STATE: ocp.args.StandardSave(_to_tree(state)), _META: ocp.args.JsonSave(meta)}
+    )
+    try:
+      self._manager.save(step, args=args, force=True)
+    except Exception as error:
+      raise self._write_error(error) from error
+
+  def wait(self) -> None:
+    """Wait until what was saved is on disk.
+
+    Raises:
+      PosejaxError: it could not be written.
+    """
+    try:
+      self._manager.wait_until_finished()
+    except Exception as error:
+      raise self._write_error(error) from error
+
+  def restore_meta(self) -> dict[str, Any]:
+    """Return the `meta` of the newest checkpoint."""
+    return _read_meta(self._workdir, self.latest_step())
+
+  def restore_state(self, like: TrainState) -> TrainState:
+    """Return the newest checkpoint's training state, placed and shaped as `like`.
+
+    Raises:
+      PosejaxError: the checkpoint holds other arrays; the first differences are listed.
+    """
+    target = _to_tree(like)
+    step = self.latest_step()
+    _check_same_arrays(target, _array_metadata(self._workdir, step), step)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
+    return _from_tree(_read_state(self._workdir, step, abstract))
+
+  def _write_error(self, error: Exception) -> PosejaxError:
+    self._failed = True
+    steps = sorted(self._manager.all_steps())
+    kept = (
+      f'the checkpoint of step {steps[-1]} is complete' if steps else 'no checkpoint exists yet'
+    )
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = full or 'No space left' in str(error) or 'quota' in str(error)
+    cause = 'the disk is full' if full else f'{type(error).__name__}: {error}'
+    return PosejaxError(
+      f'Could not write a checkpoint under {folder(self._workdir)}: {cause}. Nothing older was lost: '
+      f'{kept}. Free some space and give the same command again to go on from there.'
+    )
+
+
+def restore(workdir: str, step: int | None = None) -> dict[str, Any]:
+  """Return the arrays of a run's checkpoint as nested dictionaries of NumPy arrays.
+
+  Args:
+    workdir: a work directory of `main.py`.
+    step: which checkpoint; the newest where None.
+
+  Returns:
+    The fields of `posejax.train.state.TrainState` by name.
+
+  Raises:
+    PosejaxError: there is no checkpoint.
+  """
+  return restore_with_meta(workdir, step)[0]
+
+
+def restore_with_meta(
+  workdir: str, step: int | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Return `(arrays, meta)` of a run's checkpoint; see `restore`."""
+  steps = available_steps(workdir)
+  if not steps or (step is not None and step not in steps):
+    wanted = 'checkpoint' if step is None else f'checkpoint of step {step}'
+    raise PosejaxError(
+      f'There is no {wanted} under {folder(workdir)} (found: {steps or "none"}). '
+      'Train first, or name another --workdir.'
+    )
+  step = steps[-1] if step is None else step
+  # Restored on the host, whatever devices wrote it.
+  on_host = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), _array_metadata(workdir, step))
+  return _read_state(workdir, step, on_host), _read_meta(workdir, step)
+
+
+def available_steps(workdir: str) -> list[int]:
+  """Return the steps of the complete checkpoints of a work directory, ascending."""
+  if not os.path.isdir(folder(workdir)):
+    return []
+  return sorted(int(name) for name in os.listdir(folder(workdir)) if name.isdigit())
+
+
+# Read by the handlers themselves: a CheckpointManager only learns how to read from having written.
+def _item(workdir: str, step: int, name: str) -> epath.Path:
+  return epath.Path(folder(workdir)) / str(step) / name
+
+
+def _array_metadata(workdir: str, step: int) -> Any:
+  return ocp.StandardCheckpointHandler().metadata(_item(workdir, step, _STATE)).tree
+
+
+def _read_state(workdir: str, step: int, like: Any) -> Any:
+  handler = ocp.StandardCheckpointHandler()
+  return handler.restore(_item(workdir, step, _STATE), args=ocp.args.StandardRestore(like))
+
+
+def _read_meta(workdir: str, step: int) -> dict[str, Any]:
+  handler = ocp.JsonCheckpointHandler()
+  return handler.restore(_item(workdir, step, _META), args=ocp.args.JsonRestore())
+
+
+def _to_tree(state: TrainState) -> dict[str, Any]:
+  tree = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+  return {name: value for name, value in tree.items() if value is not None}
+
+
+def _from_tree(tree: dict[str, Any]) -> TrainState:
+  return TrainState(**{f.name: tree.get(f.name) for f in dataclasses.fields(TrainState)})
+
+
+def _check_same_arrays(target: Any, metadata: Any, step: int) -> None:
+  def shapes(tree):
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {ocp.utils.tuple_path_from_keypath(path): tuple(a.shape) for path, a in leaves}
+
+  wanted = {tuple(map(str, k)): v for k, v in shapes(target).items()}
+  found = {tuple(map(str, k)): v for k, v in shapes(metadata).items()}
+  different = [
+    f'  {"/".join(k)}: {found.get(k, "absent")} in the checkpoint, {wanted.get(k, "absent")} expected'
+    for k in sorted(wanted.keys() | found.keys())
+    if wanted.get(k) != found.get(k)
+  ]
+  if different:
+    raise PosejaxError(
+      f'The checkpoint of step {step} holds another model or optimiser ({len(different)} arrays '
+      'differ):\n' + '\n'.join(different[:5]) + '\nUse the config it was trained with.'
+    )

@@ -1,0 +1,90 @@
+"""What watches the evaluation metrics: the best so far, the plateau, early stopping. Plain JSON state."""
+
+import dataclasses
+import math
+
+from posejax.config import Config
+
+
+@dataclasses.dataclass
+class Watch:
+  """The best value of a metric and how many evaluations ago it came.
+
+  A value that is not finite never counts as an improvement.
+  """
+
+  metric: str
+  mode: str
+  value: float | None = None
+  step: int | None = None
+  since: int = 0
+
+  def update(self, step: int, metrics: dict[str, float]) -> bool:
+    """Take an evaluation's metrics; return whether this is the best so far."""
+    value = metrics[self.metric]
+    better = math.isfinite(value) and (
+      self.value is None or (value > self.value if self.mode == 'max' else value < self.value)
+    )
+    if better:
+      self.value, self.step, self.since = value, step, 0
+    else:
+      self.since += 1
+    return better
+
+
+@dataclasses.dataclass
+class Control:
+  """All decisions that evaluations lead to.
+
+  Attributes:
+    best: whose checkpoint is kept.
+    plateau: when to lower the learning rate; its scale is in the training state.
+    early: when to stop.
+  """
+
+  best: Watch
+  plateau: Watch
+  early: Watch
+
+  @classmethod
+  def create(cls, config: Config) -> 'Control':
+    """Return the state before the first evaluation."""
+    best = config.best_metric
+
+    def watch(name: str) -> Watch:
+      name = name or best
+      # Errors and losses fall, everything else rises; best_metric says its own direction.
+      mode = config.best_mode if name == best else ('min' if _is_error(name) else 'max')
+      return Watch(name, mode)
+
+    return cls(
+      watch(best), watch(config.optimizer.plateau_metric), watch(config.early_stopping.metric)
+    )
+
+  @classmethod
+  def from_json(cls, values: dict) -> 'Control':
+    """Return what `dataclasses.asdict` saved."""
+    return cls(**{name: Watch(**watch) for name, watch in values.items()})
+
+  def update(self, step: int, metrics: dict[str, float]) -> bool:
+    """Take an evaluation's metrics; return whether it is the best so far."""
+    self.plateau.update(step, metrics)
+    self.early.update(step, metrics)
+    return self.best.update(step, metrics)
+
+  def lowered_scale(self, scale: float, config: Config) -> float:
+    """Return the learning-rate scale after this evaluation, lowered where a plateau was reached."""
+    optimizer = config.optimizer
+    if optimizer.schedule != 'plateau' or self.plateau.since < optimizer.plateau_patience:
+      return scale
+    self.plateau.since = 0
+    return max(scale * optimizer.step_factor, optimizer.plateau_min_scale)
+
+  def should_stop(self, config: Config) -> bool:
+    """Return whether early stopping's patience has run out."""
+    patience = config.early_stopping.patience
+    return patience > 0 and self.early.since >= patience
+
+
+def _is_error(metric: str) -> bool:
+  return metric.startswith(('MAE', 'loss', 'distance'))

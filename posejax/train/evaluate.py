@@ -1,0 +1,61 @@
+"""Evaluation: every example once, sums on the device, one division at the end."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+import numpy as np
+
+from posejax.tasks.base import Task
+from posejax.train import parallel
+from posejax.types import Batch, Predictions, Variables
+
+EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
+
+
+class Evaluation(NamedTuple):
+  """What an evaluation gives.
+
+  Attributes:
+    metrics: name -> value.
+    panels: name -> picture of the first batch's predictions.
+  """
+
+  metrics: dict[str, float]
+  panels: dict[str, np.ndarray]
+
+
+def compile_eval_step(task: Task, mesh: Mesh) -> EvalStep:
+  """Compile `(variables, batch) -> (sums over the global batch, predictions)` for the mesh."""
+
+  def eval_step(variables: Variables, batch: Batch):
+    predictions = task.predict(variables, batch)
+    return task.measure(predictions, batch), predictions
+
+  whole, split = parallel.replicated(mesh), parallel.sharded(mesh)
+  return jax.jit(eval_step, in_shardings=(whole, split), out_shardings=(whole, split))
+
+
+def evaluate(
+  task: Task, eval_step: EvalStep, variables: Variables, batches: Iterable[Batch], mesh: Mesh
+) -> Evaluation:
+  """Measure `variables` on all of `batches` (numpy, padded and masked).
+
+  Sums and records of a batch are fetched while the next one is computed.
+  """
+  totals, records, panels = None, [], {}
+  for number, batch in enumerate(batches):
+    sums, predictions = eval_step(variables, parallel.put_batch(batch, mesh))
+    totals = sums if totals is None else jax.tree.map(jax.numpy.add, totals, sums)
+    if number == 0:
+      panels = task.draw(batch, jax.tree.map(parallel.local_rows, predictions))
+    if task.records is not None:
+      records += task.records(jax.tree.map(parallel.local_rows, predictions), batch)
+  return Evaluation(task.summarize(jax.tree.map(np.asarray, totals), records), panels)
+
+
+def metric_names(task: Task, eval_step: EvalStep, variables: Variables, batch: Batch) -> set[str]:
+  """Return the names that an evaluation will give, without running it."""
+  shapes, _ = jax.eval_shape(eval_step, variables, batch)
+  return set(task.summarize(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), []))

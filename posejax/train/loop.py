@@ -1,0 +1,371 @@
+"""The loop: one for every task.
+
+Order of things at a step's end: its row, then its evaluation, then its checkpoint. So a checkpoint
+says that everything up to its step was logged, and a run that resumes from it logs everything after.
+"""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+from functools import partial
+import math
+import os
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from posejax import experiment as experiments
+from posejax.config import Config, continue_from, resolve
+from posejax.data import executor
+from posejax.data.batches import EvalBatches, TrainBatches
+from posejax.errors import PosejaxError, nearest
+from posejax.train import checkpoint, optim, parallel, state, step, stop, workdirs
+from posejax.train.control import Control
+from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
+from posejax.train.progress import Progress
+from posejax.train.report import Report, parameter_table
+from posejax.types import Batch
+
+
+@dataclasses.dataclass
+class Window:
+  """Training metrics since the last row, averaged when it is written; part of the checkpoint."""
+
+  count: int = 0
+  sums: dict[str, float] = dataclasses.field(default_factory=dict)
+
+  def add(self, scalars: dict[str, Any]) -> None:
+    """Take one step's metrics."""
+    self.count += 1
+    for name, value in scalars.items():
+      self.sums[name] = self.sums.get(name, 0.0) + float(value)
+
+  def take(self) -> dict[str, float]:
+    """Return the means and start anew."""
+    means = {name: value / self.count for name, value in self.sums.items()}
+    self.count, self.sums = 0, {}
+    return means
+
+
+def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
+  """Train until `config.num_steps`, from the work directory's newest checkpoint if it has one.
+
+  Args:
+    config: the experiment.
+    workdir: where everything goes; created where it does not exist.
+    began: `time.monotonic()` of the command's start, for the times shown.
+
+  Returns:
+    The last evaluation's metrics; empty where there was nothing left to do.
+
+  Raises:
+    PosejaxError: for what a user can mend; nothing of earlier steps is lost.
+  """
+  began = time.monotonic() if began is None else began
+  first = jax.process_index() == 0
+  mesh = parallel.make_mesh()
+  _check_batch_sizes(config, mesh)
+  with workdirs.claim(workdir, first):
+    before = workdirs.read_config(workdir)
+    config = resolve(config) if before is None else continue_from(config, before, workdir)
+    with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
+      done = checkpointer.latest_step() or 0
+      if done >= config.num_steps:
+        _say_complete(workdir, done, config, first)
+        return {}
+      experiment = experiments.from_config(config)
+      if first:
+        workdirs.write_config(workdir, config)
+      progress = Progress(done, config.num_steps, config.batch_size, began, first)
+      report = Report(workdir, done, first)
+      try:
+        run = _Run(experiment, workdir, mesh, checkpointer, report, progress, stop_flag)
+        return run.go()
+      finally:
+        progress.close()
+        report.close()
+
+
+def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
+  """Return the executor's `iterate` that `config.data.executor` names."""
+  if config.data.executor == 'threads':
+    iterate = executor.iterate
+  else:
+    from posejax.data import pipeline  # TensorFlow: seconds to import, and not always there
+
+    iterate = pipeline.iterate
+  return partial(iterate, num_workers=config.data.num_workers, prefetch=config.data.prefetch)
+
+
+def eval_batches(experiment: experiments.Experiment) -> EvalBatches:
+  """Return the batches of the evaluation split, this process's share of them."""
+  config = experiment.config
+  return EvalBatches(
+    experiment.eval_source,
+    experiment.task.prepare_eval,
+    config.evaluate.batch_size or config.batch_size,
+    jax.process_index(),
+    jax.process_count(),
+  )
+
+
+class _Run:
+  """One call of `train` after everything was built: what its phases share."""
+
+  def __init__(self, experiment, workdir, mesh, checkpointer, report, progress, stop_flag):
+    self.experiment = experiment
+    self.config: Config = experiment.config
+    self.task = experiment.task
+    self.workdir = workdir
+    self.mesh = mesh
+    self.checkpointer = checkpointer
+    self.report: Report = report
+    self.progress: Progress = progress
+    self.stop_flag = stop_flag
+    self.iterate = batches_of(self.config)
+    self.eval_batches = eval_batches(experiment)
+    self.train_batches = TrainBatches(
+      experiment.train_source,
+      self.task.prepare_train,
+      self.config.seed,
+      self.config.batch_size,
+      jax.process_index(),
+      jax.process_count(),
+    )
+    self.window = Window()
+    self.control = Control.create(self.config)
+    self.evaluated_step = 0
+    self.metrics: dict[str, float] = {}
+
+  def go(self) -> dict[str, float]:
+    """Train to the end, or until asked to stop."""
+    init_key, step_key = jax.random.split(jax.random.key(self.config.seed))
+    optimizer = optim.create(self.config.optimizer)
+    make_state = jax.jit(
+      lambda key: state.create(self.task.init(key), optimizer, self.config.optimizer.ema_decay),
+      out_shardings=parallel.replicated(self.mesh),
+    )
+    train_state = make_state(init_key)
+    make_step = partial(
+      step.make_train_step,
+      self.task,
+      optimizer,
+      optim.schedule(self.config.optimizer, self.config.batch_size),
+      step_key,
+      self.config.optimizer.ema_decay,
+    )
+    train_step = parallel.compile_train_step(make_step, self.mesh, self.config.parallel)
+    self.eval_step = compile_eval_step(self.task, self.mesh)
+    self._check_metrics(train_state)
+    train_state = self._restore(train_state)
+    self._introduce(train_state)
+    # A kill between a step's end and its evaluation leaves the latter to the next start.
+    train_state = self._finish_step(train_state)
+    return self._loop(train_step, train_state)
+
+  def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
+    start, end = int(train_state.step), self.config.num_steps
+    batches = self.iterate(self.train_batches, start, end)
+    pending = None
+    batch = next(batches)
+    if start == 0:
+      self.report.picture(0, 'first_batch', self.task.draw(batch, {})['panels'])
+    for number in range(start + 1, end + 1):
+      on_device = parallel.put_batch(batch, self.mesh)
+      train_state, output = train_step(train_state, on_device)
+      if pending is not None:
+        self._take(*pending)
+      pending = (number, output, batch['index'])
+      self.progress.step()
+      batch = next(batches, None)
+      stopping = self.stop_flag.at(number)
+      if stopping or number == end or self._anything_due(number):
+        self._take(*pending)
+        pending = None
+        train_state = self._finish_step(train_state, stopping)
+        if stopping:
+          self.progress.say(
+            f'Asked to stop: the checkpoint of step {number} is written. '
+            'Give the same command again to go on.'
+          )
+          return self.metrics
+        if self.control.should_stop(self.config):
+          watch = self.control.early
+          self.progress.say(
+            f'Stopped early: {watch.metric} has not improved on {watch.value:.4f} (step {watch.step}) '
+            f'for {watch.since} evaluations.'
+          )
+          return self._end(number)
+    return self._end(end)
+
+  def _anything_due(self, number: int) -> bool:
+    config = self.config
+    every = (config.log_every_steps, config.eval_every_steps, config.checkpoint_every_steps)
+    return any(number % n == 0 for n in every)
+
+  def _take(self, number: int, output: step.StepOutput, index: np.ndarray) -> None:
+    """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
+    scalars = {name: float(value) for name, value in output.scalars.items()}
+    if not all(math.isfinite(value) for value in scalars.values()):
+      bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
+      raise PosejaxError(self._non_finite_message(number, bad, output.example_losses, index))
+    self.window.add(scalars)
+
+  def _non_finite_message(self, number, bad, example_losses, index) -> str:
+    losses = np.asarray(example_losses)
+    ids = np.asarray(index)
+    if len(ids) == len(losses):
+      ids = ids[~np.isfinite(losses)]
+    which = f'examples {ids.tolist()}' if len(ids) else 'the gradient, not one example'
+    steps = checkpoint.available_steps(self.workdir)
+    kept = f'The checkpoint of step {steps[-1]} is good. ' if steps else ''
+    return (
+      f'Step {number}: {", ".join(f"{k} is {v}" for k, v in bad.items())}, from {which}. {kept}'
+      'Try a lower config.optimizer.learning_rate, config.optimizer.clip_norm=1.0, or '
+      'config.dtype=float32, and look at these examples.'
+    )
+
+  def _finish_step(self, train_state: state.TrainState, stopping: bool = False) -> state.TrainState:
+    """Log, evaluate and save what is due at the end of the state's step."""
+    config, now = self.config, int(train_state.step)
+    last = now == config.num_steps
+    if self.window.count and (now % config.log_every_steps == 0 or last):
+      self._log(now)
+    improved = False
+    evaluation_due = now and (now % config.eval_every_steps == 0 or last)
+    if evaluation_due and self.evaluated_step != now and not stopping:
+      train_state, improved = self._evaluate(train_state)
+    save_due = now and (now % config.checkpoint_every_steps == 0 or last or improved or stopping)
+    if save_due or self.control.should_stop(config):
+      self._save(train_state, wait=stopping)
+    return train_state
+
+  def _log(self, now: int) -> None:
+    means = self.window.take()
+    self.report.scalars(now, 'train', means)
+    self.report.speed(now, self.progress.row(now, means['loss']))
+
+  def _evaluate(self, train_state: state.TrainState) -> tuple[state.TrainState, bool]:
+    began, now = time.monotonic(), int(train_state.step)
+    batches = self.iterate(self.eval_batches, 0, len(self.eval_batches))
+    result = evaluate(self.task, self.eval_step, train_state.eval_variables, batches, self.mesh)
+    self.metrics, self.evaluated_step = result.metrics, now
+    improved = self.control.update(now, result.metrics)
+    scale = float(train_state.learning_rate_scale)
+    lowered = self.control.lowered_scale(scale, self.config)
+    if lowered != scale:
+      self.progress.say(f'Plateau: the learning rate is scaled by {lowered:g} from here.')
+      train_state = train_state.replace(
+        learning_rate_scale=parallel.put_replicated(jnp.float32(lowered), self.mesh)
+      )
+    self.report.scalars(now, 'eval', result.metrics)
+    for name, image in result.panels.items():
+      self.report.picture(now, {'panels': 'predictions'}.get(name, name), image)
+    self.report.curves(self.config.best_metric)
+    self.progress.say(
+      f'step {now}: ' + describe(result.metrics, self.config) + (', the best so far' * improved)
+    )
+    self.progress.pause(time.monotonic() - began)
+    return train_state, improved
+
+  def _save(self, train_state: state.TrainState, wait: bool) -> None:
+    began = time.monotonic()
+    self.report.flush()
+    meta = {
+      'config': self.config.to_dict(),
+      'skeleton': dataclasses.asdict(self.experiment.skeleton),
+      'control': dataclasses.asdict(self.control),
+      'window': dataclasses.asdict(self.window),
+      'evaluated_step': self.evaluated_step,
+      'metrics': self.metrics,
+    }
+    self.checkpointer.save(train_state, meta, self.control.best.step)
+    if wait:
+      self.checkpointer.wait()
+    self.progress.pause(time.monotonic() - began)
+
+  def _restore(self, train_state: state.TrainState) -> state.TrainState:
+    if self.checkpointer.latest_step() is None:
+      return train_state
+    train_state = self.checkpointer.restore_state(train_state)
+    meta = self.checkpointer.restore_meta()
+    self.control = Control.from_json(meta['control'])
+    self.window = Window(**meta['window'])
+    self.evaluated_step = meta['evaluated_step']
+    self.metrics = meta['metrics']
+    self.progress.say(f'Resuming {self.workdir} after step {int(train_state.step)}.')
+    return train_state
+
+  def _check_metrics(self, train_state: state.TrainState) -> None:
+    names = metric_names(
+      self.task, self.eval_step, train_state.eval_variables, self.eval_batches(0)
+    )
+    wanted = {
+      'best_metric': self.control.best,
+      'optimizer.plateau_metric': self.control.plateau,
+      'early_stopping.metric': self.control.early,
+    }
+    for key, watch in wanted.items():
+      if watch.metric not in names:
+        raise PosejaxError(
+          f'config.{key}={watch.metric!r} is not computed by this evaluation.'
+          + nearest(watch.metric, names)
+        )
+
+  def _introduce(self, train_state: state.TrainState) -> None:
+    config = self.config
+    if int(train_state.step) == 0:
+      self.progress.say('Parameters:\n' + parameter_table(train_state.params))
+    count = sum(p.size for p in jax.tree.leaves(train_state.params))
+    devices = jax.devices()
+    self.progress.say(
+      f'{config.model.get("name")}: {count:,} parameters, {config.dtype}, batch {config.batch_size} on '
+      f'{len(devices)} {devices[0].device_kind} device(s), {config.parallel} semantics'
+    )
+    self.progress.say('Optimiser: ' + optim.describe(config.optimizer, config.batch_size))
+    self.progress.say(
+      f'Data: {self.experiment.train_source.name}, {len(self.experiment.train_source):,} to train on, '
+      f'{len(self.experiment.eval_source):,} to evaluate on'
+    )
+
+  def _end(self, now: int) -> dict[str, float]:
+    self.checkpointer.wait()
+    best = self.control.best
+    self.progress.say(
+      f'Done after step {now}. Best {best.metric} {best.value or math.nan:.4f} at step {best.step}.\n'
+      + results_in(self.workdir)
+    )
+    return self.metrics
+
+
+def describe(metrics: dict[str, float], config: Config) -> str:
+  """Return the metrics worth a line: the watched one, and its median-pose baseline."""
+  name = config.best_metric
+  text = f'{name} {metrics[name]:.4f}'
+  baseline = metrics.get(f'{name}/median_pose')
+  return text if baseline is None else f'{text} (median pose: {baseline:.4f})'
+
+
+def results_in(workdir: str) -> str:
+  """Return where a run's results lie, for a person."""
+  return (
+    f'Results in {workdir}: predictions.png, learning_curves.png, metrics.jsonl, checkpoints/, '
+    f'and `tensorboard --logdir {os.path.join(workdir, "tensorboard")}`'
+  )
+
+
+def _say_complete(workdir: str, done: int, config: Config, first: bool) -> None:
+  if first:
+    print(
+      f'This run is complete: {done} of {config.num_steps} steps are done.\n{results_in(workdir)}\n'
+      f'To train longer, raise --config.num_steps; to evaluate it, use --mode=eval.'
+    )
+
+
+def _check_batch_sizes(config: Config, mesh) -> None:
+  parallel.check_batch_size('batch_size', config.batch_size, mesh.size)
+  size = config.evaluate.batch_size
+  if size is not None:
+    parallel.check_batch_size('evaluate.batch_size', size, mesh.size)

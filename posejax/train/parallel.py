@@ -1,0 +1,100 @@
+"""Devices: the mesh, where arrays lie on it, and how a step is compiled for it.
+
+Two semantics behind one adapter. 'jit': one program over the global batch, sharded by the compiler;
+batch norm sees all of it. 'pmap': the same step once per device on that device's share, gradients
+averaged, batch norm local, as the published recipes trained (`jax.pmap` itself is jit of shard_map
+since JAX 0.8).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from posejax.errors import PosejaxError
+from posejax.train.state import TrainState
+from posejax.train.step import TrainStep
+
+AXIS = 'data'
+
+
+def make_mesh() -> Mesh:
+  """Return the one-dimensional mesh of all devices of all processes."""
+  return Mesh(np.array(jax.devices()), (AXIS,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Return the sharding of what every device holds whole: parameters, sums."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+  """Return the sharding of a batch: its leading axis over the devices."""
+  return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def check_batch_size(key: str, batch_size: int, num_devices: int) -> None:
+  """Refuse a batch that the devices do not divide, proposing the nearest that they do."""
+  if batch_size % num_devices:
+    below = batch_size // num_devices * num_devices
+    choices = [str(b) for b in (below, below + num_devices) if b]
+    raise PosejaxError(
+      f'config.{key}={batch_size} must be divisible by {num_devices} devices; '
+      f'try {" or ".join(choices)}.'
+    )
+
+
+def put_batch(batch: Any, mesh: Mesh) -> Any:
+  """Place this process's slice of a batch as its part of the global, sharded one."""
+  sharding = sharded(mesh)
+  if jax.process_count() == 1:
+    return jax.device_put(batch, sharding)
+  return jax.tree.map(lambda a: jax.make_array_from_process_local_data(sharding, a), batch)
+
+
+def put_replicated(tree: Any, mesh: Mesh) -> Any:
+  """Place a whole copy of `tree` on every device; all processes must hold the same values."""
+  return jax.device_put(tree, replicated(mesh))
+
+
+def compile_train_step(make_step: Callable[..., TrainStep], mesh: Mesh, parallel: str) -> TrainStep:
+  """Compile a training step for the mesh; its state is donated.
+
+  Args:
+    make_step: `(axis_name=...) -> step`, `posejax.train.step.make_train_step` with the rest bound.
+    mesh: from `make_mesh`.
+    parallel: 'jit' or 'pmap'.
+  """
+  if parallel == 'jit':
+    step = make_step(axis_name=None)
+  else:
+    # check_vma=False: the step averages what it must itself. With the check on, differentiating
+    # with respect to replicated parameters would insert a second sum over the devices.
+    step = jax.shard_map(
+      make_step(axis_name=AXIS),
+      mesh=mesh,
+      in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+      out_specs=PartitionSpec(),
+      check_vma=False,
+    )
+  return jax.jit(
+    step,
+    in_shardings=(replicated(mesh), sharded(mesh)),
+    out_shardings=replicated(mesh),
+    donate_argnums=0,
+  )
+
+
+def local_rows(array: jax.Array) -> np.ndarray:
+  """Return this process's rows of an array whose leading axis is sharded over the devices."""
+  if array.is_fully_addressable:
+    return np.asarray(array)
+  shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
+  return np.concatenate([np.asarray(s.data) for s in shards])
+
+
+def copy_state(state: TrainState) -> TrainState:
+  """Return a copy in buffers of its own, which the donation of `state` leaves alone."""
+  return jax.tree.map(lambda a: a.copy(), state)

@@ -1,0 +1,92 @@
+"""One training step: loss, gradient, update. A pure function of state and batch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from posejax.tasks.base import Task
+from posejax.train.optim import Schedule
+from posejax.train.state import TrainState
+from posejax.types import Batch
+
+
+class StepOutput(NamedTuple):
+  """What a step reports.
+
+  Attributes:
+    scalars: `loss`, `grad_norm` (before clipping), `learning_rate` and the task's own.
+    example_losses: `[B]` over the global batch, to name the example of a non-finite loss.
+  """
+
+  scalars: dict[str, jax.Array]
+  example_losses: jax.Array
+
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepOutput]]
+
+
+def make_train_step(
+  task: Task,
+  optimizer: optax.GradientTransformation,
+  schedule: Schedule,
+  root_key: jax.Array,
+  ema_decay: float | None = None,
+  axis_name: str | None = None,
+) -> TrainStep:
+  """Return `(state, batch) -> (state, StepOutput)`.
+
+  Args:
+    task: what to learn.
+    optimizer: gradient → update direction, before the learning rate (`posejax.train.optim`).
+    schedule: step → learning rate.
+    root_key: all randomness of step `s` comes from `fold_in(root_key, s)`.
+    ema_decay: of the moving average of the parameters; warmed up as (1 + s) / (10 + s), so that it
+      forgets the initial parameters (Source: tf.train.ExponentialMovingAverage, num_updates).
+    axis_name: where the step runs once per device on that device's share of the batch, the mesh
+      axis over which gradients, losses and batch-norm statistics are averaged.
+  """
+
+  def mean(tree):
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+  def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepOutput]:
+    key = jax.random.fold_in(root_key, state.step)
+    if axis_name is not None:
+      key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+    def loss_fn(params):
+      return task.loss({'params': params, **state.model_state}, batch, key)
+
+    (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    loss, grads, model_state, scalars = mean((loss, grads, dict(aux.model_state), aux.scalars))
+    example_losses = aux.example_losses
+    if axis_name is not None:
+      example_losses = jax.lax.all_gather(example_losses, axis_name, tiled=True)
+
+    learning_rate = schedule(state.step) * state.learning_rate_scale
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
+    ema_params = state.ema_params
+    if ema_decay is not None:
+      decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+      ema_params = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema_params, params)
+
+    state = state.replace(
+      step=state.step + 1,
+      params=params,
+      model_state=model_state,
+      opt_state=opt_state,
+      ema_params=ema_params,
+    )
+    scalars = {
+      'loss': loss,
+      'grad_norm': optax.global_norm(grads),
+      'learning_rate': learning_rate,
+      **scalars,
+    }
+    return state, StepOutput(scalars, example_losses)
+
+  return train_step

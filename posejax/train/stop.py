@@ -1,0 +1,46 @@
+"""Being asked to stop: SIGTERM (preemption, a cluster's time limit) and Ctrl-C."""
+
+from collections.abc import Iterator
+import contextlib
+import signal
+import threading
+
+import jax
+from jax.experimental import multihost_utils
+
+
+class StopFlag:
+  """Whether this run was asked to stop; on several processes, the same answer on each."""
+
+  def __init__(self):
+    self._asked = threading.Event()
+
+  def ask(self, signal_number: int, frame) -> None:
+    """Handle a signal; a second Ctrl-C gives up at once."""
+    del frame
+    if self._asked.is_set() and signal_number == signal.SIGINT:
+      raise KeyboardInterrupt
+    self._asked.set()
+
+  def at(self, step: int) -> bool:
+    """Return whether to stop after `step`."""
+    if jax.process_count() > 1:
+      # JAX's coordination service catches SIGTERM on any process and agrees with all on a step.
+      return multihost_utils.reached_preemption_sync_point(step)
+    return self._asked.is_set()
+
+
+@contextlib.contextmanager
+def listen() -> Iterator[StopFlag]:
+  """Turn SIGTERM and SIGINT into a flag while inside. Only the main thread can."""
+  flag = StopFlag()
+  numbers = [signal.SIGINT] if jax.process_count() > 1 else [signal.SIGINT, signal.SIGTERM]
+  if threading.current_thread() is not threading.main_thread():
+    yield flag
+    return
+  before = {number: signal.signal(number, flag.ask) for number in numbers}
+  try:
+    yield flag
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
