@@ -13,6 +13,8 @@ from posejax.data.synthetic.outline import NUM_VERTICES
 NUM_DRAWS = 40
 """How many uniform draws `plan` takes."""
 _TILE = 512
+MAX_SIDE = 500
+"""The longest side of a picture that the textures cover."""
 _MAX_CLUTTER = 9
 
 # Colour ramps from a texture's dark to its light end, RGB.
@@ -44,35 +46,51 @@ _CLUTTER = np.array(
 )  # fmt: skip
 
 
+def _stretch(cells: int) -> np.ndarray:
+  """Return the matrix `[_TILE, cells]` that interpolates `cells` values smoothly over a tile."""
+  place = np.arange(_TILE) * ((cells - 1) / _TILE)
+  low = place.astype(int)
+  blend = (1 - np.cos(np.pi * (place - low))) / 2
+  matrix = np.zeros((_TILE, cells))
+  matrix[np.arange(_TILE), low] = 1 - blend
+  matrix[np.arange(_TILE), low + 1] = blend
+  return matrix
+
+
 def _noise(rng: np.random.Generator, scale: float, octaves: int = 3) -> np.ndarray:
-  """Smooth noise `[_TILE, _TILE]` in 0..1 with features of `scale` pixels and finer ones."""
-  total = np.zeros((_TILE, _TILE), np.float32)
+  """Smooth noise `[_TILE, _TILE]` in 0..1 with features of `scale` pixels and finer ones.
+
+  In NumPy's doubles, not OpenCV's floats, so that every processor draws the same pictures.
+  """
+  total = np.zeros((_TILE, _TILE))
   for octave in range(octaves):
-    cells = max(2, int(_TILE / scale * 2**octave))
-    coarse = rng.random((cells, cells), np.float32)
-    total += cv2.resize(coarse, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC) * 0.5**octave
+    matrix = _stretch(max(3, int(_TILE / scale * 2**octave)))
+    total += matrix @ rng.random((matrix.shape[1],) * 2) @ matrix.T * 0.5**octave
   total -= total.min()
   return total / total.max()
 
 
+def _softened(values: np.ndarray) -> np.ndarray:
+  """Blur by (1, 2, 1) / 4 along both axes."""
+  for axis in (0, 1):
+    values = (np.roll(values, 1, axis) + 2 * values + np.roll(values, -1, axis)) / 4
+  return values
+
+
 @functools.cache
 def _textures() -> tuple[np.ndarray, ...]:
-  """uint8 `[_TILE, _TILE]` grey textures; read-only."""
+  """uint8 `[_TILE, _TILE]` grey textures, the smooth ones first; read-only."""
   rng = np.random.Generator(np.random.Philox(20))
-  y, x = np.mgrid[:_TILE, :_TILE].astype(np.float32)
+  y, x = np.mgrid[:_TILE, :_TILE].astype(float)
   maps = [_noise(rng, s) for s in (160, 80, 40, 20, 8)]
   maps += [_noise(rng, 240, 1), _noise(rng, 120, 5)]
   soft = _noise(rng, 120)
   maps += [0.75 * (0.5 + 0.5 * np.sin(x / p)) + 0.25 * soft for p in (1.6, 3.0, 7.0)]  # stripes
-  maps += [0.7 * (0.5 + 0.5 * np.sign(np.sin(y / p))) + 0.3 * soft for p in (5.0, 2.5)]  # boards
-  maps += [
-    0.7 * ((x // p + y // p) % 2) + 0.3 * soft
-    for p in (9, 20)  # checks
-  ]
+  maps += [0.7 * (np.sin(y / p) > 0) + 0.3 * soft for p in (5.0, 2.5)]  # boards
+  maps += [0.7 * ((x // p + y // p) % 2) + 0.3 * soft for p in (9, 20)]  # checks
   shifted = x + (y // 10 % 2) * 12
   maps += [0.8 * ((y % 10 > 1) & (shifted % 24 > 1)) + 0.2 * soft]  # bricks
-  blurred = [cv2.GaussianBlur(np.float32(m), (0, 0), 0.7) for m in maps]
-  grey = [np.uint8(np.clip(m * 255, 0, 255)) for m in blurred]
+  grey = [np.uint8(255 * np.clip(_softened(m), 0, 1)) for m in maps]
   for g in grey:
     g.setflags(write=False)
   return tuple(grey)
@@ -94,7 +112,7 @@ def _grain() -> tuple[np.ndarray, ...]:
 def _shades() -> tuple[np.ndarray, ...]:
   """uint8 `[_TILE, _TILE, 3]` soft ramps and spots of light, to multiply by; read-only."""
   rng = np.random.Generator(np.random.Philox(22))
-  y, x = np.mgrid[:_TILE, :_TILE].astype(np.float32) / _TILE - 0.5
+  y, x = np.mgrid[:_TILE, :_TILE] / _TILE - 0.5
   shades = []
   for k in range(12):
     angle = 2 * np.pi * k / 12
@@ -121,6 +139,7 @@ def _crop(tile: np.ndarray, shape: tuple[int, int], u0: float, u1: float) -> np.
 
 
 _RAMP = np.linspace(0, 1, 256)[:, None]
+_LEVELS = np.arange(256.0)
 
 
 def _coloured(grey: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -133,7 +152,7 @@ def draw(u: np.ndarray, shape: tuple[int, int], horizon: float) -> np.ndarray:
 
   Args:
     u: float `[NUM_DRAWS]` uniform draws.
-    shape: (h, w), at most 512 each.
+    shape: (h, w), at most `MAX_SIDE` each.
     horizon: where the ground begins, as a share of the height.
   """
   h, w = shape
@@ -222,7 +241,8 @@ def light(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
   if u[4] < 0.3:
     image = cv2.GaussianBlur(image, (3, 3), 0.4 + 0.6 * u[5])
   contrast, bright = 0.8 + 0.4 * u[6], (u[7] - 0.5) * 44
-  image = cv2.convertScaleAbs(image, alpha=contrast, beta=max(0.0, 128 * (1 - contrast) + bright))
+  curve = (_LEVELS - 128) * contrast + (128 + bright)
+  image = cv2.LUT(image, curve.clip(0, 255).astype(np.uint8))
   if u[8] < 0.7:
     grain = _grain()[int(u[9] * 3)]
     image = cv2.add(image, _crop(grain, shape, u[10], u[11]))

@@ -43,7 +43,9 @@ def sample(rng: np.random.Generator, box: np.ndarray, shape: tuple[int, int]):
     angle = np.pi / 2 + (u[4] - 0.5) * 0.5 if u[5] < 0.6 else (u[4] - 0.5) * 0.8
     reach = np.array([np.cos(angle), np.sin(angle)]) * (h + w)
     ends = np.stack([middle - reach, middle + reach], 1)
-    return hulls(ends, np.full((count, 2), 1.5 + 3.5 * u[6])), np.repeat(colour[None], count, 0)
+    radii = np.full((count, 2), 1.5 + 3.5 * u[6])
+    outlines, _ = hulls(ends, radii, np.ones(count), np.zeros(2))
+    return outlines, np.repeat(colour[None], count, 0)
   count = 10 + int(u[3] * 14)
   centre = corner + size * (u[4:6] * (1.0, 0.9))
   draws = rng.random((count, 6))

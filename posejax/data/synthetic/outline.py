@@ -25,7 +25,7 @@ _SIDED = (
   ('{}_arm', 'arm', (('{}_shoulder', 0.056), ('{}_elbow', 0.044)), 0.4, 0.035, 0.6),
   ('{}_sleeve', 'top', (('{}_shoulder', 0.064), ('{}_sleeve', 0.06)), 0.4, 0.045, 0.6),
   ('{}_ear', 'skin', (('{}_ear', 0.024), ('{}_ear', 0.024)), 0.5, 0.015, 0.0),
-  ('{}_eye', 'eye', (('{}_eye', 0.0155), ('{}_eye', 0.0155)), 0.5, 0.02, 0.0),
+  ('{}_eye', 'eye', (('{}_eye', 0.0135), ('{}_eye', 0.0135)), 0.5, 0.02, 0.0),
 )
 _TRUNK_DISCS = (('left_waist', 0.092), ('right_waist', 0.092))
 _MIDDLE = (
@@ -114,20 +114,28 @@ _LOOKS = np.array([(0, 0, 1), (0.4, 0, 0.92), (-0.4, 0, 0.92), (1, 0, 0), (-1, 0
 _SHOWS = np.array([-0.1, 0.08, 0.08, -0.5, -0.5])
 
 
-def hulls(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
-  """Return outlines `[..., NUM_VERTICES, 2]` of hulls of discs `[..., D, 2]`, `[..., D]`.
+def hulls(
+  centres: np.ndarray, radii: np.ndarray, soft: np.ndarray, sun: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Return outlines `[T, NUM_VERTICES, 2]` of hulls of discs `[T, D, 2]`, `[T, D]`, and their lit sides.
 
   Vertices turn from x towards y. The sampled directions are symmetric about the line from the first
-  disc to the second, so limbs keep one width on both sides.
+  disc to the second, so limbs keep one width on both sides. The lit side has radii times `soft` `[T]`
+  and touches the outline in the direction of `sun` `[2]`.
   """
-  axis = centres[..., 1, :] - centres[..., 0, :]
-  axis = (axis + (1e-9, 0)) / (np.hypot(axis[..., 0], axis[..., 1]) + 1e-9)[..., None]
-  turn = np.stack([axis, axis[..., ::-1] * (-1, 1)], -2)
-  directions = _DIRECTIONS @ turn  # [..., V, 2]
-  reach = directions @ np.swapaxes(centres, -1, -2) + radii[..., None, :]  # [..., V, D]
-  best = reach.argmax(-1)
-  chosen = np.take_along_axis(centres, best[..., None], -2)
-  return chosen + np.take_along_axis(radii, best, -1)[..., None] * directions
+  axis = centres[:, 1] - centres[:, 0] + (1e-9, 0)
+  axis /= np.sqrt((axis * axis).sum(-1, keepdims=True))
+  turn = np.empty((len(axis), 2, 2))
+  turn[:, 0] = axis
+  turn[:, 1, 0], turn[:, 1, 1] = -axis[:, 1], axis[:, 0]
+  directions = _DIRECTIONS @ turn  # [T, V, 2]
+  reach = directions @ centres.transpose(0, 2, 1) + radii[:, None]  # [T, V, D]
+  best = reach.argmax(-1) + (np.arange(len(centres)) * centres.shape[1])[:, None]
+  middle = centres.reshape(-1, 2)[best]
+  radius = radii.reshape(-1)[best][..., None]
+  outer = middle + radius * directions
+  lit = soft[:, None, None]
+  return outer, middle + radius * (lit * directions + (1 - lit) * sun)
 
 
 def discs(points: np.ndarray, factors: np.ndarray, distance: np.ndarray):
@@ -159,7 +167,8 @@ def own_parts(points: np.ndarray, frames: np.ndarray) -> np.ndarray:
 def covers(points: np.ndarray, polygons: np.ndarray) -> np.ndarray:
   """Return bool `[K, T]`: whether point `[K, 2]` lies in the convex polygon `[T, V, 2]`."""
   x, y = polygons[..., 0], polygons[..., 1]
-  ex, ey = np.roll(x, -1, -1) - x, np.roll(y, -1, -1) - y
+  edge = np.concatenate([polygons[:, 1:], polygons[:, :1]], 1) - polygons
+  ex, ey = edge[..., 0], edge[..., 1]
   # ex * (py - y) - ey * (px - x) >= 0, rearranged so that only two products are [K, T, V].
   offset = ey * x - ex * y
   px, py = points[:, 0, None, None], points[:, 1, None, None]

@@ -1,8 +1,5 @@
 """One drawn person per picture: the data set that needs no download."""
 
-import hashlib
-
-import cv2
 import numpy as np
 
 from posejax import skeletons
@@ -17,9 +14,11 @@ SHAPE = (160, 128)
 NUM_EVAL = 512
 NUM_TRAIN = 1_000_000
 
+SPLITS = {'train': 0, 'eval': 1}
+"""A split's number in its stream of randomness."""
+
 _FILL = (0.58, 0.8)  # the person's extent as a share of the picture's height (width: x 0.98)
 _OCCLUDED, _ACCOMPANIED, _CUT = 0.20, 0.15, 0.15
-_SPLITS = {'train': 0, 'eval': 1}
 
 
 class Stream:
@@ -35,7 +34,7 @@ class Stream:
 
 def check_split(split: str, num_examples: int | None) -> int:
   """Return the number of examples of `split`, or raise PosejaxError."""
-  if split not in _SPLITS:
+  if split not in SPLITS:
     raise PosejaxError(f"split must be 'train' or 'eval', got {split!r}.")
   if num_examples is None:
     return NUM_EVAL if split == 'eval' else NUM_TRAIN
@@ -65,7 +64,7 @@ class SyntheticPeople:
   def __init__(self, split: str = 'train', seed: int = 0, num_examples: int | None = None):
     self._len = check_split(split, num_examples)
     self.split, self.seed = split, int(seed) if split == 'train' else 0
-    self._stream = Stream(VERSION, _SPLITS[split], self.seed, 0)
+    self._stream = Stream(VERSION, SPLITS[split], self.seed, 0)
     self.fingerprint = f'{self.name}-v{VERSION}-{split}-seed{self.seed}'
 
   def __len__(self) -> int:
@@ -108,15 +107,15 @@ class SyntheticPeople:
       out = np.array([np.cos(angle), np.sin(angle)]) * (0.3 + 0.35 * u[8])
       middle = middle + np.clip(out * 1.5, -1, 1) * np.maximum(size * scale * 0.28, 12)
     offset = middle - scale * (box[:2] + box[2:]) / 2
-    sun = np.array([np.cos(u[9] * 2 * np.pi), -0.35 - 0.65 * u[10]]) * 0.8
+    sun = render.sun(u[9], u[10])
 
     behind, before = [], []
     for k in range(1, 1 + others):
       v = rng.random(4)
       side = (1 if v[0] < 0.5 else -1) * (0.45 + 0.35 * v[1])
       other = scale * (0.8 + 0.35 * v[2])
-      place = offset + (side * max(size[0], 0.45) * scale, (v[2] - 0.4) * 0.25 * scale)
-      layers = render.person_layers(crowd, k, other, place, sun)
+      apart = np.array([side * max(size[0], 0.45), (v[2] - 0.4) * 0.25]) * scale
+      layers = render.person_layers(crowd, k, other, offset + apart, sun)
       (before if v[3] < 0.3 else behind).append(layers)
     stacked = [*behind, render.person_layers(crowd, 0, scale, offset, sun), *before]
     placed = np.concatenate([box[:2] * scale + offset, box[2:] * scale + offset])
@@ -132,25 +131,11 @@ class SyntheticPeople:
       'visibility': seen,
       'box': clipped.astype(np.float32),
     }
-    foot = placed[3]
     look = {
       'draws': rng.random(background.NUM_DRAWS),
       'horizon': 0.3 + 0.5 * u[12] if u[13] < 0.8 else 0.9,
       'shadow': None,
     }
     if u[14] < 0.8:
-      span = np.maximum(placed[2] - placed[0], 20) * (0.5 + 0.2 * u[15])
-      centre = (placed[0] + placed[2]) / 2 - sun[0] * span * 0.3
-      look['shadow'] = (centre - span, centre + span, foot - 2, 0.16 * span + 8)
+      look['shadow'] = render.shadow_under(placed, sun, u[15])
     return rng, layers, labels, look
-
-
-def digest(arrays) -> str:
-  """Return the SHA-256 of arrays' bytes in order, as hex."""
-  sha = hashlib.sha256()
-  for array in arrays:
-    sha.update(np.ascontiguousarray(array).tobytes())
-  return sha.hexdigest()
-
-
-OPENCV = cv2.__version__

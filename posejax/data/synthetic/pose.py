@@ -83,9 +83,18 @@ NUM_DRAWS = 52
 """How many uniform draws `sample` takes per person."""
 
 _STANCE_ENDS = np.cumsum([s[0] for s in _STANCES.values()])
-_TRUNK_RANGE = np.radians([[s[1], s[2]] for s in _STANCES.values()])  # [stance, 2, low/high]
-_LEG_RANGE = np.radians([[s[3], s[4]] for s in _STANCES.values()])  # [stance, leg, 4, low/high]
-_ARM_RANGE = np.radians(list(_GESTURES.values()))  # [gesture, 4, low/high]
+_STANCE_ENDS /= _STANCE_ENDS[-1]
+
+
+def _low_span(ranges) -> tuple[np.ndarray, np.ndarray]:
+  """Ranges in degrees `[..., (low, high)]` as lows and widths in radians."""
+  low, high = np.moveaxis(np.radians(ranges), -1, 0)
+  return np.ascontiguousarray(low), np.ascontiguousarray(high - low)
+
+
+# [stance, 10]: lean, roll, then the two legs.
+_BODY_LOW, _BODY_SPAN = _low_span([[s[1], s[2], *s[3], *s[4]] for s in _STANCES.values()])
+_ARM_LOW, _ARM_SPAN = _low_span(list(_GESTURES.values()))  # [gesture, 4]
 _GESTURE_ENDS = np.array(
   [np.cumsum(_GESTURE_WEIGHTS[_MOOD.get(name, 'calm')]) for name in _STANCES], float
 )
@@ -93,18 +102,14 @@ _GESTURE_ENDS /= _GESTURE_ENDS[:, -1:]
 _UPRIGHT = np.array([name not in ('lie', 'handstand') for name in _STANCES], float)
 _LIE = STANCES.index('lie')
 # Chest flexion, bend, twist; head nod, tilt, turn.
-_SPINE_RANGE = np.radians([(-6, 16), (-9, 9), (-16, 16), (-14, 22), (-12, 12), (-42, 42)])
-_HIP_LIMITS = np.radians([-45, 125])
+_SPINE_LOW, _SPINE_SPAN = _low_span([(-6, 16), (-9, 9), (-16, 16), (-14, 22), (-12, 12), (-42, 42)])
+_HIP_LIMIT = np.radians(125)
 
 JOINTS = (
   'camera', 'pelvis', 'chest', 'head',
   'left_arm', 'right_arm', 'left_forearm', 'right_forearm',
   'left_thigh', 'right_thigh', 'left_shin', 'right_shin', 'left_foot', 'right_foot',
 )  # fmt: skip
-
-
-def _between(ranges: np.ndarray, u: np.ndarray) -> np.ndarray:
-  return ranges[..., 0] + (ranges[..., 1] - ranges[..., 0]) * u
 
 
 def sample(u: np.ndarray, azimuth: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -120,22 +125,19 @@ def sample(u: np.ndarray, azimuth: np.ndarray | None = None) -> tuple[np.ndarray
     stance: int `[n]`, a position in `STANCES`.
   """
   n = len(u)
-  stance = np.minimum(np.searchsorted(_STANCE_ENDS, u[:, 0]), len(STANCES) - 1)
-  trunk = _between(_TRUNK_RANGE[stance], u[:, 1:3])
+  stance = np.searchsorted(_STANCE_ENDS, u[:, 0], side='right')
+  body = _BODY_LOW[stance] + _BODY_SPAN[stance] * u[:, 1:11]
+  trunk, legs = body[:, :2], body[:, 2:].reshape(n, 2, 4)
   # Half of those who lie do so on the front.
-  trunk[(stance == _LIE) & (u[:, 3] < 0.5), 0] *= -1
-  legs = _between(_LEG_RANGE[stance], u[:, 4:12].reshape(n, 2, 4))
+  trunk[(stance == _LIE) & (u[:, 11] < 0.5), 0] *= -1
   legs[..., 0] += (trunk[:, 0] * _UPRIGHT[stance])[:, None]
-  np.clip(legs[..., 0], *_HIP_LIMITS, out=legs[..., 0])
-  choice = u[:, 12:14].copy()
-  same = u[:, 14] < 0.35
-  choice[same, 1] = choice[same, 0]
+  choice = np.where(u[:, 14:15] < 0.35, u[:, 12:13], u[:, 12:14])
   gesture = (choice[:, :, None] > _GESTURE_ENDS[stance][:, None]).sum(-1)
-  arms = _between(_ARM_RANGE[gesture], u[:, 15:23].reshape(n, 2, 4))
+  arms = _ARM_LOW[gesture] + _ARM_SPAN[gesture] * u[:, 15:23].reshape(n, 2, 4)
   mirrored = u[:, 23] < 0.5
   legs[mirrored] = legs[mirrored, ::-1]
   arms[mirrored] = arms[mirrored, ::-1]
-  spine = _between(_SPINE_RANGE, u[:, 24:30])
+  spine = _SPINE_LOW + _SPINE_SPAN * u[:, 24:30]
   if azimuth is None:
     azimuth = 2 * np.pi * u[:, 30]
 
@@ -151,6 +153,7 @@ def sample(u: np.ndarray, azimuth: np.ndarray | None = None) -> tuple[np.ndarray
   angles[:, 4:6] = arms[:, :, :3]
   angles[:, 6:8, 0] = arms[:, :, 3]
   angles[:, 8:10] = legs[:, :, :3]
+  np.minimum(angles[:, 8:10, 0], _HIP_LIMIT, out=angles[:, 8:10, 0])
   angles[:, 10:12, 0] = -legs[:, :, 3]
   angles[:, 12:14, 0] = np.radians(35) * (u[:, 33:35] - 0.75)
   angles[:, 5::2, 1:] *= -1  # abduction and twist are counted outward on both sides

@@ -5,11 +5,12 @@ import numpy as np
 from posejax import skeletons
 from posejax.data.synthetic import background, occluders, render
 from posejax.data.synthetic.people import SPLITS, VERSION, Stream, check_split
+from posejax.errors import PosejaxError
 from posejax.types import Example
 
 MAX_PEOPLE = 6
 _OCCLUDED = 0.4
-_LEAST_SHOWN = 0.35  # of a person's box must lie in the picture
+_STEP_OUT = 0.2  # of a person's width may lie beyond the left edge (0.4 beyond the right)
 
 
 class SyntheticScenes:
@@ -37,6 +38,10 @@ class SyntheticScenes:
     shape: tuple[int, int] = (192, 256),
   ):
     self._len = check_split(split, num_examples)
+    if not all(32 <= side <= background.MAX_SIDE for side in shape):
+      raise PosejaxError(
+        f'shape={shape} must be (h, w) with sides of 32 to {background.MAX_SIDE} pixels.'
+      )
     self.split, self.seed = split, int(seed) if split == 'train' else 0
     self.shape = shape
     self._stream = Stream(VERSION, SPLITS[split], self.seed, 1)
@@ -46,6 +51,23 @@ class SyntheticScenes:
     return self._len
 
   def __getitem__(self, index: int) -> Example:
+    rng, layers, labels, look = self._compose(index)
+    image = background.draw(look['draws'], self.shape, look['horizon'])
+    background.clutter(rng, image, look['horizon'])
+    for shadow in look['shadows']:
+      background.shadow(image, *shadow)
+    render.paint(image, layers)
+    return {'image': background.light(rng, image), **labels}
+
+  def labels(self, index: int) -> Example:
+    """Return the example without its image, which is not painted."""
+    return self._compose(index)[2]
+
+  def layers(self, index: int) -> render.Layers:
+    """Return what is painted for example `index`; people are numbered as in the labels."""
+    return self._compose(index)[1]
+
+  def _compose(self, index: int):
     if not 0 <= index < self._len:
       raise IndexError(f'{self.fingerprint} has {self._len} scenes, asked for number {index}.')
     rng = self._stream.rng(int(index))
@@ -61,33 +83,31 @@ class SyntheticScenes:
     # Nearer people are larger and stand lower; the farthest is drawn first.
     near = np.sort(spots[:, 0])
     scale = h * (0.2 + 0.22 * near + 0.05 * spots[:, 1])
-    extent = size * scale[:, None]
-    scale *= np.minimum(1, 0.9 * np.array([w, h]) / extent).min(1)
+    scale *= np.minimum(1, 0.9 * np.array([w, h]) / (size * scale[:, None])).min(1)
     extent = size * scale[:, None]
     foot = h * (horizon + 0.12 + (0.98 - horizon) * near)
-    left = -(1 - _LEAST_SHOWN) * extent[:, 0] * 0.3 + spots[:, 2] * (w - 0.6 * extent[:, 0])
+    left = spots[:, 2] * (w - 0.6 * extent[:, 0]) - _STEP_OUT * extent[:, 0]
     offset = np.stack([left, foot - extent[:, 1]], -1) - crowd.box[:, :2] * scale[:, None]
     placed = np.tile(offset, 2) + crowd.box * scale[:, None]
 
-    image = background.draw(rng.random(background.NUM_DRAWS), self.shape, horizon)
-    background.clutter(rng, image, horizon)
-    stacked = []
-    for k in range(count):
-      stacked.append(render.person_layers(crowd, k, scale[k], offset[k], sun))
-      background.shadow(image, *render.shadow_under(placed[k], sun, u[4]))
-    if u[5] < _OCCLUDED:
-      target = placed[int(u[6] * count)]
+    stacked = [render.person_layers(crowd, k, scale[k], offset[k], sun) for k in range(count)]
+    if u[4] < _OCCLUDED:
+      target = placed[int(u[5] * count)]
       stacked.append(render.thing_layers(*occluders.sample(rng, target, self.shape)))
     layers = render.stack(stacked)
-    render.paint(image, layers)
 
     keypoints = crowd.keypoints * scale[:, None, None] + offset[:, None]
     seen = [
       render.visibility(keypoints[k], crowd.own[k], k, layers, self.shape) for k in range(count)
     ]
-    return {
-      'image': background.light(rng, image),
+    labels = {
       'boxes': np.clip(placed, 0, (w - 1, h - 1, w - 1, h - 1)).astype(np.float32),
       'keypoints': keypoints.astype(np.float32),
       'visibility': np.stack(seen),
     }
+    look = {
+      'draws': rng.random(background.NUM_DRAWS),
+      'horizon': horizon,
+      'shadows': [render.shadow_under(box, sun, u[6]) for box in placed],
+    }
+    return rng, layers, labels, look

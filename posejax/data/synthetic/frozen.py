@@ -1,0 +1,61 @@
+"""What the frozen evaluation people are: hashes of their labels and pixels, and how to take them.
+
+Labels come from NumPy alone. Pixels come from OpenCV's rasteriser, so their hash holds for the
+OpenCV it was taken with; with another one, coarse brightness must still agree.
+"""
+
+from collections.abc import Iterable
+import hashlib
+
+import numpy as np
+
+from posejax.types import Example
+
+LABELS_SHA256 = '300bb80a1b0b6228e641272126b6f873ff6e30391320b18d3028c639b7e3aa9c'
+PIXELS_SHA256 = 'd1f7e9bf22940032e255cc9cdfc6e80f4465b7a09b527758d81aea8e7619f782'
+PIXELS_OPENCV = '5.0.0'
+"""The version of OpenCV that drew the pixels of `PIXELS_SHA256`."""
+MEAN_LEVELS = (
+  # fmt: off
+  113.94,
+  197.13,
+  149.38,
+  140.71,
+  124.45,
+  108.85,
+  118.13,
+  139.05,
+  142.73,
+  146.86,
+  137.34,
+  123.57,
+  98.44,
+  115.52,
+  138.7,
+  119.99,
+  # fmt: on
+)
+"""Mean grey level (0..255) of the first 16 pictures."""
+
+
+def labels_sha256(examples: Iterable[Example]) -> str:
+  """Hash keypoints and boxes (rounded to 1/100 pixel) and visibility."""
+  sha = hashlib.sha256()
+  for example in examples:
+    for name in ('keypoints', 'box'):
+      sha.update(np.rint(example[name].astype(float) * 100).astype('<i4').tobytes())
+    sha.update(example['visibility'].astype('<i4').tobytes())
+  return sha.hexdigest()
+
+
+def pixels_sha256(examples: Iterable[Example]) -> str:
+  """Hash the pictures' bytes."""
+  sha = hashlib.sha256()
+  for example in examples:
+    sha.update(np.ascontiguousarray(example['image']).tobytes())
+  return sha.hexdigest()
+
+
+def mean_levels(examples: Iterable[Example]) -> list[float]:
+  """Return each picture's mean grey level, rounded to 1/100."""
+  return [round(float(example['image'].mean()), 2) for example in examples]
