@@ -1,14 +1,11 @@
-"""Run a batch function ahead of its consumer with tf.data. The one file of `data` with TensorFlow."""
+"""Run a batch function ahead of its consumer with tf.data."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
+from posejax.host_tensorflow import tf
 from posejax.types import Batch
-
-# TensorFlow would take the accelerators' memory at its first operation; it only moves bytes here.
-tf.config.set_visible_devices([], 'GPU')
 
 
 def iterate(

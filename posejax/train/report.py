@@ -1,36 +1,19 @@
 """What a run leaves to look at: metrics.jsonl, TensorBoard events, curves, pictures.
 
-All of clu is here.
-
 Resumed at step S, a report first drops every row after S, so that no step is logged twice however
 often the run was killed.
 """
 
-from collections.abc import Iterator
-import glob
 import json
 import math
 import os
-import struct
 
-# TensorFlow's start-up notes are nothing a user can act on; set before its first import.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-
-from clu import metric_writers, parameter_overview
+import jax
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy as np
-import tensorflow as tf
 
 from posejax import draw
-
-# TensorFlow would take the accelerators' memory at its first operation; here it only writes files.
-tf.config.set_visible_devices([], 'GPU')
-
-
-def parameter_table(params) -> str:
-  """Return the table of all parameters with shapes and counts."""
-  return parameter_overview.get_parameter_overview(params, include_stats=False)
 
 
 def read_rows(workdir: str) -> list[dict]:
@@ -42,6 +25,33 @@ def read_rows(workdir: str) -> list[dict]:
     lines = file.read().split('\n')
   # Every complete row ends in a newline, so what follows the last one is not a row.
   return [json.loads(line) for line in lines[:-1]]
+
+
+class _NoTensorBoard:
+  """Stands in where TensorFlow or clu is not installed, as on a machine that only trains."""
+
+  def ignore(self, *args, **kwargs) -> None:
+    """Write nothing."""
+
+  write_scalars = write_images = flush = close = ignore
+
+
+def _tensorboard(folder: str, resume_step: int):
+  try:
+    from posejax.train import tensorboard  # TensorFlow: seconds to import, and not always there
+  except ImportError as error:
+    print(f'TensorBoard events are not written: {error}. Everything else is.')
+    return _NoTensorBoard()
+  return tensorboard.open_writer(folder, resume_step)
+
+
+def parameter_table(params) -> str:
+  """Return the table of all parameters with shapes and counts."""
+  leaves = jax.tree_util.tree_leaves_with_path(params)
+  rows = [('/'.join(k.key for k in path), str(p.shape), f'{p.size:,}') for path, p in leaves]
+  widths = [max(len(row[c]) for row in rows) for c in range(3)]
+  lines = [f'  {a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}' for a, b, c in rows]
+  return '\n'.join([*lines, f'  total {sum(p.size for _, p in leaves):,}'])
 
 
 class Report:
@@ -60,11 +70,8 @@ class Report:
       return
     self._rows = os.path.join(workdir, 'metrics.jsonl')
     rows = [row for row in read_rows(workdir) if row['step'] <= resume_step]
-    _replace(self._rows, ''.join(json.dumps(row) + '\n' for row in rows).encode())
-    events = os.path.join(workdir, 'tensorboard')
-    for path in glob.glob(os.path.join(events, 'events.out.tfevents.*')):
-      _drop_events_after(path, resume_step)
-    self._tensorboard = metric_writers.SummaryWriter(events)
+    replace_file(self._rows, ''.join(json.dumps(row) + '\n' for row in rows).encode())
+    self._tensorboard = _tensorboard(os.path.join(workdir, 'tensorboard'), resume_step)
 
   def scalars(self, step: int, split: str, values: dict[str, float]) -> None:
     """Log one row: to metrics.jsonl and TensorBoard. Values that are not finite become null."""
@@ -133,41 +140,10 @@ def draw_curves(workdir: str, metric: str) -> str:
   return path
 
 
-def _replace(path: str, content: bytes) -> None:
+def replace_file(path: str, content: bytes) -> None:
   """Write a file so that a kill leaves either the old one or the new one."""
   with open(path + '.tmp', 'wb') as file:
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
   os.replace(path + '.tmp', path)
-
-
-def _records(path: str) -> Iterator[tuple[bytes, bytes]]:
-  """Yield `(framed bytes, payload)` of a TFRecord file up to where a kill cut it off.
-
-  A record is: length (uint64), its checksum (4 bytes), the payload, the payload's checksum (4).
-  Source: tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
-  """
-  with open(path, 'rb') as file:
-    content = file.read()
-  at = 0
-  while at + 12 <= len(content):
-    (length,) = struct.unpack_from('<Q', content, at)
-    end = at + 12 + length + 4
-    if end > len(content):
-      return
-    yield content[at:end], content[at + 12 : end - 4]
-    at = end
-
-
-def _drop_events_after(path: str, step: int) -> None:
-  kept, dropped = [], 0
-  for framed, payload in _records(path):
-    event = tf.compat.v1.Event.FromString(payload)
-    if event.step <= step:
-      kept.append(framed)
-    else:
-      dropped += 1
-  whole = b''.join(kept)
-  if dropped or len(whole) != os.path.getsize(path):
-    _replace(path, whole)

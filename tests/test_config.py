@@ -1,0 +1,84 @@
+import dataclasses
+import json
+
+import pytest
+
+from configs import common
+from posejax import config as config_lib
+from posejax.config import Config
+from posejax.errors import PosejaxError
+from tests import tiny
+
+
+def test_defaults_survive_the_way_through_flags_and_json():
+  config = Config()
+  assert Config.from_dict(common.get_default().to_dict()) == config
+  assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_every_key_has_a_meaning_written_under_it():
+  # The docstrings are the documentation of the keys; one per field, in order.
+  import inspect
+
+  for cls in (Config, config_lib.DataConfig, config_lib.OptimizerConfig, config_lib.EvaluateConfig):
+    source = inspect.getsource(cls)
+    undocumented = [
+      f.name
+      for f in dataclasses.fields(cls)
+      if '"""' not in source.split(f'\n  {f.name}: ')[1].split('\n  """', 1)[-1].split('\n')[0]
+      and f.name not in ('data', 'inputs', 'optimizer', 'evaluate', 'early_stopping')
+    ]
+    assert not undocumented
+
+
+@pytest.mark.parametrize(
+  ('values', 'message'),
+  [
+    ({'batch_sizee': 3}, r"config\.batch_sizee is not a known key\. Did you mean 'batch_size'\?"),
+    ({'optimizer': {'learnin_rate': 1.0}}, r"config\.optimizer\.learnin_rate .* 'learning_rate'"),
+    ({'batch_size': 'many'}, r"config\.batch_size='many' must be of type int, got str"),
+    ({'batch_size': 2.5}, r'config\.batch_size=2\.5 must be of type int'),
+    ({'batch_size': True}, r'config\.batch_size=True must be of type int, got bool'),
+    ({'batch_size': 0}, r'config\.batch_size=0 must be at least 1'),
+    ({'dtype': 'float31'}, r"config\.dtype='float31' .* Did you mean 'float32'"),
+    ({'data': {'crop_size': (1, 2, 3)}}, r'config\.data\.crop_size=\(1, 2, 3\) must have 2 entries'),
+    ({'data': {'crop_size': (128, -96)}}, r'crop_size=\(128, -96\) must be two positive numbers'),
+    ({'data': 3}, r'config\.data must be a section'),
+    ({'evaluate': {'flip': 1}}, r'config\.evaluate\.flip=1 must be of type bool'),
+    ({'optimizer': {'clip_norm': 'x'}}, r'config\.optimizer\.clip_norm=.* must be of type float'),
+  ],
+)
+def test_what_is_wrong_is_named(values, message):
+  with pytest.raises(PosejaxError, match=message):
+    Config.from_dict(values)
+
+
+def test_whole_numbers_are_taken_for_floats_and_lists_for_tuples():
+  config = Config.from_dict({'optimizer': {'learning_rate': 1, 'step_boundaries': [0.5]}})
+  assert config.optimizer.learning_rate == 1.0
+  assert isinstance(config.optimizer.learning_rate, float)
+  assert config.optimizer.step_boundaries == (0.5,)
+
+
+def test_only_length_and_looking_may_change_when_a_run_goes_on():
+  old = config_lib.resolve(tiny.config(num_steps=4))
+  new = tiny.config(num_steps=9, log_every_steps=1, eval_every_steps=3, checkpoint_every_steps=3)
+  continued = config_lib.continue_from(new, old, 'runs/x')
+  assert continued.num_steps == 9
+  assert continued.optimizer.schedule_steps == 4, 'the schedule stays laid out over the first run'
+
+  other = tiny.config(batch_size=16, optimizer__learning_rate=1e-2)
+  with pytest.raises(PosejaxError) as error:
+    config_lib.continue_from(other, old, 'runs/x')
+  assert 'config.batch_size: 8 there, 16 now' in str(error.value)
+  assert 'config.optimizer.learning_rate: 0.003 there, 0.01 now' in str(error.value)
+  assert 'runs/x' in str(error.value)
+
+
+def test_config_arguments():
+  parsed = common.parse_arg('smoke,depth=50', depth=18, v2=False)
+  assert (parsed.smoke, parsed.depth, parsed.v2) == (True, 50, False)
+  with pytest.raises(PosejaxError, match="Did you mean 'smoke'"):
+    common.parse_arg('smok')
+  with pytest.raises(PosejaxError, match='must be of type int'):
+    common.parse_arg('depth=deep', depth=18)

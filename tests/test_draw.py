@@ -1,0 +1,73 @@
+import cv2
+import numpy as np
+import pytest
+
+from posejax import draw, skeletons
+
+BLANK = np.zeros((60, 90, 3), np.uint8)
+
+
+def centroid(image, color):
+  weight = (np.abs(image.astype(int) - color).max(-1) < 40).astype(float)
+  ys, xs = np.nonzero(weight)
+  return xs.mean(), ys.mean()
+
+
+def test_a_keypoint_is_drawn_where_it_is_in_its_sides_colour():
+  keypoints = np.zeros((17, 2))
+  keypoints[skeletons.COCO.index('left_wrist')] = (70.5, 20.25)
+  keypoints[skeletons.COCO.index('right_wrist')] = (20.25, 40.5)
+  shown = keypoints.any(axis=1)
+  # Filled without its white rim, so that the dot's centre of mass is the keypoint.
+  image = draw.draw_skeleton(BLANK, keypoints, skeletons.COCO, shown, thickness=4)
+  for name, side in (('left_wrist', 'left'), ('right_wrist', 'right')):
+    at = keypoints[skeletons.COCO.index(name)]
+    np.testing.assert_allclose(centroid(image, draw.SIDE_COLORS[side]), at, atol=0.3)
+  assert not BLANK.any(), 'the input is left alone'
+
+
+def test_a_limb_needs_both_its_ends():
+  keypoints = np.full((17, 2), 30.0)
+  keypoints[skeletons.COCO.index('left_elbow')] = (60, 30)
+  shown = np.zeros(17, bool)
+  shown[skeletons.COCO.index('left_elbow')] = True
+  alone = draw.draw_skeleton(BLANK, keypoints, skeletons.COCO, shown)
+  assert not alone[:, :50].any()
+  shown[skeletons.COCO.index('left_wrist')] = True
+  joined = draw.draw_skeleton(BLANK, keypoints, skeletons.COCO, shown)
+  assert joined[30, 45].any()
+
+
+def test_enlarging_keeps_points_on_their_pixels():
+  image = BLANK.copy()
+  image[11, 37] = 255
+  large, points = draw.enlarge(image, [[37, 11]], 3)
+  assert large.shape == (180, 270, 3)
+  ys, xs = np.nonzero(large[..., 0])
+  np.testing.assert_allclose(points[0], [xs.mean(), ys.mean()])
+
+
+def test_a_heatmap_lights_the_picture_at_its_cell():
+  heatmaps = np.zeros((15, 30, 2), np.float32)
+  heatmaps[4, 25, 1] = 1.0
+  image = draw.overlay_heatmaps(BLANK, heatmaps)
+  y, x = np.unravel_index(image.sum(-1).argmax(), image.shape[:2])
+  # Cells are 4 rows high and 3 columns wide here; their middles are half a cell in.
+  assert abs(y - (4.5 * 4 - 0.5)) <= 1
+  assert abs(x - (25.5 * 3 - 0.5)) <= 1
+
+
+def test_contact_sheet_holds_every_picture():
+  small, large = np.full((4, 6, 3), 200, np.uint8), np.full((8, 5, 3), 100, np.uint8)
+  sheet = draw.contact_sheet([[small, large], [large]], gap=2)
+  assert (sheet == 200).all(-1).sum() == small.shape[0] * small.shape[1]
+  assert (sheet == 100).all(-1).sum() == 2 * large.shape[0] * large.shape[1]
+
+
+def test_saved_pictures_keep_their_colours(tmp_path):
+  image = BLANK.copy()
+  image[..., 0] = 250
+  draw.save(str(tmp_path / 'red.png'), image)
+  assert cv2.imread(str(tmp_path / 'red.png'))[0, 0].tolist() == [0, 0, 250]  # BGR
+  with pytest.raises((OSError, cv2.error)):
+    draw.save(str(tmp_path / 'red.nothing'), image)

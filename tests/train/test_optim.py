@@ -1,0 +1,107 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from posejax.config import OptimizerConfig
+from posejax.errors import PosejaxError
+from posejax.train import optim
+
+
+def make(**changes):
+  return dataclasses.replace(OptimizerConfig(schedule_steps=100), **changes)
+
+
+def rates(config, steps, batch_size=32):
+  rate = optim.schedule(config, batch_size)
+  return [float(rate(jnp.int32(step))) for step in steps]
+
+
+def test_cosine_with_warm_up():
+  config = make(learning_rate=2.0, warmup_steps=10, final_fraction=0.1)
+  got = rates(config, [0, 4, 9, 10, 55, 100, 500])
+  # Half-way between the warm-up's end and the schedule's, the cosine is at the mean of its ends.
+  np.testing.assert_allclose(got, [0.2, 1.0, 2.0, 2.0, 1.1, 0.2, 0.2], rtol=1e-5)
+
+
+def test_step_schedule_falls_at_90_and_120_of_140():
+  config = make(schedule='step', learning_rate=1.0, schedule_steps=140)
+  np.testing.assert_allclose(
+    rates(config, [0, 89, 90, 119, 120, 1000]), [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6
+  )
+
+
+def test_learning_rate_scales_with_the_batch_where_asked():
+  assert optim.peak_learning_rate(make(learning_rate=0.1), 1024) == 0.1
+  scaled = make(learning_rate=0.1, reference_batch_size=256)
+  assert optim.peak_learning_rate(scaled, 1024) == pytest.approx(0.4)
+  assert '0.1 x batch 1024 / 256' in optim.describe(scaled, 1024)
+
+
+def run(config, gradients, start):
+  optimizer = optim.create(config)
+  params = {'kernel': jnp.asarray(start)[None], 'bias': jnp.asarray(start)}
+  state = optimizer.init(params)
+  for g in gradients:
+    grads = {'kernel': jnp.asarray(g)[None], 'bias': jnp.asarray(g)}
+    updates, state = optimizer.update(grads, state, params)
+    params = {k: params[k] - config.learning_rate * updates[k] for k in params}
+  return {k: np.asarray(v).reshape(-1) for k, v in params.items()}
+
+
+def adam_by_hand(config, gradients, start, decay, decoupled):
+  """Write Adam as Kingma and Ba's Algorithm 1, weight decay as Loshchilov and Hutter's lines 6, 12."""
+  x, m, v = np.array(start, np.float64), 0.0, 0.0
+  for t, g in enumerate(np.array(gradients, np.float64), 1):
+    if not decoupled:
+      g = g + decay * x
+    m = config.b1 * m + (1 - config.b1) * g
+    v = config.b2 * v + (1 - config.b2) * g * g
+    move = (m / (1 - config.b1**t)) / (np.sqrt(v / (1 - config.b2**t)) + 1e-8)
+    x = x - config.learning_rate * (move + (decay * x if decoupled else 0.0))
+  return x
+
+
+@pytest.mark.parametrize('name', ['adam', 'adamw'])
+def test_weight_decay_acts_as_the_name_says_and_on_kernels_only(name):
+  config = make(name=name, learning_rate=0.1, weight_decay=0.3)
+  gradients, start = [[0.5, -2.0], [0.1, 0.4], [-1.0, 0.2]], [1.0, -3.0]
+  got = run(config, gradients, start)
+  decoupled = name == 'adamw'
+  np.testing.assert_allclose(
+    got['kernel'], adam_by_hand(config, gradients, start, 0.3, decoupled), rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    got['bias'], adam_by_hand(config, gradients, start, 0.0, decoupled), rtol=1e-5
+  )
+
+
+def test_sgd_with_momentum_and_l2():
+  config = make(name='sgd', learning_rate=0.1, momentum=0.9, weight_decay=0.5)
+  x, velocity = 2.0, 0.0
+  for g in (1.0, -0.5):
+    velocity = 0.9 * velocity + g + 0.5 * x
+    x -= 0.1 * velocity
+  assert run(config, [[1.0], [-0.5]], [2.0])['kernel'] == pytest.approx(x, rel=1e-6)
+
+
+def test_the_gradient_is_clipped_by_its_global_norm():
+  config = make(name='sgd', learning_rate=1.0, momentum=0.0, clip_norm=1.0)
+  # Kernel and bias both get (3, 4): a global norm of sqrt(50).
+  got = run(config, [[3.0, 4.0]], [0.0, 0.0])
+  np.testing.assert_allclose(got['kernel'], -np.array([3, 4]) / np.sqrt(50), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'name': 'adamm'}, "Did you mean 'adam"),
+    ({'schedule': 'cosin'}, "Did you mean 'cosine'"),
+    ({'warmup_steps': 100}, 'warmup_steps=100 must be less than schedule_steps=100'),
+  ],
+)
+def test_bad_settings_are_named(changes, message):
+  with pytest.raises(PosejaxError, match=message):
+    optim.create(make(**changes))
+    optim.schedule(make(**changes), 32)
