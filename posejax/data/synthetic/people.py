@@ -19,6 +19,7 @@ SPLITS = {'train': 0, 'eval': 1}
 
 _FILL = (0.58, 0.8)  # the person's extent as a share of the picture's height (width: x 0.98)
 _OCCLUDED, _ACCOMPANIED, _CUT = 0.20, 0.15, 0.15
+_CUT_SIDES = (0.5, 0.62, 0.81)  # cumulative: by the feet, the head, the right edge, else the left
 
 
 class Stream:
@@ -101,11 +102,12 @@ class SyntheticPeople:
     fill = _FILL[0] + (_FILL[1] - _FILL[0]) * u[2]
     scale = fill * min(h / size[1], 0.98 * w / size[0])
     middle = (np.array([w, h]) - 1) / 2 + (u[3:5] - 0.5) * (14, 12)
-    if u[5] < _CUT:  # come closer, or step out of the frame
-      scale *= 1.0 + 0.5 * u[6]
-      angle = 2 * np.pi * u[7]
-      out = np.array([np.cos(angle), np.sin(angle)]) * (0.3 + 0.35 * u[8])
-      middle = middle + np.clip(out * 1.5, -1, 1) * np.maximum(size * scale * 0.28, 12)
+    if u[5] < _CUT:  # come closer and step out of the frame, most often by the feet
+      scale *= 1.0 + 0.35 * u[6]
+      beyond = (0.06 + 0.26 * u[8] - 0.5) * scale * size
+      side = int(np.searchsorted(_CUT_SIDES, u[7], side='right'))
+      axis = 1 if side < 2 else 0
+      middle[axis] = (h, w)[1 - axis] - 1 + beyond[axis] if side % 2 == 0 else -beyond[axis]
     offset = middle - scale * (box[:2] + box[2:]) / 2
     sun = render.sun(u[9], u[10])
 
