@@ -143,9 +143,9 @@ class _Run:
     """Train to the end, or until asked to stop."""
     init_key, step_key = jax.random.split(jax.random.key(self.config.seed))
     optimizer = optim.create(self.config.optimizer)
-    make_state = jax.jit(
+    make_state = parallel.compile_init(
       lambda key: state.create(self.task.init(key), optimizer, self.config.optimizer.ema_decay),
-      out_shardings=parallel.replicated(self.mesh),
+      self.mesh,
     )
     train_state = make_state(init_key)
     make_step = partial(

@@ -59,6 +59,19 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
   return jax.device_put(tree, replicated(mesh))
 
 
+def compile_init(init: Callable[[jax.Array], Any], mesh: Mesh) -> Callable[[jax.Array], Any]:
+  """Compile `key -> state` with the state whole on every device.
+
+  Optimising code that runs once and draws random numbers for every parameter costs XLA ten times
+  what it takes to compile it plainly (19 s against 1.9 s for a net of 30 arrays on two CPU cores).
+  """
+  return jax.jit(
+    init,
+    out_shardings=replicated(mesh),
+    compiler_options={'xla_backend_optimization_level': 0},
+  )
+
+
 def compile_train_step(make_step: Callable[..., TrainStep], mesh: Mesh, parallel: str) -> TrainStep:
   """Compile a training step for the mesh; its state is donated.
 

@@ -1,0 +1,45 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from posejax.errors import PosejaxError
+from posejax.train import parallel
+
+
+@pytest.fixture(scope='module')
+def compared():
+  """Return the relative differences that parallel_script.py prints, from 8 host devices."""
+  environment = dict(os.environ, XLA_FLAGS='--xla_force_host_platform_device_count=8')
+  result = subprocess.run(
+    [sys.executable, '-m', 'tests.train.parallel_script'],
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr[-3000:]
+  return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize('pair', ['jit 1 | jit 8', 'groups of 2 on 1 | pmap 8'])
+def test_the_same_step_on_other_devices(compared, pair):
+  assert compared[pair]['gradient'] < 1e-5
+  assert compared[pair]['batch_stats'] < 1e-5
+  assert compared[pair]['example_losses'] < 1e-5
+
+
+def test_local_batch_norm_is_another_computation(compared):
+  # Else the test above could not tell the two semantics apart.
+  assert compared['jit 1 | pmap 8']['gradient'] > 1e-2
+
+
+def test_a_batch_that_devices_do_not_divide_is_refused_with_a_proposal():
+  with pytest.raises(PosejaxError, match=r'config\.batch_size=10 .* 4 devices; try 8 or 12'):
+    parallel.check_batch_size('batch_size', 10, 4)
+  with pytest.raises(PosejaxError, match=r'try 8\.'):
+    parallel.check_batch_size('batch_size', 3, 8)
+  parallel.check_batch_size('batch_size', 16, 8)
