@@ -55,7 +55,7 @@ class HeatmapCodec(abc.ABC):
           f'got {value!r}.'
         )
       object.__setattr__(self, name, size)
-    if not self.sigma > 0:
+    if isinstance(self.sigma, str) or not self.sigma > 0:
       raise PosejaxError(f'{type(self).__name__}: sigma must be above 0, got {self.sigma!r}.')
 
   @property
@@ -91,12 +91,9 @@ class HeatmapCodec(abc.ABC):
     """
     heatmaps = jnp.asarray(heatmaps, jnp.float32)
     x, y, scores = peaks.maximum(heatmaps)
-    step_x, step_y = self._refine(heatmaps, x, y)
-    found = scores > 0
-    cells = jnp.stack(
-      [x + jnp.where(found, step_x, 0.0), y + jnp.where(found, step_y, 0.0)], axis=-1
-    )
-    return cells * self.stride, scores
+    step = jnp.stack(self._refine(heatmaps, x, y), axis=-1)
+    step = jnp.where((scores > 0)[..., None] & jnp.isfinite(step), step, 0.0)
+    return (jnp.stack([x, y], axis=-1) + step) * self.stride, scores
 
   @abc.abstractmethod
   def _refine(self, heatmaps: jax.Array, x: jax.Array, y: jax.Array):
@@ -180,12 +177,12 @@ class Msra(HeatmapCodec):
 
   def _refine(self, heatmaps, x, y):
     _, h, w, _ = heatmaps.shape
-    at = peaks.neighbours(heatmaps, x, y)
+    cells = peaks.patch(heatmaps, x, y, radius=1)
     inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
     quarter = jnp.where(inside, 0.25, 0.0)
     return (
-      quarter * jnp.sign(at(1, 0) - at(-1, 0)),
-      quarter * jnp.sign(at(0, 1) - at(0, -1)),
+      quarter * jnp.sign(cells[1, 2] - cells[1, 0]),
+      quarter * jnp.sign(cells[2, 1] - cells[0, 1]),
     )
 
 
@@ -197,27 +194,31 @@ class Dark(HeatmapCodec):
   gradient and a Hessian from cells two apart, where the maximum is at least two cells from every
   border (three on the right and below).
 
+  The flip test shifts, as mmpose's DARK configs do, because cells stand where `Msra`'s do: a quarter
+  of a cell is left over, without it three quarters. DarkPose's own code needs no shift: it aligns
+  crop and heatmap at the corners, as `Udp` does here.
+
   Source: Zhang et al., "Distribution-aware coordinate representation", CVPR 2020;
   `generate_unbiased_gaussian_heatmaps` and `refine_keypoints_dark` of open-mmlab/mmpose.
   """
 
   convention: ClassVar[str] = 'msra'
-  shift_flip: ClassVar[bool] = False
+  shift_flip: ClassVar[bool] = True
 
   def _place(self, cells):
     return cells, None
 
   def _refine(self, heatmaps, x, y):
     _, h, w, _ = heatmaps.shape
-    logs = jnp.log(jnp.maximum(peaks.blur(heatmaps, self._blur_radius), 1e-10))
-    at = peaks.neighbours(logs, x, y)
+    cells = peaks.patch(peaks.blur(heatmaps, self._blur_radius), x, y, radius=2)
+    log = jnp.log(jnp.maximum(cells, 1e-10))
     inside = (x > 1) & (x < w - 2) & (y > 1) & (y < h - 2)
     step_x, step_y = peaks.newton_step(
-      dx=0.5 * (at(1, 0) - at(-1, 0)),
-      dy=0.5 * (at(0, 1) - at(0, -1)),
-      dxx=0.25 * (at(2, 0) - 2 * at(0, 0) + at(-2, 0)),
-      dxy=0.25 * (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)),
-      dyy=0.25 * (at(0, 2) - 2 * at(0, 0) + at(0, -2)),
+      dx=0.5 * (log[2, 3] - log[2, 1]),
+      dy=0.5 * (log[3, 2] - log[1, 2]),
+      dxx=0.25 * (log[2, 4] - 2 * log[2, 2] + log[2, 0]),
+      dxy=0.25 * (log[3, 3] - log[1, 3] - log[3, 1] + log[1, 1]),
+      dyy=0.25 * (log[4, 2] - 2 * log[2, 2] + log[0, 2]),
       limit=max(h, w),
     )
     return jnp.where(inside, step_x, 0.0), jnp.where(inside, step_y, 0.0)
@@ -233,8 +234,8 @@ class Udp(HeatmapCodec):
   a Hessian from cells one apart, on every cell (edge padding).
 
   Source: Huang et al., "The devil is in the details", CVPR 2020; `generate_udp_gaussian_heatmaps`
-  and `refine_keypoints_dark_udp` of open-mmlab/mmpose (whose smoothing has zeros beyond the border
-  and restores the maximum; UDP-Pose reflects and does not).
+  and `refine_keypoints_dark_udp` of open-mmlab/mmpose 1.x. (UDP-Pose smooths with 7 cells instead,
+  reflected at the border, and stretches to the old maximum from 0.)
   """
 
   convention: ClassVar[str] = 'udp'
@@ -251,15 +252,15 @@ class Udp(HeatmapCodec):
 
   def _refine(self, heatmaps, x, y):
     _, h, w, _ = heatmaps.shape
-    logs = jnp.log(jnp.clip(peaks.blur(heatmaps, self._blur_radius), 1e-3, 50.0))
-    at = peaks.neighbours(logs, x, y)
+    cells = peaks.patch(peaks.blur(heatmaps, self._blur_radius), x, y, radius=1)
+    log = jnp.log(jnp.clip(cells, 1e-3, 50.0))
+    left, right, above, below, here = log[1, 0], log[1, 2], log[0, 1], log[2, 1], log[1, 1]
     epsilon = np.finfo(np.float32).eps
-    around = at(1, 0) + at(-1, 0) + at(0, 1) + at(0, -1)
     return peaks.newton_step(
-      dx=0.5 * (at(1, 0) - at(-1, 0)),
-      dy=0.5 * (at(0, 1) - at(0, -1)),
-      dxx=at(1, 0) - 2 * at(0, 0) + at(-1, 0) + epsilon,
-      dxy=0.5 * (at(1, 1) + at(-1, -1) + 2 * at(0, 0) - around),
-      dyy=at(0, 1) - 2 * at(0, 0) + at(0, -1) + epsilon,
+      dx=0.5 * (right - left),
+      dy=0.5 * (below - above),
+      dxx=right - 2 * here + left + epsilon,
+      dxy=0.5 * (log[2, 2] + log[0, 0] + 2 * here - left - right - above - below),
+      dyy=below - 2 * here + above + epsilon,
       limit=max(h, w),
     )
