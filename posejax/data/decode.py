@@ -1,17 +1,13 @@
 """Encoded pictures to arrays."""
 
-import re
-
 import cv2
 import numpy as np
 
 from posejax.errors import PosejaxError
 
-# Within a JPEG's entropy-coded data FF is followed by 00, a restart marker or more FF; anything else
-# is the marker of the next segment.
-_MARKER = re.compile(rb'\xff+([^\x00\xff\xd0-\xd7])', re.DOTALL)
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Tables (DHT, DQT, DNL, DRI), further scans, applications' data and comments.
+# What may stand between a JPEG's scans: tables (DHT, DQT, DNL, DRI), scans, applications' data,
+# comments.
 _BETWEEN_SCANS = {0xC4, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 
 
@@ -59,18 +55,22 @@ def _jpeg_fault(data: bytes) -> str | None:
   """Return what is wrong with the order of a JPEG's markers, or None.
 
   OpenCV decodes a JPEG with foreign bytes in its middle silently. This walks the segments (a
-  thumbnail's own end marker lies inside one) and searches the coded data between them.
+  thumbnail's own end marker lies inside one) and looks at the coded data between them, where FF is
+  followed by 00, a restart marker (D0 to D7) or more FF, and anything else is a segment's marker.
   """
+  # In NumPy: a regular expression took as long as decoding the picture.
+  values = np.frombuffer(data, np.uint8)
+  places = np.flatnonzero(values[:-1] == 0xFF)
+  codes = values[places + 1]
+  markers = (codes != 0x00) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))
   position, scanned = 2, False
-  while True:
-    # Before the first scan segments follow each other; after it coded data lies between them.
-    match = (_MARKER.search if scanned else _MARKER.match)(data, position)
-    if match is None:
-      return 'a JPEG cut short: it has no end marker' if scanned else 'a JPEG with a broken header'
-    marker = match[1][0]
-    if marker == _END_OF_IMAGE:
-      return None if scanned else 'a JPEG without image data'
-    if scanned and marker not in _BETWEEN_SCANS:
-      return f'a corrupt JPEG: marker FF{marker:02X} in its image data at byte {match.start()}'
-    scanned |= marker == _START_OF_SCAN
-    position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], 'big')
+  for place, code in zip(places[markers].tolist(), codes[markers].tolist(), strict=True):
+    if place < position:
+      continue
+    if code == _END_OF_IMAGE and scanned:
+      return None
+    if scanned and code not in _BETWEEN_SCANS:
+      return f'a corrupt JPEG: marker FF{code:02X} in its image data at byte {place}'
+    scanned |= code == _START_OF_SCAN
+    position = place + 2 + int.from_bytes(data[place + 2 : place + 4], 'big')
+  return 'a JPEG cut short: it has no end marker'
