@@ -49,8 +49,10 @@ def pck_sums(
   """
   mask = jnp.asarray(mask) > 0
   counted = (jnp.asarray(visibility) > 0) & mask[:, None]
-  difference = jnp.asarray(predicted_image, jnp.float32) - jnp.asarray(keypoints_image, jnp.float32)
-  difference = jnp.where(counted[..., None], difference, 0.0)
+  predicted_image, keypoints_image, boxes = (
+    jnp.asarray(array, jnp.float32) for array in (predicted_image, keypoints_image, boxes)
+  )
+  difference = jnp.where(counted[..., None], predicted_image - keypoints_image, 0.0)
   distance = jnp.sqrt((difference**2).sum(axis=-1))
   box_size = jnp.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
   sums = {
@@ -108,7 +110,7 @@ def summarize_pck(sums: Sums, skeleton: Skeleton) -> dict[str, float]:
   return figures
 
 
-def _torso_size(keypoints: Array, labelled: jax.Array, skeleton: Skeleton) -> jax.Array:
+def _torso_size(keypoints: jax.Array, labelled: jax.Array, skeleton: Skeleton) -> jax.Array:
   """Return `[B]` lengths of the first usable diagonal, 0 where there is none."""
   size = jnp.zeros(labelled.shape[0])
   for a, b in reversed(skeleton.torso_indices):
