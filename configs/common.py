@@ -75,3 +75,4 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.optimizer.warmup_steps = 0
   config.data.num_train_examples = 24
   config.data.num_eval_examples = 12
+  config.data.crop_size = (64, 48)
