@@ -31,6 +31,8 @@ class DataConfig:
   """Use only the first so many training examples (all where unset)."""
   num_eval_examples: int | None = None
   """Use only the first so many evaluation examples (all where unset)."""
+  cache: bool = False
+  """Keep decoded pictures in memory once they were read; for data that fit there."""
   augment: Options = dataclasses.field(default_factory=dict)
   """Fields of `posejax.data.augment.Augmentation`, or `name` of a preset and fields that differ."""
   executor: str = 'tfdata'

@@ -10,7 +10,7 @@ import numpy as np
 
 from posejax import codecs, models, tasks
 from posejax.config import Config, Options
-from posejax.data import augment, crops, sources
+from posejax.data import augment, cache, crops, sources
 from posejax.errors import PosejaxError, nearest
 from posejax.metrics import median
 from posejax.skeletons import Skeleton
@@ -53,6 +53,8 @@ def from_config(config: Config) -> Experiment:
 def _pose(config: Config) -> Experiment:
   train_source = sources.create(config.data, 'train', config.seed)
   eval_source = sources.create(config.data, 'eval', config.seed)
+  if config.data.cache:
+    train_source, eval_source = cache.Cached(train_source), cache.Cached(eval_source)
   model, task = pose_task(config, train_source.skeleton, train_source)
   return Experiment(config, train_source.skeleton, model, task, train_source, eval_source)
 

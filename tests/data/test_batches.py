@@ -4,6 +4,7 @@ import pytest
 from posejax import skeletons
 from posejax.data import augment, executor, pipeline
 from posejax.data.batches import EvalBatches, TrainBatches, epoch_order
+from posejax.data.cache import Cached
 from posejax.data.crops import CropPerson
 from posejax.data.synthetic import people
 from posejax.geometry import affine
@@ -147,3 +148,19 @@ def test_labels_without_the_picture_are_the_same():
   _, labels = crop.labels(source.labels(2), np.random.default_rng(2))
   for key, value in labels.items():
     np.testing.assert_array_equal(value, whole[key])
+
+
+def test_a_cached_source_makes_every_example_once_and_the_same():
+  made = []
+
+  class Counting(people.SyntheticPeople):
+    def __getitem__(self, index):
+      made.append(index)
+      return super().__getitem__(index)
+
+  plain, cached = people.SyntheticPeople('eval'), Cached(Counting('eval'))
+  for _ in range(2):
+    for i in (3, 1):
+      assert_same(cached[i], plain[i])
+  assert made == [3, 1]
+  assert (len(cached), cached.fingerprint) == (len(plain), plain.fingerprint)
