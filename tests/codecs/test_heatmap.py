@@ -15,9 +15,10 @@ NAMES = sorted(codecs.CODECS)
 SIZES = {  # crop, heatmap, sigma
   'published': ((256, 192), (64, 48), 2),
   'small': ((128, 96), (32, 24), 2),
-  'large': ((384, 288), (96, 72), 3),
-  'wide, stride 2 and 3': ((60, 132), (30, 44), 2),
+  'wide, stride 2 and 3': ((60, 132), (30, 44), 3),
 }
+# Most tests share one shape, for the compiler's sake.
+B, K = 3, 8
 
 
 # Compiled once per codec and shape; op by op they take several times as long.
@@ -30,8 +31,8 @@ def _codec(name, size='published'):
   return codecs.create(name, crop_size=crop, heatmap_size=heatmap, sigma=sigma)
 
 
-def _figures(codec, rng, B, K, margin):
-  """Points inside and outside of a crop by up to `margin` pixels."""
+def _figures(codec, rng, margin):
+  """Points `[B, K, 2]` inside and outside of a crop by up to `margin` pixels."""
   H, W = codec.crop_size
   return rng.uniform(-margin, np.array([W, H]) + margin, (B, K, 2)).astype(np.float32)
 
@@ -41,14 +42,14 @@ def _figures(codec, rng, B, K, margin):
 def test_encode_equals_the_published_loops(name, size):
   codec = _codec(name, size)
   rng = np.random.default_rng(0)
-  keypoints = _figures(codec, rng, 2, 6, margin=40)
-  visibility = rng.integers(0, 3, (2, 6))
+  keypoints = _figures(codec, rng, margin=40)
+  visibility = rng.integers(0, 3, (B, K))
   heatmaps, weights = _encode(codec, keypoints, visibility)
-  assert heatmaps.shape == (2, *codec.heatmap_size, 6)
+  assert heatmaps.shape == (B, *codec.heatmap_size, K)
   assert heatmaps.dtype == weights.dtype == jnp.float32
   outside = 0
-  for b in range(2):
-    for k in range(6):
+  for b in range(B):
+    for k in range(K):
       target, weight = references.encode(
         name, keypoints[b, k].astype(float), visibility[b, k] > 0,
         codec.crop_size, codec.heatmap_size, codec.sigma,
@@ -56,7 +57,7 @@ def test_encode_equals_the_published_loops(name, size):
       np.testing.assert_allclose(heatmaps[b, :, :, k], target, atol=2e-5)
       assert weights[b, k] == weight
       outside += visibility[b, k] > 0 and not weight
-  assert outside or size != 'small'
+  assert outside
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -65,19 +66,19 @@ def test_decode_equals_the_published_loops(name, size):
   codec = _codec(name, size)
   rng = np.random.default_rng(1)
   h, w = codec.heatmap_size
-  noise = rng.uniform(0, 1, (1, h, w, 8))
-  bumps, _ = _encode(codec, _figures(codec, rng, 1, 8, margin=8), np.ones((1, 8)))
-  borders = rng.uniform(0, 0.3, (1, h, w, 8))
+  noise = rng.uniform(0, 1, (1, h, w, K))
+  bumps, _ = _encode(codec, _figures(codec, rng, margin=8), np.ones((B, K), int))
+  borders = rng.uniform(0, 0.3, (1, h, w, K))
   for k, (y, x) in enumerate(
     [(0, 0), (1, 7), (9, 1), (2, 2), (h - 1, w - 1), (h - 2, 7), (9, w - 2), (h - 3, w - 3)]
   ):
     borders[0, max(0, y - 2) : y + 3, max(0, x - 2) : x + 3, k] += 0.4
     borders[0, y, x, k] += 0.2
-  heatmaps = np.concatenate([noise, bumps + 0.05 * noise - 0.02, borders]).astype(np.float32)
+  heatmaps = np.concatenate([noise, bumps[:1] + 0.05 * noise - 0.02, borders]).astype(np.float32)
   keypoints, scores = _decode(codec, heatmaps)
   assert keypoints.dtype == scores.dtype == jnp.float32
-  for b in range(3):
-    for k in range(8):
+  for b in range(B):
+    for k in range(K):
       expected, score = references.decode(name, heatmaps[b, :, :, k], codec.crop_size, codec.sigma)
       np.testing.assert_allclose(keypoints[b, k], expected, rtol=2e-3, atol=2e-2)
       assert scores[b, k] == score
@@ -85,9 +86,9 @@ def test_decode_equals_the_published_loops(name, size):
 
 # In cells. MSRA rounds by up to half a cell. The others are exact but for float32, and for what lies
 # beyond the border: smoothing meets zeros there, which pulls a peak inwards (DARK's outermost ones
-# stay on their cell).
+# stay on their cell). Measured at sigma 2 and 3: 0.0014 inside, 0.95 and 1.48 at the border.
 INNER = {'msra': 0.5, 'dark': 0.005, 'udp': 0.005}
-OUTER = {'msra': 0.5, 'dark': 0.5, 'udp': 1.05}
+OUTER = {'msra': 0.5, 'dark': 1.0, 'udp': 1.5}
 
 
 @pytest.mark.parametrize('size', ['small', 'wide, stride 2 and 3'])
@@ -106,7 +107,8 @@ def test_decode_of_encode_stays_within_the_codecs_bound(name, size):
     assert np.all(np.asarray(weights) == 1)
     assert np.all(np.asarray(scores) > 0.75)
     errors = np.abs(np.asarray(decoded[0]) - keypoints) / codec.stride
-    inner = ((cells >= 5) & (cells <= last - 5)).all(-1)
+    reach = 2.5 * codec.sigma
+    inner = ((cells >= reach) & (cells <= last - reach)).all(-1)
     bounds = np.where(inner, INNER[name], OUTER[name]) + 1e-4
     assert np.all(errors.max(-1) <= bounds), (cells, errors)
 
@@ -125,10 +127,10 @@ def test_msra_gives_back_the_cell_it_drew_on():
 
 def test_the_first_of_equal_cells_in_row_order_wins():
   codec = _codec('msra', 'small')
-  heatmap = np.zeros((1, *codec.heatmap_size, 1), np.float32)
+  heatmaps = np.zeros((B, *codec.heatmap_size, K), np.float32)
   for y, x in ((5, 2), (3, 12), (3, 9), (8, 0)):
-    heatmap[0, y, x] = 1
-  keypoints, _ = _decode(codec, heatmap)
+    heatmaps[0, y, x] = 1
+  keypoints, _ = _decode(codec, heatmaps)
   np.testing.assert_array_equal(keypoints[0, 0], [9 * 4, 3 * 4])
 
 
@@ -146,8 +148,8 @@ def test_unlabelled_keypoints_leave_nothing_whatever_stands_there(name):
 @pytest.mark.parametrize('fill', [0.0, -1.0, 1e-30, 1.0, 3e38, np.inf, -np.inf, np.nan])
 def test_keypoints_are_finite_whatever_the_heatmaps_hold(name, fill):
   codec = _codec(name, 'small')
-  flat = np.full((1, *codec.heatmap_size, 2), fill, np.float32)
-  flat[0, 5, 7, 1] = 0.5
+  flat = np.full((B, *codec.heatmap_size, K), fill, np.float32)
+  flat[:, 5, 7, 1] = 0.5
   keypoints, scores = _decode(codec, flat)
   assert np.isfinite(keypoints).all()
   H, W = codec.crop_size
