@@ -10,7 +10,7 @@ _BEGAN = time.monotonic()  # before the slow imports: the times shown count from
 import os  # noqa: E402
 import sys  # noqa: E402
 
-from absl import app, flags  # noqa: E402
+from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from posejax import distributed  # noqa: E402
@@ -42,6 +42,8 @@ def main(argv: list[str]) -> None:
   """Run what the flags ask for."""
   if len(argv) > 1:
     raise PosejaxError(f'Unexpected arguments {argv[1:]}; every setting is a flag, --name=value.')
+  if not flags.FLAGS['verbosity'].present:
+    logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
   import jax
 
   distributed.initialize_from_environment()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 import difflib
+import errno
 
 
 class PosejaxError(Exception):
@@ -9,6 +10,14 @@ class PosejaxError(Exception):
 
   `main.py` and the `posejax` command print its message without a traceback.
   """
+
+
+def is_disk_full(error: BaseException) -> bool:
+  """Return whether an error says that the disk, or a quota on it, is full."""
+  if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    return True
+  # Libraries wrap what the system said; its words survive.
+  return 'No space left on device' in str(error) or 'Disk quota exceeded' in str(error)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """The command itself: `python main.py`, interrupted in every way and started again."""
 
+import contextlib
 import json
 import os
 import random
@@ -136,9 +137,7 @@ def test_sigterm_writes_a_checkpoint_and_ends_cleanly(
   assert_same_run(uninterrupted, tmp_path)
 
 
-def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(
-  tmp_path, run
-):
+def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, run):
   run(tmp_path, *_SMOKE)
   again = run(tmp_path, *_SMOKE)
   assert 'This run is complete: 2 of 2 steps are done.' in again.stdout
@@ -200,20 +199,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_examples(tmp
 
 
 def test_a_full_disk_loses_nothing(tmp_path, run):
-  """A run on a file system of 3 MB; needs the right to mount one."""
-  mount = ['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', str(tmp_path)]
+  """A run on a file system of 16 MB; needs the right to mount one."""
+  mount = ['mount', '-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', str(tmp_path)]
   if subprocess.run(mount, capture_output=True, check=False).returncode:
     pytest.skip('mounting a small file system needs root')
   try:
     filler = tmp_path / 'filler'
     run(tmp_path, *_SMOKE)
-    with open(filler, 'wb') as file:
-      try:
-        while True:
-          file.write(b'x' * 4096)
-          file.flush()
-      except OSError:
-        pass
+    with contextlib.suppress(OSError), open(filler, 'wb', buffering=0) as file:
+      while True:
+        file.write(b'x' * 4096)
     result = run(tmp_path, *_SMOKE, '--config.num_steps=4', check=False)
     assert result.returncode != 0
     assert 'disk is full' in result.stderr

@@ -7,7 +7,6 @@ being written when the process died is a temporary folder, removed at the next s
 
 from collections.abc import Sequence
 import dataclasses
-import errno
 import os
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from posejax.errors import PosejaxError
+from posejax.errors import PosejaxError, is_disk_full
 from posejax.train.parallel import copy_state
 from posejax.train.state import TrainState
 
@@ -141,9 +140,7 @@ class Checkpointer:
     kept = (
       f'the checkpoint of step {steps[-1]} is complete' if steps else 'no checkpoint exists yet'
     )
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    full = full or 'No space left' in str(error) or 'quota' in str(error)
-    cause = 'the disk is full' if full else f'{type(error).__name__}: {error}'
+    cause = 'the disk is full' if is_disk_full(error) else f'{type(error).__name__}: {error}'
     return PosejaxError(
       f'Could not write a checkpoint under {folder(self._workdir)}: {cause}. Nothing older was lost: '
       f'{kept}. Free some space and give the same command again to go on from there.'

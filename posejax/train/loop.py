@@ -5,6 +5,7 @@ says that everything up to its step was logged, and a run that resumes from it l
 """
 
 from collections.abc import Callable, Iterator
+import contextlib
 import dataclasses
 from functools import partial
 import math
@@ -20,7 +21,7 @@ from posejax import experiment as experiments
 from posejax.config import Config, continue_from, resolve
 from posejax.data import executor
 from posejax.data.batches import EvalBatches, TrainBatches
-from posejax.errors import PosejaxError, nearest
+from posejax.errors import PosejaxError, is_disk_full, nearest
 from posejax.train import checkpoint, optim, parallel, state, step, stop, workdirs
 from posejax.train.control import Control
 from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
@@ -67,7 +68,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   first = jax.process_index() == 0
   mesh = parallel.make_mesh()
   _check_batch_sizes(config, mesh)
-  with workdirs.claim(workdir, first):
+  with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
     before = workdirs.read_config(workdir)
     config = resolve(config) if before is None else continue_from(config, before, workdir)
     with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
@@ -80,12 +81,23 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
         workdirs.write_config(workdir, config)
       progress = Progress(done, config.num_steps, config.batch_size, began, first)
       report = Report(workdir, done, first)
-      try:
+      with contextlib.closing(progress), contextlib.closing(report):
         run = _Run(experiment, workdir, mesh, checkpointer, report, progress, stop_flag)
         return run.go()
-      finally:
-        progress.close()
-        report.close()
+
+
+@contextlib.contextmanager
+def _disk_full_is_said(workdir: str) -> Iterator[None]:
+  try:
+    yield
+  except OSError as error:
+    if not is_disk_full(error):
+      raise
+    raise PosejaxError(
+      f'Could not write to {workdir}: the disk is full. Nothing older was lost '
+      f'(checkpoints: {checkpoint.available_steps(workdir) or "none yet"}). Free some space and '
+      'give the same command again.'
+    ) from error
 
 
 def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
