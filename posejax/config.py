@@ -23,6 +23,24 @@ class DataConfig:
 
   name: str = 'synthetic_people'
   """A name of `posejax.data.sources.SOURCES`."""
+  manual_dir: str = ''
+  """Folder that holds a public data set as its authors ship it; it is prepared from there once."""
+  data_dir: str = ''
+  """Where prepared data sets are kept; TFDS's habit ($TFDS_DATA_DIR, ~/tensorflow_datasets) if empty."""
+  annotations: str = ''
+  """A COCO-format keypoint file to train on, read as it is; takes the place of `name`."""
+  images: str = ''
+  """Folder of the pictures that `annotations` names."""
+  eval_annotations: str = ''
+  """As `annotations`, to evaluate on; a tenth of the pictures of `annotations` is held out if empty."""
+  eval_images: str = ''
+  """Folder of the pictures that `eval_annotations` names; `images` if empty."""
+  skeleton: str = ''
+  """Of `annotations` or `parts`: a known one's name, or a JSON file (`posejax.data.own_skeleton`)."""
+  parts: Options = dataclasses.field(default_factory=dict)
+  """With name='mixture': name of a data set -> its own keys of this section, and `keypoints`."""
+  on_error: str = 'raise'
+  """A picture that is missing or broken: 'raise' names it, 'skip' leaves it out, counted."""
   crop_size: tuple[int, int] = (128, 96)
   """Height and width of the net's input in pixels."""
   box_padding: float = 1.25
@@ -166,6 +184,7 @@ class Config:
     _check_choice('best_mode', self.best_mode, ('max', 'min'))
     _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
     _check_choice('data.executor', self.data.executor, ('tfdata', 'threads'))
+    _check_choice('data.on_error', self.data.on_error, ('raise', 'skip'))
     if self.evaluate.batch_size is not None:
       _check_positive('evaluate.batch_size', self.evaluate.batch_size)
     if len(self.data.crop_size) != 2 or min(self.data.crop_size) < 1:

@@ -19,6 +19,16 @@ Three frames, named by suffix where two of them meet:
 | `visibility` | int32 `[K]`: 0 not labelled, 1 labelled and hidden, 2 labelled and visible (COCO's) |
 | `box` | float32 `[4]`, xyxy in the image frame: the person, corners inclusive of the outermost pixels |
 
+Some sources add what their metrics and messages need; `make_batch` leaves it out, and `labels(index)`
+finds it again by a batch's `index`:
+
+| key | value |
+|---|---|
+| `image_name` | the picture's file name |
+| `image_id`, `annotation_id` | as a COCO-format file numbers them |
+| `area` | float, square pixels of the image: what the object keypoint similarity divides by |
+| `head_size` | float, pixels of the image: what PCKh divides by; 0 where the head has no box |
+
 **Batch** (`make_batch(...)`, a pure function of seed and step, numpy):
 
 | key | value |
