@@ -145,6 +145,7 @@ def draw_panels(
     skeleton: of the data.
     codec: draws the targets, as in training.
   """
+  predictions = dict(predictions)
   count = min(_DRAWN_EXAMPLES, int(batch['mask'].sum()))
   factor = max(1, round(192 / codec.crop_size[0]))
   targets, _ = codec.encode(batch['keypoints'][:count], batch['visibility'][:count])

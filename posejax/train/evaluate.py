@@ -1,9 +1,10 @@
 """Evaluation: every example once, sums on the device, one division at the end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
@@ -42,17 +43,40 @@ def evaluate(
 ) -> Evaluation:
   """Measure `variables` on all of `batches` (numpy, padded and masked).
 
-  Sums and records of a batch are fetched while the next one is computed.
+  The records of a batch are made while the next one is computed.
   """
-  totals, records, panels = None, [], {}
+  totals, records, panels, pending = None, [], {}, None
   for number, batch in enumerate(batches):
     sums, predictions = eval_step(variables, parallel.put_batch(batch, mesh))
-    totals = sums if totals is None else jax.tree.map(jax.numpy.add, totals, sums)
+    totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
     if number == 0:
-      panels = task.draw(batch, jax.tree.map(parallel.local_rows, predictions))
+      panels = task.draw(batch, _LocalRows(predictions))
     if task.records is not None:
-      records += task.records(jax.tree.map(parallel.local_rows, predictions), batch)
+      if pending is not None:
+        records += task.records(*pending)
+      pending = (_LocalRows(predictions), batch)
+  if pending is not None:
+    records += task.records(*pending)
   return Evaluation(task.summarize(jax.tree.map(np.asarray, totals), records), panels)
+
+
+class _LocalRows(Mapping):
+  """Predictions that come to the host when they are looked at, this process's rows of them.
+
+  Records need points and scores of every example; heatmaps, a hundred times as large, stay behind.
+  """
+
+  def __init__(self, predictions: Predictions):
+    self._predictions = predictions
+
+  def __getitem__(self, key: str) -> np.ndarray:
+    return parallel.local_rows(self._predictions[key])
+
+  def __iter__(self):
+    return iter(self._predictions)
+
+  def __len__(self) -> int:
+    return len(self._predictions)
 
 
 def metric_names(task: Task, eval_step: EvalStep, variables: Variables, batch: Batch) -> set[str]:

@@ -345,9 +345,9 @@ class _Run:
   def _end(self, now: int) -> dict[str, float]:
     self.checkpointer.wait()
     best = self.control.best
+    value = 'never finite' if best.value is None else f'{best.value:.4f} at step {best.step}'
     self.progress.say(
-      f'Done after step {now}. Best {best.metric} {best.value or math.nan:.4f} at step {best.step}.\n'
-      + results_in(self.workdir)
+      f'Done after step {now}. Best {best.metric}: {value}.\n' + results_in(self.workdir)
     )
     return self.metrics
 

@@ -1,0 +1,67 @@
+"""Every config file, shrunk by `:smoke`: train, stop, resume, evaluate."""
+
+import glob
+import importlib.util
+import os
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from posejax.config import Config
+from posejax.train import checkpoint
+from posejax.train.evaluate_workdir import evaluate_workdir
+from posejax.train.loop import train
+from posejax.train.report import read_rows
+
+_FOLDER = os.path.join(os.path.dirname(__file__), '..', 'configs')
+# Arguments that lead to another net or another way through the code, by config.
+_ARGUMENTS = {
+  'pose_densenet': ['smoke'],
+  'pose_resnet': ['smoke', 'smoke,v2'],
+}
+_CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]
+
+
+def load(name: str, argument: str) -> Config:
+  spec = importlib.util.spec_from_file_location(name, os.path.join(_FOLDER, f'{name}.py'))
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return Config.from_dict(module.get_config(argument).to_dict())
+
+
+def test_every_config_is_tried():
+  files = {os.path.basename(p)[:-3] for p in glob.glob(os.path.join(_FOLDER, '*.py'))}
+  assert files - {'__init__', 'common'} == set(_ARGUMENTS)
+
+
+@pytest.mark.parametrize('name', sorted(_ARGUMENTS))
+def test_the_whole_config_is_valid_too(name):
+  config = load(name, '')
+  assert config.num_steps > 100
+  assert (importlib.util.find_spec(f'configs.{name}')) is not None
+
+
+@pytest.mark.parametrize(('name', 'argument'), _CASES)
+def test_smoke(name, argument, tmp_path):
+  config = load(name, argument)
+  assert config.num_steps == 2
+  workdir, copy = str(tmp_path / 'run'), str(tmp_path / 'copy')
+  metrics = train(config, workdir)
+  assert np.isfinite(metrics[config.best_metric])
+
+  # Go back to the first step's checkpoint, as after a kill, and resume: the same bits.
+  whole, rows = checkpoint.restore(workdir), read_rows(workdir)
+  one_step = Config.from_dict({**config.to_dict(), 'num_steps': 1})
+  one_step = one_step.from_dict(
+    {**one_step.to_dict(), 'optimizer': {**one_step.to_dict()['optimizer'], 'schedule_steps': 2}}
+  )
+  train(one_step, copy)
+  shutil.rmtree(os.path.join(copy, 'tensorboard'))
+  train(config, copy)
+  jax.tree.map(np.testing.assert_array_equal, checkpoint.restore(copy), whole)
+  assert [r for r in read_rows(copy) if r['step'] == 2] == [r for r in rows if r['step'] == 2]
+
+  measured = evaluate_workdir(workdir, 'latest')
+  assert measured == pytest.approx(metrics, nan_ok=True)
