@@ -73,6 +73,7 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.eval_every_steps = 2
   config.checkpoint_every_steps = 1
   config.optimizer.warmup_steps = 0
+  config.evaluate.batch_size = 8
   config.data.num_train_examples = 24
   config.data.num_eval_examples = 12
   config.data.crop_size = (64, 48)
