@@ -13,6 +13,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from posejax.models import convolution
+
 DTYPES = ('float32', 'bfloat16')
 
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
@@ -22,13 +24,17 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -> jax.Array:
   """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[kh, kw, C, D]`.
 
-  The padding is a `jnp.pad` followed by a VALID convolution: XLA's CPU backend computes the gradients
-  of a convolution that pads by itself many times slower.
+  On CPUs its gradients are computed by posejax.models.convolution, which XLA's own are no match for
+  there; on GPUs and TPUs they are XLA's. This is the one place where a platform decides.
   """
-  if padding:
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+  if jax.default_backend() == 'cpu':
+    return convolution.conv2d(x, kernel, stride, padding)
   return lax.conv_general_dilated(
-    x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    x,
+    kernel,
+    (stride, stride),
+    ((padding, padding),) * 2,
+    dimension_numbers=convolution.DIMENSIONS,
   )
 
 

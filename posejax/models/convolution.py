@@ -1,0 +1,117 @@
+"""Convolution for XLA's CPU backend: the same sums, with gradients in the forms it computes fast.
+
+XLA computes the gradients of a convolution as further convolutions. On the CPU the forward pass of
+a net is level with PyTorch's, and the gradient for the kernel 2 to 5 times slower: it becomes a
+convolution whose channels are the examples of the batch, of which there are few, and whose im2col
+packs channel by channel. Here it is a convolution along the height with batch x width channels.
+What each form costs is measured in `benchmarks/README.md`.
+"""
+
+from functools import partial
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+NARROW = 256
+"""Channels up to which a kernel gradient handles all kernel columns in one product."""
+DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv2d(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """Return the cross-correlation of `x` `[B, h, w, C]` and `kernel` `[k, k, C, D]`."""
+  return _convolve(x, kernel, stride, ((padding, padding), (padding, padding)))
+
+
+def _convolve(x, kernel, stride, padding, input_dilation=1):
+  """Convolve; never without padding, for which XLA's CPU backend takes a path up to 12 times slower."""
+  (k, _, _, _), (_, _, w, _) = kernel.shape, x.shape
+  unpadded = k > 1 and not any(map(any, padding)) and input_dilation == 1
+  if unpadded:
+    padding = (padding[0], (0, 1))
+  y = lax.conv_general_dilated(
+    x,
+    kernel,
+    (stride, stride),
+    padding,
+    lhs_dilation=(input_dilation, input_dilation),
+    dimension_numbers=DIMENSIONS,
+  )
+  return y[:, :, : (w - k) // stride + 1] if unpadded else y
+
+
+def _forward(x, kernel, stride, padding):
+  return conv2d(x, kernel, stride, padding), (x, kernel)
+
+
+def _backward(stride, padding, residuals, dy):
+  x, kernel = residuals
+  return (
+    input_gradient(dy, kernel, x.shape[1:3], stride, padding),
+    kernel_gradient(x, dy, kernel.shape[0], stride, padding),
+  )
+
+
+conv2d.defvjp(_forward, _backward)
+
+
+def input_gradient(
+  dy: jax.Array, kernel: jax.Array, shape: tuple[int, int], stride: int, padding: int
+) -> jax.Array:
+  """Return the gradient for the input of `shape` (h, w), given `dy` for the output."""
+  k = kernel.shape[0]
+  # Zeros before and behind the dilated `dy` that make it reach every input pixel's windows.
+  before = k - 1 - padding
+  after = [n - ((m - 1) * stride + 1) + padding for n, m in zip(shape, dy.shape[1:3], strict=True)]
+  if kernel.size * 2 < dy.size:
+    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    return _convolve(dy, flipped, 1, [(before, a) for a in after], stride)
+  # A kernel that is large beside the feature map: transposing it costs more than the products. One
+  # product per tap reads it as it lies; each is added where its tap points.
+  dx = jnp.zeros((), dy.dtype)
+  for i in range(k):
+    for j in range(k):
+      tap = lax.dot_general(dy, kernel[i, j], (((3,), (1,)), ((), ())))
+      widths = [(t - padding, n - t, stride - 1) for t, n in zip((i, j), after, strict=True)]
+      dx = dx + lax.pad(tap, jnp.zeros((), tap.dtype), [(0, 0, 0), *widths, (0, 0, 0)])
+  return dx
+
+
+def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding: int) -> jax.Array:
+  """Return the gradient `[size, size, C, D]` for the kernel, given `dy` for the output."""
+  b, h, w, d = dy.shape
+  c = x.shape[-1]
+  if size == 1:
+    x = x[:, ::stride, ::stride]
+    if d < c:  # the first factor is transposed, so it should be the smaller
+      return _contract_pixels(dy, x).T.reshape(1, 1, c, d)
+    return _contract_pixels(x, dy).reshape(1, 1, c, d)
+  # Examples and columns are summed over: they are the channels, and rows the one spatial axis.
+  x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))).transpose(3, 1, 0, 2)
+  dy = dy.transpose(1, 0, 2, 3)
+  if stride == 1 and d <= NARROW:
+    # A narrow output makes a narrow product: put the kernel's columns beside each other.
+    shifted = [jnp.pad(dy, ((0, 0), (0, 0), (j, size - 1 - j), (0, 0))) for j in range(size)]
+    columns = _contract_columns(x, jnp.stack(shifted, 3).reshape(h, -1, size * d), stride, size)
+    return columns.reshape(c, size, size, d).transpose(1, 2, 0, 3)
+  dy = dy.reshape(h, b * w, d)
+  columns = [
+    _contract_columns(x[..., j : j + (w - 1) * stride + 1 : stride], dy, stride, size)
+    for j in range(size)
+  ]
+  return jnp.stack(columns, 2).transpose(1, 2, 0, 3)
+
+
+def _contract_pixels(x: jax.Array, y: jax.Array) -> jax.Array:
+  """Return the sum over examples and pixels of the outer product, `[C, D]`."""
+  return lax.dot_general(x, y, (((0, 1, 2), (0, 1, 2)), ((), ())))
+
+
+def _contract_columns(x: jax.Array, dy: jax.Array, stride: int, size: int) -> jax.Array:
+  """Return `[C, size, D]`: `x` `[C, rows, B, w]` times `dy` `[h, B * w, D]` at every shift of rows."""
+  x = x.reshape(*x.shape[:2], -1)
+  y = lax.conv_general_dilated(
+    x, dy, (1,), 'VALID', rhs_dilation=(stride,), dimension_numbers=('NHC', 'HIO', 'NHC')
+  )
+  return y[:, :size]
