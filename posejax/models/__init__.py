@@ -12,7 +12,7 @@ import inspect
 import flax.linen as nn
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import densenet, heads, layers, resnet
+from posejax.models import densenet, heads, hrnet, layers, resnet
 
 
 def pose_resnet(
@@ -46,6 +46,18 @@ def pose_densenet(
   return heads.HeatmapNet(
     backbone, heads.SimpleBaselineHead(num_keypoints, tuple(head_features), **common)
   )
+
+
+def pose_hrnet(
+  width: int,
+  *,
+  num_keypoints: int = 17,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+) -> nn.Module:
+  """Return an HRNet with heatmaps at stride 4. Height and width must be divisible by 32."""
+  backbone = hrnet.HRNet(width, dtype, bn_group_size)
+  return heads.HeatmapNet(backbone, hrnet.FinalHead(num_keypoints, dtype))
 
 
 def pose_densenet_compact(
@@ -85,6 +97,8 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'pose_densenet169': partial(pose_densenet, 169),
   'pose_densenet201': partial(pose_densenet, 201),
   'pose_densenet_compact': pose_densenet_compact,
+  'pose_hrnet_w32': partial(pose_hrnet, 32),
+  'pose_hrnet_w48': partial(pose_hrnet, 48),
 }
 
 NAMES = tuple(_TABLE)

@@ -1,0 +1,163 @@
+"""HRNet backbones: branches at strides 4 to 32 side by side, which exchange what they see.
+
+Source: Sun et al., Deep High-Resolution Representation Learning (arXiv:1902.09212);
+leoxiaobin/deep-high-resolution-net.pytorch lib/models/pose_hrnet.py for what the weights assume:
+stride-2 convolutions pad (1, 1), fused maps grow by repeating pixels, and the last exchange fills the
+branch at stride 4 only.
+"""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from posejax.errors import PosejaxError
+from posejax.models import layers, resnet
+
+STAGES = {2: 1, 3: 4, 4: 3}
+"""Stage, which has as many branches -> exchange modules in it."""
+BLOCKS = 4
+"""Residual blocks in `layer1`, and per branch of a module."""
+STRIDE = 32
+"""Of the deepest branch."""
+
+
+def upsample(x: jax.Array, factor: int) -> jax.Array:
+  """Return `x` `[B, h, w, C]` with every pixel repeated `factor` times both ways."""
+  b, h, w, c = x.shape
+  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, factor, w, factor, c))
+  return x.reshape(b, h * factor, w * factor, c)
+
+
+class ExchangeModule(nn.Module):
+  """Residual blocks on every branch, then every output is the sum of all branches, resized.
+
+  Parameters: `branch<i>_<block>/...`; `fuse<i>_<j>_conv`, `_bn` from a deeper branch j to i, and
+  `fuse<i>_<j>_<k>_conv`, `_bn` for the stride-2 steps k from a shallower one. All count from 0.
+
+  Attributes:
+    width: channels of branch 0; the others have 2, 4 and 8 times as many.
+    num_outputs: how many branches come out, from the shallowest.
+  """
+
+  width: int
+  num_outputs: int
+  dtype: Any = 'float32'
+  bn_group_size: int | None = None
+
+  @nn.compact
+  def __call__(self, branches: list[jax.Array], train: bool) -> list[jax.Array]:
+    """Return the first `num_outputs` branches `[B, h / 2 ** i, w / 2 ** i, width * 2 ** i]`."""
+    conv_bn = partial(_conv_bn, dtype=self.dtype, bn_group_size=self.bn_group_size, train=train)
+    branches = list(branches)
+    for i in range(len(branches)):
+      for block in range(BLOCKS):
+        branches[i] = resnet.Block(
+          'basic',
+          self.width * 2**i,
+          dtype=self.dtype,
+          bn_group_size=self.bn_group_size,
+          name=f'branch{i}_{block}',
+        )(branches[i], train)
+
+    def moved(i: int, j: int) -> jax.Array:
+      """Return branch j at the size and width of branch i."""
+      x = branches[j]
+      if j > i:
+        x = conv_bn(x, self.width * 2**i, size=1, name=f'fuse{i}_{j}')
+        return upsample(x, 2 ** (j - i))
+      for k in range(i - j):
+        last = k == i - j - 1
+        x = conv_bn(x, self.width * 2 ** (i if last else j), stride=2, name=f'fuse{i}_{j}_{k}')
+        x = x if last else nn.relu(x)
+      return x
+
+    outputs = []
+    for i in range(self.num_outputs):
+      total = moved(i, 0)
+      for j in range(1, len(branches)):
+        total = total + moved(i, j)
+      outputs.append(nn.relu(total))
+    return outputs
+
+
+class HRNet(nn.Module):
+  """Return `{'c2': [B, H / 4, W / 4, width]}`, the branch at stride 4 after three stages.
+
+  Parameters: `conv1`, `bn1`, `conv2`, `bn2`, `layer1_<block>/...`, `transition<n>_<branch>_conv`,
+  `_bn`, and `stage<n>_<module>/...` (see `ExchangeModule`); blocks, branches and modules count from 0.
+
+  Attributes:
+    width: channels of the branch at stride 4: 32 or 48 in published nets.
+  """
+
+  width: int
+  dtype: Any = 'float32'
+  bn_group_size: int | None = None
+
+  @nn.compact
+  def __call__(self, x, train: bool = False):
+    """Return the feature map of `[B, H, W, 3]`, H and W multiples of 32."""
+    common = {'dtype': self.dtype, 'bn_group_size': self.bn_group_size}
+    conv_bn = partial(_conv_bn, **common, train=train)
+    if x.shape[1] % STRIDE or x.shape[2] % STRIDE:
+      raise PosejaxError(
+        f'HRNet takes images whose height and width are multiples of {STRIDE}, got '
+        f'{x.shape[1]}x{x.shape[2]}; set config.data.crop_size so, e.g. (256, 192).'
+      )
+    x = layers.Conv(64, 3, 2, dtype=self.dtype, name='conv1')(x)
+    x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn1')(x, train))
+    x = layers.Conv(64, 3, 2, dtype=self.dtype, name='conv2')(x)
+    x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn2')(x, train))
+    for block in range(BLOCKS):
+      x = resnet.Block('bottleneck', 64, **common, name=f'layer1_{block}')(x, train)
+
+    branches = [x]
+    for stage, count in STAGES.items():
+      if stage == 2:
+        branches = [nn.relu(conv_bn(x, self.width, name='transition1_0'))]
+      new = self.width * 2 ** (stage - 1)
+      deepest = x if stage == 2 else branches[-1]
+      grown = conv_bn(deepest, new, stride=2, name=f'transition{stage - 1}_{stage - 1}')
+      branches.append(nn.relu(grown))
+      for module in range(count):
+        end = stage == max(STAGES) and module == count - 1
+        branches = ExchangeModule(
+          self.width, 1 if end else stage, **common, name=f'stage{stage}_{module}'
+        )(branches, train)
+    return {'c2': branches[0]}
+
+
+class FinalHead(nn.Module):
+  """One 1x1 convolution from the shallowest map to a heatmap per keypoint. Parameters: `final`."""
+
+  num_keypoints: int
+  dtype: Any = 'float32'
+
+  @nn.compact
+  def __call__(self, maps: dict[str, jax.Array], train: bool = False) -> jax.Array:
+    """Return heatmaps `[B, h, w, K]` in `dtype`."""
+    del train
+    init = nn.initializers.normal(0.001)
+    final = layers.Conv(
+      self.num_keypoints, 1, bias=True, dtype=self.dtype, kernel_init=init, name='final'
+    )
+    return final(maps[min(maps)])
+
+
+def _conv_bn(
+  x: jax.Array,
+  features: int,
+  *,
+  size: int = 3,
+  stride: int = 1,
+  name: str,
+  dtype: Any,
+  bn_group_size: int | None,
+  train: bool,
+) -> jax.Array:
+  """Convolve and normalise, as `<name>_conv` and `<name>_bn` of the module that calls."""
+  x = layers.Conv(features, size, stride, dtype=dtype, name=f'{name}_conv')(x)
+  return layers.BatchNorm(bn_group_size, dtype=dtype, name=f'{name}_bn')(x, train)

@@ -1,0 +1,44 @@
+"""VGG16 backbones, torchvision-compatible, without the classifier.
+
+Source: Simonyan & Zisserman, Very Deep Convolutional Networks (arXiv:1409.1556);
+torchvision/models/vgg.py (configuration D) for what the weights assume.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+
+from posejax.models import layers
+
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and convolutions of each block; a 2x2 max-pool ends it."""
+
+
+class VGG16(nn.Module):
+  """Return `{'pool3': ..., 'pool4': ..., 'pool5': ...}`, feature maps at strides 8, 16 and 32.
+
+  Parameters: `conv<block>_<layer>` with a bias and, with batch norm, `bn<block>_<layer>`, counted
+  from 1 as in the paper.
+
+  Attributes:
+    batch_norm: normalise after every convolution.
+  """
+
+  batch_norm: bool = False
+  dtype: Any = 'float32'
+  bn_group_size: int | None = None
+
+  @nn.compact
+  def __call__(self, x, train: bool = False):
+    """Return the feature maps of `[B, H, W, 3]`."""
+    maps = {}
+    for block, (features, count) in enumerate(BLOCKS, 1):
+      for layer in range(1, count + 1):
+        name = f'{block}_{layer}'
+        x = layers.Conv(features, bias=True, dtype=self.dtype, name=f'conv{name}')(x)
+        if self.batch_norm:
+          x = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name=f'bn{name}')(x, train)
+        x = nn.relu(x)
+      x = layers.max_pool(x, 2)
+      maps[f'pool{block}'] = x
+    return {name: maps[name] for name in ('pool3', 'pool4', 'pool5')}
