@@ -3,16 +3,21 @@
 A source has `len(source)`, `source[i] -> Example` (see `posejax.types`), `source.labels(i)` (the same
 without `image`, so that statistics need not read pictures), and the attributes `skeleton`, `name` and
 `fingerprint` (a string that changes when the data do).
+
+Those of COCO's format have `annotations`, `category_ids`, `image_ids` and `read_image` too, which AP
+needs; see `CocoSource`.
 """
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any, Protocol
 
-from posejax.config import DataConfig
+from posejax.config import Config, DataConfig
+from posejax.data import coco_file, mixture, own_skeleton
 from posejax.data.synthetic import people
 from posejax.errors import PosejaxError, nearest
-from posejax.skeletons import Skeleton
+from posejax.skeletons import SKELETONS, Skeleton
 from posejax.types import Example
 
 
@@ -29,6 +34,21 @@ class Source(Protocol):
 
   def labels(self, index: int) -> Example:
     """Return example `index` without its picture."""
+    ...
+
+
+class CocoSource(Source, Protocol):
+  """A source whose results can be measured by COCO's AP."""
+
+  annotations: str | None
+  """Path of a COCO-format file with everybody on the pictures, crowds included; None without one."""
+  category_ids: tuple[Any, ...]
+  """Of the annotations that count."""
+  image_ids: tuple[Any, ...]
+  """Pictures that there are, those without people included."""
+
+  def read_image(self, image_id: Any) -> bytes:
+    """Return the encoded picture of one of `image_ids`."""
     ...
 
 
@@ -72,13 +92,72 @@ def _synthetic_people(config: DataConfig, split: str, seed: int) -> Source:
   return people.SyntheticPeople(split=split, seed=seed)
 
 
+def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  if not config.annotations:
+    raise PosejaxError(
+      "config.data.name='coco_file' needs config.data.annotations (a COCO-format keypoint file) and "
+      'config.data.images (the folder of its pictures).'
+    )
+  skeleton = own_skeleton.read(config.skeleton) if config.skeleton else None
+  own = functools.partial(
+    coco_file.CocoFile, config.annotations, config.images, skeleton, on_error=config.on_error
+  )
+  if not config.eval_annotations:
+    return own(part=split)
+  if split == 'train':
+    return own()
+  source = coco_file.CocoFile(
+    config.eval_annotations,
+    config.eval_images or config.images,
+    # What was inferred or estimated from the training annotations holds for both.
+    own().skeleton,
+    on_error=config.on_error,
+  )
+  return source
+
+
+def _prepared(name: str, config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  from posejax.data import prepared  # imports tensorflow_datasets: a second, where it is needed
+
+  return prepared.Prepared(name, split, config.manual_dir, config.data_dir, config.on_error)
+
+
+def _mixture(config: DataConfig, split: str, seed: int) -> Source:
+  parts, mappings = [], []
+  for label, options in config.parts.items():
+    options = {'name': label, **options}
+    mappings.append(options.pop('keypoints', {}))
+    inherited = {'data_dir': config.data_dir, 'on_error': config.on_error}
+    part = Config.from_dict({'data': {**inherited, **options}}).data
+    parts.append(create(part, split, seed))
+  if not parts:
+    raise PosejaxError(
+      "config.data.name='mixture' needs data sets in config.data.parts: {name: its keys, …}."
+    )
+  skeleton = own_skeleton.read(config.skeleton) if config.skeleton else parts[0].skeleton
+  if not isinstance(skeleton, Skeleton):
+    raise PosejaxError(
+      f"config.data.name='mixture' needs a known skeleton in config.data.skeleton, got the file "
+      f'{config.skeleton!r}. Known: {sorted(SKELETONS)}.'
+    )
+  return mixture.Mixture(parts, skeleton, mappings)
+
+
 SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
   'synthetic_people': _synthetic_people,
+  'coco_file': _coco_file,
+  'mixture': _mixture,
+  **{
+    name: functools.partial(_prepared, name)
+    for name in ('coco', 'lsp', 'lspet', 'mpii', 'panoptic')
+  },
 }
 
 
 def create(config: DataConfig, split: str, seed: int = 0) -> Source:
-  """Return the source that `config` names.
+  """Return the source that `config` names, or that its `annotations` are.
 
   Args:
     config: `name` and what that source needs (folders, files).
@@ -86,12 +165,19 @@ def create(config: DataConfig, split: str, seed: int = 0) -> Source:
     seed: of data that are drawn rather than read.
 
   Raises:
-    PosejaxError: no source has that name; the nearest is named.
+    PosejaxError: no source has that name (the nearest is named), or its data are missing or
+      inconsistent.
   """
-  if config.name not in SOURCES:
-    raise PosejaxError(
-      f'config.data.name={config.name!r} is not a data set.' + nearest(config.name, SOURCES)
-    )
-  source = SOURCES[config.name](config, split, seed)
+  name = config.name
+  if config.annotations:
+    if name not in (DataConfig.name, 'coco_file'):
+      raise PosejaxError(
+        f'config.data.annotations and config.data.name={name!r} name two data sets; leave one of them '
+        "out, or join them with config.data.name='mixture'."
+      )
+    name = 'coco_file'
+  if name not in SOURCES:
+    raise PosejaxError(f'config.data.name={name!r} is not a data set.' + nearest(name, SOURCES))
+  source = SOURCES[name](config, split, seed)
   limit = config.num_train_examples if split == 'train' else config.num_eval_examples
   return source if limit is None else First(source, limit)

@@ -1,0 +1,110 @@
+"""Several data sets trained on together, their keypoints mapped to one skeleton."""
+
+from collections.abc import Mapping, Sequence
+import hashlib
+import logging
+from typing import Any
+
+import numpy as np
+
+from posejax.errors import PosejaxError, nearest
+from posejax.skeletons import Skeleton
+from posejax.types import Example
+
+_LOG = logging.getLogger(__name__)
+
+
+class Mixture:
+  """The examples of several sources, one source after the other, all with one skeleton.
+
+  Keypoints that a source does not have are not labelled (visibility 0).
+
+  Attributes:
+    name: 'mixture'.
+    skeleton: what all keypoints are mapped to.
+    sources: the parts.
+    fingerprint: changes with a part or a mapping.
+  """
+
+  name = 'mixture'
+
+  def __init__(
+    self,
+    sources: Sequence[Any],
+    skeleton: Skeleton,
+    mappings: Sequence[Mapping[str, str]] | None = None,
+  ):
+    """Join sources.
+
+    Args:
+      sources: in order, at least one.
+      skeleton: the common one.
+      mappings: for each source, names of `skeleton` -> names of the source's where they differ;
+        others are matched by equal names.
+
+    Raises:
+      PosejaxError: a mapping names an unknown keypoint, or a source shares none.
+    """
+    self.sources, self.skeleton = tuple(sources), skeleton
+    mappings = mappings or [{}] * len(sources)
+    self._columns = [
+      _columns(source, skeleton, mapping) for source, mapping in zip(sources, mappings, strict=True)
+    ]
+    self._starts = np.cumsum([0] + [len(source) for source in sources])
+    key = repr(
+      [skeleton, *((s.fingerprint, c) for s, c in zip(sources, self._columns, strict=True))]
+    )
+    self.fingerprint = f'{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}'
+
+  def __len__(self) -> int:
+    return int(self._starts[-1])
+
+  def __getitem__(self, index: int) -> Example:
+    part, place = self._place(index)
+    return self._mapped(part, self.sources[part][place])
+
+  def labels(self, index: int) -> Example:
+    """Return example `index` without its picture."""
+    part, place = self._place(index)
+    return self._mapped(part, self.sources[part].labels(place))
+
+  def _place(self, index: int) -> tuple[int, int]:
+    if not 0 <= index < len(self):
+      raise IndexError(f'The mixture has {len(self)} examples, asked for {index}.')
+    part = int(np.searchsorted(self._starts, index, side='right')) - 1
+    return part, index - int(self._starts[part])
+
+  def _mapped(self, part: int, example: Example) -> Example:
+    K = self.skeleton.num_keypoints
+    keypoints, visibility = np.zeros((K, 2), np.float32), np.zeros(K, np.int32)
+    to, of = (list(column) for column in zip(*self._columns[part], strict=True))
+    keypoints[to] = example['keypoints'][of]
+    visibility[to] = example['visibility'][of]
+    return {**example, 'keypoints': keypoints, 'visibility': visibility}
+
+
+def _columns(source, skeleton: Skeleton, mapping: Mapping[str, str]) -> list[tuple[int, int]]:
+  """Return pairs (number in the common skeleton, number in the source's)."""
+  theirs = source.skeleton
+  for name, other in mapping.items():
+    for keypoint, known in ((name, skeleton), (other, theirs)):
+      if keypoint not in known.keypoints:
+        raise PosejaxError(
+          f'config.data.parts: mapping {name!r} to {other!r} of {source.name!r}: skeleton '
+          f'{known.name!r} has no keypoint {keypoint!r}.' + nearest(keypoint, known.keypoints)
+        )
+  chosen = {name: mapping.get(name, name) for name in skeleton.keypoints}
+  pairs = [
+    (skeleton.index(name), theirs.index(other))
+    for name, other in chosen.items()
+    if other in theirs.keypoints
+  ]
+  if not pairs:
+    raise PosejaxError(
+      f'{source.name!r} shares no keypoint with skeleton {skeleton.name!r}. It has '
+      f'{list(theirs.keypoints)}; map some with config.data.parts.<name>.keypoints.'
+    )
+  missing = [name for name, other in chosen.items() if other not in theirs.keypoints]
+  if missing:
+    _LOG.warning('%s has no %s; there they count as not labelled.', source.name, ', '.join(missing))
+  return pairs

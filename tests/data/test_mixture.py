@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from posejax import skeletons
+from posejax.data import mixture
+from posejax.errors import PosejaxError
+
+
+class Drawn:
+  """A source whose keypoint k of example i is at (i, k), with visibility 2 where k is even, else 1."""
+
+  def __init__(self, skeleton, number):
+    self.name, self.skeleton, self.fingerprint = (
+      skeleton.name,
+      skeleton,
+      f'{skeleton.name}-{number}',
+    )
+    self._number = number
+
+  def __len__(self):
+    return self._number
+
+  def labels(self, i):
+    k = np.arange(self.skeleton.num_keypoints)
+    return {
+      'keypoints': np.stack([0 * k + i, k], axis=-1).astype(np.float32),
+      'visibility': np.where(k % 2, 1, 2).astype(np.int32),
+      'box': np.array([0, 0, i, 9], np.float32),
+      'area': 3.0,
+    }
+
+  def __getitem__(self, i):
+    return {'image': b'picture', **self.labels(i)}
+
+
+@pytest.fixture
+def joined():
+  parts = [Drawn(skeletons.COCO, 3), Drawn(skeletons.LSP, 4), Drawn(skeletons.MPII, 2)]
+  return mixture.Mixture(parts, skeletons.COCO, [{}, {}, {'nose': 'head_top'}])
+
+
+def test_one_source_after_the_other(joined):
+  assert len(joined) == 9
+  places = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
+  for i, (part, place) in enumerate(places):
+    np.testing.assert_array_equal(joined[i]['box'], joined.sources[part][place]['box'])
+  for outside in (-1, 9):
+    with pytest.raises(IndexError):
+      joined.labels(outside)
+
+
+def test_keypoints_are_matched_by_name(joined):
+  for i, part in ((1, skeletons.COCO), (4, skeletons.LSP), (8, skeletons.MPII)):
+    example, labels = joined[i], joined.labels(i)
+    assert example['image'] == b'picture'
+    assert labels.keys() == example.keys() - {'image'}
+    assert example['area'] == 3.0
+    assert (example['keypoints'].dtype, example['visibility'].dtype) == (np.float32, np.int32)
+    for k, name in enumerate(skeletons.COCO.keypoints):
+      other = 'head_top' if (part.name, name) == ('mpii', 'nose') else name
+      if other in part.keypoints:
+        place = part.index(other)
+        assert example['keypoints'][k][1] == place
+        assert example['visibility'][k] == 2 - place % 2
+      else:
+        assert example['visibility'][k] == 0
+
+
+def test_what_is_missing_is_told(caplog):
+  mixture.Mixture([Drawn(skeletons.LSP, 1)], skeletons.COCO)
+  assert 'lsp has no nose, left_eye, right_eye, left_ear, right_ear' in caplog.text
+
+
+def test_the_fingerprint_knows_parts_and_mappings():
+  parts = [Drawn(skeletons.COCO, 3), Drawn(skeletons.MPII, 4)]
+  made = [
+    mixture.Mixture(parts, skeletons.COCO),
+    mixture.Mixture(parts[::-1], skeletons.COCO),
+    mixture.Mixture(parts, skeletons.MPII),
+    mixture.Mixture(parts, skeletons.COCO, [{}, {'nose': 'head_top'}]),
+    mixture.Mixture([parts[0], Drawn(skeletons.MPII, 5)], skeletons.COCO),
+  ]
+  assert len({m.fingerprint for m in made}) == len(made)
+  assert mixture.Mixture(parts, skeletons.COCO).fingerprint == made[0].fingerprint
+
+
+@pytest.mark.parametrize(
+  ('mapping', 'message'),
+  [
+    ({'noze': 'head_top'}, "skeleton 'coco' has no keypoint 'noze'. Did you mean 'nose'"),
+    ({'nose': 'head_tip'}, "skeleton 'mpii' has no keypoint 'head_tip'. Did you mean 'head_top'"),
+  ],
+)
+def test_a_mapping_of_unknown_keypoints_is_refused(mapping, message):
+  with pytest.raises(PosejaxError, match=message):
+    mixture.Mixture([Drawn(skeletons.MPII, 1)], skeletons.COCO, [mapping])
+
+
+def test_a_source_without_common_keypoints_is_refused():
+  sign = skeletons.Skeleton('sign', ('a', 'b'), (), (), (0.1, 0.1))
+  with pytest.raises(PosejaxError, match=r"'sign' shares no keypoint with skeleton 'coco'"):
+    mixture.Mixture([Drawn(sign, 1)], skeletons.COCO)
