@@ -11,6 +11,7 @@ one process; the table gives medians over the turns and their ratio to the loop.
 import argparse
 import glob
 import os
+import pathlib
 import statistics
 import time
 
@@ -33,7 +34,7 @@ class Jpegs:
     paths = sorted(glob.glob(os.path.join(folder, '*.jpg')))[:limit]
     if not paths:
       raise SystemExit(f'No .jpg in {folder}; set POSEJAX_REAL_DATA or --images.')
-    self._encoded = [open(path, 'rb').read() for path in paths]
+    self._encoded = [pathlib.Path(path).read_bytes() for path in paths]
     self._shapes = [cv2.imdecode(np.frombuffer(b, np.uint8), 1).shape for b in self._encoded]
 
   def __len__(self):
@@ -57,7 +58,7 @@ def plain_loop(source, crop: CropPerson, order) -> None:
     image = cv2.imdecode(np.frombuffer(example['image'], np.uint8), cv2.IMREAD_COLOR)
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     rng = np.random.default_rng((1, 0, 0, i))
-    matrix, labels = crop.labels(example, rng)
+    matrix, _ = crop.labels(example, rng)
     if np.linalg.det(matrix[:, :2]) < 0:
       # As usual: mirror the picture, and undo the mirror in the matrix.
       image = np.ascontiguousarray(image[:, ::-1])

@@ -40,7 +40,8 @@ class Cached:
   def __getitem__(self, index: int) -> Example:
     if index not in self._examples:
       example = self.source[index]
-      self._examples[index] = {**example, 'image': decode.decode_image(example['image'])}
+      image = decode.decode_image(example['image'], source=example.get('image_name', 'image'))
+      self._examples[index] = {**example, 'image': image}
     return self._examples[index]
 
   def labels(self, index: int) -> Example:

@@ -31,7 +31,7 @@ class CropPerson:
 
   def __call__(self, example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return the arrays of one example."""
-    image = decode.decode_image(example['image'])
+    image = decode.decode_image(example['image'], source=example.get('image_name', 'image'))
     matrix, labels = self.labels(example, rng)
     H, W = self.crop_size
     crop = cv2.warpAffine(image, matrix, (W, H), flags=cv2.INTER_LINEAR)
