@@ -74,7 +74,8 @@ def main():
     steps, rows = checkpoint.available_steps(killed), read_rows(killed)
     print(
       f'kill {number:2d} after {moment:5.1f} s: checkpoints {steps}, last row of step '
-      f'{rows[-1]["step"] if rows else "none"}' + (', a checkpoint half written' if writing else ''),
+      f'{rows[-1]["step"] if rows else "none"}'
+      + (', a checkpoint half written' if writing else ''),
       flush=True,
     )
   assert start(killed).wait() == 0

@@ -41,7 +41,10 @@ def test_every_key_has_a_meaning_written_under_it():
     ({'batch_size': True}, r'config\.batch_size=True must be of type int, got bool'),
     ({'batch_size': 0}, r'config\.batch_size=0 must be at least 1'),
     ({'dtype': 'float31'}, r"config\.dtype='float31' .* Did you mean 'float32'"),
-    ({'data': {'crop_size': (1, 2, 3)}}, r'config\.data\.crop_size=\(1, 2, 3\) must have 2 entries'),
+    (
+      {'data': {'crop_size': (1, 2, 3)}},
+      r'config\.data\.crop_size=\(1, 2, 3\) must have 2 entries',
+    ),
     ({'data': {'crop_size': (128, -96)}}, r'crop_size=\(128, -96\) must be two positive numbers'),
     ({'data': 3}, r'config\.data must be a section'),
     ({'evaluate': {'flip': 1}}, r'config\.evaluate\.flip=1 must be of type bool'),
