@@ -71,14 +71,15 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
     before = workdirs.read_config(workdir)
     config = resolve(config) if before is None else continue_from(config, before, workdir)
+    steps = checkpoint.available_steps(workdir)
+    if steps and steps[-1] >= config.num_steps:
+      _say_complete(workdir, steps[-1], config, first)
+      return {}
+    experiment = experiments.from_config(config)
+    if first:
+      workdirs.write_config(workdir, config)
     with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
       done = checkpointer.latest_step() or 0
-      if done >= config.num_steps:
-        _say_complete(workdir, done, config, first)
-        return {}
-      experiment = experiments.from_config(config)
-      if first:
-        workdirs.write_config(workdir, config)
       progress = Progress(done, config.num_steps, config.batch_size, began, first)
       report = Report(workdir, done, first)
       with contextlib.closing(progress), contextlib.closing(report):
