@@ -56,8 +56,13 @@ EXTRAS_REQUIRE = {
 setup(
   name='posejax',
   version=read_version(),
+  description='Human pose estimation in JAX/Flax',
+  long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
   packages=find_packages(include=['posejax', 'posejax.*']),
   python_requires='>=3.11',
   install_requires=INSTALL_REQUIRES,
   extras_require=EXTRAS_REQUIRE,
+  entry_points={'console_scripts': ['posejax=posejax.cli:main']},
 )

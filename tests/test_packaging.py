@@ -12,6 +12,7 @@ import pytest
 import setuptools
 
 import posejax
+from posejax import cli
 
 ROOT = pathlib.Path(__file__).parents[1]
 # What setup.py need not name because what it names is made of it.
@@ -61,6 +62,13 @@ def test_every_package_is_installed(declared):
   folders = {path.parent for path in (ROOT / 'posejax').rglob('*.py')}
   found = {str(folder.relative_to(ROOT)).replace('/', '.') for folder in folders}
   assert set(declared['packages']) == found
+
+
+def test_the_command_is_the_cli(declared):
+  (script,) = declared['entry_points']['console_scripts']
+  name, _, value = script.partition('=')
+  assert name == 'posejax'
+  assert metadata.EntryPoint(name, value, 'console_scripts').load() is cli.main
 
 
 def test_every_import_is_declared(requirements):
