@@ -39,7 +39,12 @@ while ((${#running[@]})); do
   unset "running[$ended]"
   if ((code != 0 && status == 0)); then
     status=$code
-    stop
+    # More than once: a signal that falls between a child's fork and its exec is lost.
+    while [[ -n $(jobs -rp) ]]; do
+      stop
+      sleep 0.5
+    done
+    break
   fi
 done
 exit "$status"
