@@ -4,30 +4,32 @@ import argparse
 from collections.abc import Sequence
 import sys
 
+from posejax.commands import doctor
 from posejax.errors import PosejaxError
 
-
-def _doctor(arguments: argparse.Namespace) -> int:
-  del arguments
-  from posejax import doctor
-
-  return doctor.run()
+_COMMANDS = (doctor,)
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(prog='posejax', description='Human pose estimation in JAX.')
   commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
-  text = 'check that JAX computes rightly on this machine, with these devices and flags'
-  command = commands.add_parser('doctor', help=text, description=text.capitalize() + '.')
-  command.set_defaults(run=_doctor)
+  for command in _COMMANDS:
+    command.register(commands)
   return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Run a command; return its exit code: 0 well, 1 not well, 2 wrong use, 130 interrupted."""
-  arguments = _parser().parse_args(argv)
+  """Run a command; return its exit code: 0 well, 1 not well, 2 wrong use, 130 interrupted.
+
+  A command whose parser sets `takes_config` is given the arguments that its parser does not know
+  (`posejax.commands.config_flags` reads them); anywhere else they are wrong use.
+  """
+  parser = _parser()
+  arguments, rest = parser.parse_known_args(argv)
+  if rest and not getattr(arguments, 'takes_config', False):
+    parser.error(f'unrecognized arguments: {" ".join(rest)}')
   try:
-    return arguments.run(arguments)
+    return arguments.run(arguments, rest)
   except PosejaxError as error:
     print(f'Error: {error}', file=sys.stderr)
     return 2

@@ -47,3 +47,10 @@ def test_the_command_line_is_read_before_jax_is_loaded():
     [sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=60
   ).stdout
   assert output.splitlines()[-1] == 'False'
+
+
+def test_arguments_that_a_command_does_not_know_are_wrong_use(capsys):
+  with pytest.raises(SystemExit) as ended:
+    cli.main(['doctor', '--config=configs/pose_resnet.py'])
+  assert ended.value.code == 2
+  assert '--config=configs/pose_resnet.py' in capsys.readouterr().err

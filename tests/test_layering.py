@@ -21,6 +21,7 @@ LAYERS = [
   {'train'},
   {'infer'},
   {'web'},
+  {'commands'},
   {'cli'},
 ]
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
@@ -35,7 +36,7 @@ HOMES = {
   'orbax': 'posejax/train/checkpoint.py',
   'clu': 'posejax/train/tensorboard.py',
   'flask': 'posejax/web/',
-  'ml_collections': 'posejax/config.py',
+  'ml_collections': 'posejax/commands/config_flags.py',
   'matplotlib': 'posejax/train/report.py',
 }
 # A finder and not `sys.modules['tensorflow'] = None`, which TFDS takes for TensorFlow being there.
