@@ -14,7 +14,7 @@ from posejax.data import augment, cache, crops, sources
 from posejax.errors import PosejaxError, nearest
 from posejax.metrics import median
 from posejax.skeletons import Skeleton
-from posejax.tasks import pose
+from posejax.tasks import pose, pose_metrics
 
 _MEDIAN_EXAMPLES = 2000
 
@@ -85,6 +85,7 @@ def pose_task(
     crops.CropPerson, skeleton, crop_size, codec.convention, box_padding=config.data.box_padding
   )
   prepare_eval = crop(augmentation=augment.create('none'))
+  median_pose = None if train_source is None else _median_pose(train_source, prepare_eval)
   task = pose.create(
     model=model,
     skeleton=skeleton,
@@ -93,9 +94,9 @@ def pose_task(
     normalize_fn=partial(pose.normalize, **dataclasses.asdict(config.inputs)),
     flip=config.evaluate.flip,
     shift=config.evaluate.shift,
+    metrics=pose_metrics.PoseMetrics(skeleton, crop_size, median_pose),
     prepare_train=crop(augmentation=augment.create(**config.data.augment)),
     prepare_eval=prepare_eval,
-    median_pose=None if train_source is None else _median_pose(train_source, prepare_eval),
   )
   return model, task
 

@@ -11,9 +11,9 @@ import numpy as np
 from posejax import draw, losses
 from posejax.codecs import HeatmapCodec
 from posejax.geometry import affine
-from posejax.metrics import pck
 from posejax.skeletons import Skeleton
 from posejax.tasks.base import Aux, Task
+from posejax.tasks.pose_metrics import PoseMetrics
 from posejax.types import Batch, Predictions, PrepareFn, Variables
 
 LOSSES: dict[str, Callable] = {'mse': losses.heatmap_mse, 'ohkm': losses.heatmap_ohkm}
@@ -45,9 +45,9 @@ def create(
   normalize_fn: Callable[[jax.Array], jax.Array],
   flip: bool,
   shift: bool | None,
+  metrics: PoseMetrics,
   prepare_train: PrepareFn,
   prepare_eval: PrepareFn,
-  median_pose: np.ndarray | None = None,
 ) -> Task:
   """Return the task of predicting one person's keypoints in a crop.
 
@@ -59,10 +59,9 @@ def create(
     normalize_fn: uint8 images -> what the model expects.
     flip: average heatmaps with the mirrored crop's when predicting.
     shift: shift the mirrored heatmaps by a cell; the codec's habit where None.
+    metrics: how predictions are measured.
     prepare_train: one example's arrays, augmented.
     prepare_eval: one example's arrays, as they are.
-    median_pose: `[K, 2]` as fractions of the crop; measured beside the model where given, because a
-      PCK without that baseline says little.
   """
   shift = codec.shift_flip if shift is None else shift
 
@@ -96,42 +95,16 @@ def create(
       'scores': scores,
     }
 
-  def sums(keypoints_image: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    labels = (batch[k] for k in ('keypoints_image', 'visibility', 'boxes', 'mask'))
-    return pck.pck_sums(keypoints_image, *labels, skeleton)
-
-  def measure(predictions: Predictions, batch: Batch):
-    result = {'model': sums(predictions['keypoints_image'], batch)}
-    if median_pose is not None:
-      H, W = codec.crop_size
-      guess = jnp.asarray(median_pose * (W, H), jnp.float32)
-      guess = jnp.broadcast_to(guess, predictions['keypoints_crop'].shape)
-      guess_image = affine.transform_points(guess, batch['crop_to_image'])
-      result['median_pose'] = sums(guess_image, batch)
-    return result
-
-  def summarize(totals, records: list) -> dict[str, float]:
-    del records  # PCK needs sums only
-    metrics = pck.summarize_pck(totals['model'], skeleton)
-    if 'median_pose' in totals:
-      baseline = pck.summarize_pck(totals['median_pose'], skeleton)
-      metrics |= {f'{n}/median_pose': baseline[n] for n in _baseline_names(baseline)}
-    return metrics
-
   return Task(
     init=init,
     loss=loss,
     predict=predict,
-    measure=measure,
-    summarize=summarize,
+    measure=metrics.measure,
+    summarize=metrics.summarize,
     draw=partial(draw_panels, skeleton=skeleton, codec=codec),
     prepare_train=prepare_train,
     prepare_eval=prepare_eval,
   )
-
-
-def _baseline_names(metrics: dict[str, float]) -> list[str]:
-  return [n for n in metrics if n.count('/') == 1 and n.startswith(('PCK', 'AUC', 'MAE'))]
 
 
 def draw_panels(

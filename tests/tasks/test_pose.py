@@ -10,6 +10,7 @@ from posejax.data.batches import EvalBatches
 from posejax.data.synthetic import people
 from posejax.experiment import from_config
 from posejax.tasks import pose
+from posejax.tasks.pose_metrics import PoseMetrics
 from posejax.train.evaluate import compile_eval_step, evaluate
 from posejax.train.parallel import make_mesh
 from tests import tiny
@@ -49,9 +50,9 @@ def make(codec_name, flip, shift=None):
     normalize_fn=lambda images: images.astype(jnp.float32),
     flip=flip,
     shift=shift,
+    metrics=PoseMetrics(skeletons.COCO, CROP, np.full((17, 2), 0.5)),
     prepare_train=prepare,
     prepare_eval=prepare,
-    median_pose=np.full((17, 2), 0.5),
   )
   return task, batch
 
