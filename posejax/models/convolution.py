@@ -21,15 +21,30 @@ DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
   """Return the cross-correlation of `x` `[B, h, w, C]` and `kernel` `[k, k, C, D]`."""
-  return _convolve(x, kernel, stride, ((padding, padding), (padding, padding)))
+  k, _, c, d = kernel.shape
+  h, w = ((n + 2 * padding - k) // stride + 1 for n in x.shape[1:3])
+  if k > 1 and kernel.size < 2 * x.shape[0] * h * w * d:
+    return _convolve(x, kernel, stride, ((padding, padding), (padding, padding)))
+  # A kernel that is large beside the map, or of one pixel: one product of matrices.
+  x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+  ends = (h - 1) * stride + 1, (w - 1) * stride + 1
+  taps = [
+    x[:, i : i + ends[0] : stride, j : j + ends[1] : stride] for i in range(k) for j in range(k)
+  ]
+  patches = jnp.concatenate(taps, -1) if k > 1 else taps[0]
+  return lax.dot_general(patches, kernel.reshape(k * k * c, d), (((3,), (0,)), ((), ())))
 
 
 def _convolve(x, kernel, stride, padding, input_dilation=1):
-  """Convolve; never without padding, for which XLA's CPU backend takes a path up to 12 times slower."""
+  """Convolve, with some padding always.
+
+  Without any, jaxlib 0.10.2 takes a path up to 12 times slower. At stride 1 the output is made larger
+  than the input, which keeps a library off that leaves cores idle. What was added is cut off again.
+  """
   (k, _, _, _), (_, _, w, _) = kernel.shape, x.shape
   unpadded = k > 1 and not any(map(any, padding)) and input_dilation == 1
   if unpadded:
-    padding = (padding[0], (0, 1))
+    padding = (padding[0], (0, k if stride == 1 else 1))
   y = lax.conv_general_dilated(
     x,
     kernel,
@@ -60,21 +75,22 @@ def input_gradient(
   dy: jax.Array, kernel: jax.Array, shape: tuple[int, int], stride: int, padding: int
 ) -> jax.Array:
   """Return the gradient for the input of `shape` (h, w), given `dy` for the output."""
-  k = kernel.shape[0]
+  k, _, c, d = kernel.shape
   # Zeros before and behind the dilated `dy` that make it reach every input pixel's windows.
   before = k - 1 - padding
   after = [n - ((m - 1) * stride + 1) + padding for n, m in zip(shape, dy.shape[1:3], strict=True)]
-  if kernel.size * 2 < dy.size:
+  if k > 1 and kernel.size * 2 < dy.size:
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     return _convolve(dy, flipped, 1, [(before, a) for a in after], stride)
-  # A kernel that is large beside the feature map: transposing it costs more than the products. One
-  # product per tap reads it as it lies; each is added where its tap points.
+  # A kernel that is large beside the map: turning it costs more than the products do. One product
+  # takes it as it lies; every tap's part is then added where that tap points.
+  parts = lax.dot_general(dy, kernel.reshape(k * k * c, d), (((3,), (1,)), ((), ())))
   dx = jnp.zeros((), dy.dtype)
   for i in range(k):
     for j in range(k):
-      tap = lax.dot_general(dy, kernel[i, j], (((3,), (1,)), ((), ())))
+      part = lax.slice_in_dim(parts, (i * k + j) * c, (i * k + j + 1) * c, axis=3)
       widths = [(t - padding, n - t, stride - 1) for t, n in zip((i, j), after, strict=True)]
-      dx = dx + lax.pad(tap, jnp.zeros((), tap.dtype), [(0, 0, 0), *widths, (0, 0, 0)])
+      dx = dx + lax.pad(part, jnp.zeros((), part.dtype), [(0, 0, 0), *widths, (0, 0, 0)])
   return dx
 
 
