@@ -1,5 +1,8 @@
-"""Checkpoints of other projects: read them (`load`)."""
+"""Checkpoints of other projects: read them (`load`) and turn them into variables (`convert`)."""
 
+from posejax.weights import convert
+from posejax.weights.convert import Converted
+from posejax.weights.identify import Checkpoint, Inputs
 from posejax.weights.load import load
 
-__all__ = ['load']
+__all__ = ['Checkpoint', 'Converted', 'Inputs', 'convert', 'load']

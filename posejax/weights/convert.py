@@ -1,0 +1,299 @@
+"""Turn the tensors of another project's checkpoint into Flax variables.
+
+Strict both ways: a tensor is used, or on a list of what is known not to be needed; a variable is
+filled, or on a list of what starts anew. Anything else is an error that names it.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+import os
+import re
+
+from flax import traverse_util
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+
+from posejax import models
+from posejax.errors import PosejaxError, nearest
+from posejax.models import heads, hrnet
+from posejax.types import Variables
+from posejax.weights import names
+from posejax.weights.identify import (
+  Checkpoint,
+  Inputs,
+  Tensors,
+  backbone_name,
+  identify,
+  present_names,
+)
+from posejax.weights.load import load
+
+_HEAD_ROWS = {
+  heads.SimpleBaselineHead: names.SIMPLE_BASELINE_HEAD,
+  hrnet.FinalHead: names.FINAL_HEAD,
+}
+# Both widen to float32 without loss; a published net in anything else was not meant for this.
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+_LISTED = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+  """A checkpoint as variables.
+
+  Attributes:
+    variables: `{'params': ..., 'batch_stats': ...}`, float32, of the model that was asked for.
+    checkpoint: what the file holds.
+    used: names of the tensors that the variables have their values from.
+    dropped: names of the tensors that were not used.
+    initialised: paths of variables that were not in the file, as in 'params/head/final/kernel'.
+  """
+
+  variables: Variables
+  checkpoint: Checkpoint
+  used: tuple[str, ...]
+  dropped: tuple[str, ...]
+  initialised: tuple[str, ...]
+
+  @property
+  def inputs(self) -> Inputs:
+    """What the net was trained to see; belongs into `config.inputs` of whoever goes on with it."""
+    return self.checkpoint.inputs
+
+  def summary(self) -> str:
+    """Return what was done, in lines: both lists, batch norm's counters as a number."""
+    count = sum(a.size for a in jax.tree.leaves(self.variables['params']))
+    counters = [n for n in self.dropped if re.fullmatch(names.NEVER_USED, n)]
+    others = [n for n in self.dropped if n not in counters]
+    dropped = others + ([f'{len(counters)} num_batches_tracked'] if counters else [])
+    return '\n'.join(
+      [
+        f'{self.checkpoint}: {count:,} parameters, {self.inputs.channels.upper()} input',
+        f'used: {len(self.used)} tensors',
+        f'not used: {", ".join(dropped) or "nothing"}',
+        f'newly initialised: {", ".join(self.initialised) or "nothing"}',
+      ]
+    )
+
+
+def from_file(
+  path: str | os.PathLike,
+  model: nn.Module | str,
+  *,
+  init: Callable[[], Variables] | None = None,
+  fresh: Sequence[str] = (),
+) -> Converted:
+  """Return the variables of `model` with the values of a checkpoint file; see `from_tensors`.
+
+  Raises:
+    PosejaxError: the file cannot be read, or does not fit the model.
+  """
+  tensors = load(path)
+  try:
+    return from_tensors(tensors, model, init=init, fresh=fresh)
+  except PosejaxError as error:
+    raise PosejaxError(f'{path}: {error}') from error
+
+
+def from_tensors(
+  tensors: Tensors,
+  model: nn.Module | str,
+  *,
+  init: Callable[[], Variables] | None = None,
+  fresh: Sequence[str] = (),
+) -> Converted:
+  """Return the variables of `model` with the values of a checkpoint.
+
+  Args:
+    tensors: as `posejax.weights.load` gives them.
+    model: a net of `posejax.models` or one of its backbones; or its name, for a net with as many
+      keypoints as the checkpoint.
+    init: returns the model's variables before training. Called only where some start anew: a head
+      that the checkpoint lacks, and those in `fresh`.
+    fresh: modules that keep their initial variables although the checkpoint may have them, e.g.
+      'head/final' for another set of keypoints.
+
+  Raises:
+    PosejaxError: the checkpoint is of another net, depth or number of keypoints, lacks a tensor, has
+      one too many, or one of another shape or type; the first differences are listed.
+  """
+  checkpoint = identify(tensors)
+  if isinstance(model, str):
+    keypoints = checkpoint.num_keypoints
+    model = models.create(model, **({} if keypoints is None else {'num_keypoints': keypoints}))
+  target = _Target(model)
+  if target.backbone_name is None:
+    raise PosejaxError(
+      f'The file holds a {checkpoint}; no other project has weights for a '
+      f'{type(target.backbone).__name__}.'
+    )
+  tensors = present_names(tensors)
+  shapes = _shapes(model)
+  anew = _anew(shapes, checkpoint, target, fresh)
+  peers = {path: _peer_name(path, checkpoint, target) for path in shapes}
+
+  filled = {path: name for path, name in peers.items() if path not in anew}
+  differences = _misfits(filled, shapes, tensors)
+  used = set(filled.values())
+  dropped = [name for name in tensors if name not in used]
+  may_drop = {peers[path] for path in anew}
+  differences += [
+    f'{name}: {_text(tensors[name])} there, unknown here'
+    for name in dropped
+    if name not in may_drop and not _not_needed(name, checkpoint, target)
+  ]
+  if differences:
+    raise PosejaxError(_message(checkpoint, target, differences))
+  if anew and init is None:
+    raise PosejaxError(
+      f'The checkpoint holds a {checkpoint}, which leaves {len(anew)} variables of the model without '
+      f'a value, from {anew[0]} on; give `init` for them.'
+    )
+
+  flat = {path: _converted(tensors[name], _layout(path)) for path, name in filled.items()}
+  if anew:
+    start = traverse_util.flatten_dict(dict(init()), sep='/')
+    flat |= {path: start[path] for path in anew}
+  return Converted(
+    variables=traverse_util.unflatten_dict({path: flat[path] for path in shapes}, sep='/'),
+    checkpoint=checkpoint,
+    used=tuple(filled.values()),
+    dropped=tuple(dropped),
+    initialised=tuple(anew),
+  )
+
+
+class _Target:
+  """The model to fill: a net of backbone and head, or a backbone alone."""
+
+  def __init__(self, model: nn.Module):
+    self.model = model
+    self.backbone = getattr(model, 'backbone', model)
+    self.head = getattr(model, 'head', None)
+    self.backbone_name = backbone_name(self.backbone)
+    # A head of another kind than the peers' has no rows, and starts anew.
+    self.head_rows = _HEAD_ROWS.get(type(self.head), ())
+
+  def __str__(self) -> str:
+    if self.head is None:
+      return self.backbone_name
+    return f'{self.backbone_name} for {self.head.num_keypoints} keypoints'
+
+
+@functools.lru_cache(maxsize=4)
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+  """Return 'collection/module/variable' -> shape, without computing anything."""
+  images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+  variables = jax.eval_shape(model.init, jax.random.key(0), images)
+  return {k: v.shape for k, v in traverse_util.flatten_dict(dict(variables), sep='/').items()}
+
+
+def _anew(
+  shapes: dict[str, tuple[int, ...]],
+  checkpoint: Checkpoint,
+  target: _Target,
+  fresh: Sequence[str],
+) -> list[str]:
+  """Return the variables that keep their initial values."""
+
+  def within(path: str, module: str) -> bool:
+    return path.partition('/')[2].startswith(module + '/')
+
+  modules = {path.partition('/')[2].rpartition('/')[0] for path in shapes}
+  for module in fresh:
+    if not any(within(path, module) for path in shapes):
+      raise PosejaxError(
+        f'The model has no module {module!r} to start anew.{nearest(module, modules)}'
+      )
+  if target.head is not None and (checkpoint.num_keypoints is None or not target.head_rows):
+    fresh = [*fresh, 'head']
+  return [path for path in shapes if any(within(path, module) for module in fresh)]
+
+
+def _peer_name(path: str, checkpoint: Checkpoint, target: _Target) -> str | None:
+  """Return the checkpoint's name for a variable; None for one of a head that no peer has."""
+  collection, _, rest = path.partition('/')
+  module, _, variable = rest.rpartition('/')
+  rows, prefix = names.rows(target.backbone_name), checkpoint.backbone_prefix
+  if target.head is not None:
+    part, _, module = module.partition('/')
+    if part == 'head':
+      rows, prefix = target.head_rows, checkpoint.head_prefix
+  for pattern, template in rows:
+    if match := re.fullmatch(pattern, module):
+      return f'{prefix}{match.expand(template)}.{names.LEAVES[collection, variable]}'
+  return None
+
+
+def _misfits(
+  filled: dict[str, str], shapes: dict[str, tuple[int, ...]], tensors: Tensors
+) -> list[str]:
+  """Return a line for every tensor that is missing, or has another shape or type than it must."""
+  lines = []
+  for path, name in filled.items():
+    expected = shapes[path]
+    if layout := _layout(path):
+      expected = tuple(expected[layout.index(axis)] for axis in range(len(layout)))
+    if name not in tensors:
+      lines.append(f'{name}: not there, {list(expected)} expected')
+    elif tensors[name].shape != expected or tensors[name].dtype not in _DTYPES:
+      lines.append(f'{name}: {_text(tensors[name])} there, float32 {list(expected)} expected')
+  return lines
+
+
+def _layout(path: str) -> tuple[int, ...] | None:
+  """Return the order in which a variable has its peer's axes, None for vectors.
+
+  PyTorch keeps convolutions as output, input, height, width, and transposed ones as input, output,
+  height, width; kernels here are height, width, input, output. `layers.deconv2d` places a kernel as
+  PyTorch does, so it is not flipped.
+  """
+  if not path.endswith('/kernel'):
+    return None
+  return (2, 3, 0, 1) if '/deconv' in path else (2, 3, 1, 0)
+
+
+def _converted(tensor: np.ndarray, layout: tuple[int, ...] | None) -> np.ndarray:
+  """Return a float32 array of its own memory."""
+  return np.array(tensor if layout is None else tensor.transpose(layout), np.float32, order='C')
+
+
+def _not_needed(name: str, checkpoint: Checkpoint, target: _Target) -> bool:
+  """Return whether a tensor is known to be of no use to the model."""
+  if re.fullmatch(names.NEVER_USED, name):
+    return True
+  if checkpoint.num_keypoints is None:
+    return re.fullmatch(names.classifier(checkpoint.backbone), name) is not None
+  # The heatmaps' layers, for a model that has none of the kind.
+  prefix = checkpoint.head_prefix
+  return not target.head_rows and name.startswith(
+    (f'{prefix}deconv_layers.', f'{prefix}final_layer.')
+  )
+
+
+def _text(tensor: np.ndarray) -> str:
+  return f'{tensor.dtype} {list(tensor.shape)}'
+
+
+def _message(checkpoint: Checkpoint, target: _Target, differences: list[str]) -> str:
+  keypoints = getattr(target.head, 'num_keypoints', None)
+  remedy = 'It may be another variant of that net, which posejax does not have.'
+  if checkpoint.backbone != target.backbone_name:
+    remedy = f'Use a model with that backbone, pose_{checkpoint.backbone} or the like.'
+  elif checkpoint.num_keypoints is not None and keypoints not in (None, checkpoint.num_keypoints):
+    remedy = (
+      f"Set the model's num_keypoints={checkpoint.num_keypoints}, or start its last convolution, "
+      "'head/final', anew."
+    )
+  rest = len(differences) - _LISTED
+  return '\n'.join(
+    [
+      f'The file holds a {checkpoint}, the model is a {target}. {remedy} They differ in:',
+      *(f'  {line}' for line in differences[:_LISTED]),
+      *([f'  and {rest} more'] if rest > 0 else []),
+    ]
+  )
