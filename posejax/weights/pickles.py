@@ -81,10 +81,12 @@ def _run(file, known, persistent_load):
   memo: dict[int, Any] = {}
 
   def since_mark() -> list[Any]:
-    at = max(i for i, item in enumerate(stack) if item is _MARK)
-    items = stack[at + 1 :]
-    del stack[at:]
-    return items
+    for at in reversed(range(len(stack))):
+      if stack[at] is _MARK:
+        items = stack[at + 1 :]
+        del stack[at:]
+        return items
+    raise ValueError('no mark')
 
   for opcode, argument, _ in pickletools.genops(file):
     name = opcode.name

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import io
 import os
+import struct
 from typing import Any, BinaryIO
 import zipfile
 
@@ -221,7 +222,15 @@ def _check_byte_order(little: bool) -> None:
 def _zip_errors():
   try:
     yield
-  except (EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+  except (
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+  ) as error:
     raise PosejaxError(f'its zip archive is cut off or damaged ({error})') from error
 
 
