@@ -8,6 +8,8 @@ keyword arguments of what that name stands for; they are checked where it is con
 """
 
 import dataclasses
+import functools
+import inspect
 import json
 import types
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -96,13 +98,15 @@ class OptimizerConfig:
   step_factor: float = 0.1
   """What 'step' and 'plateau' multiply the learning rate by."""
   plateau_metric: str = ''
-  """The evaluation metric that 'plateau' watches; `best_metric` where empty."""
+  """The evaluation metric that 'plateau' watches; the one of `best_metric` where empty."""
   plateau_patience: int = 5
   """Evaluations without improvement before 'plateau' lowers the rate."""
   plateau_min_scale: float = 1e-3
   """'plateau' does not go below this fraction of the rate."""
   momentum: float = 0.9
-  """Of 'sgd' (Nesterov off)."""
+  """Of 'sgd'."""
+  nesterov: bool = False
+  """Of 'sgd': look ahead by the momentum."""
   b1: float = 0.9
   """Of 'adam' and 'adamw'."""
   b2: float = 0.999
@@ -132,7 +136,7 @@ class EarlyStoppingConfig:
   """When to stop before num_steps."""
 
   metric: str = ''
-  """The evaluation metric to watch; `best_metric` where empty."""
+  """The evaluation metric to watch; the one of `best_metric` where empty."""
   patience: int = 0
   """Stop after so many evaluations without improvement (0: never)."""
 
@@ -159,8 +163,8 @@ class Config:
   """Steps between evaluations; the last step is always evaluated."""
   checkpoint_every_steps: int = 200
   """Steps between checkpoints; the last step and every new best are always written."""
-  best_metric: str = 'PCK@0.20/torso'
-  """The evaluation metric whose best checkpoint is kept."""
+  best_metric: str = ''
+  """The evaluation metric whose best checkpoint is kept; the task's `main_metric` where empty."""
   best_mode: str = 'max'
   """'max' or 'min'."""
   data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -255,6 +259,23 @@ def flatten(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       flat[f'{prefix}{key}'] = value
   return flat
+
+
+def with_options(section: str, options: Options, table: dict[str, Any]) -> Any:
+  """Return `table[options['name']]` with the other options bound, refusing unknown ones."""
+  options = dict(options)
+  name = options.pop('name')
+  if name not in table:
+    raise PosejaxError(f'config.{section}.name={name!r} is not known.' + nearest(name, table))
+  known = [
+    p.name for p in inspect.signature(table[name]).parameters.values() if p.default != p.empty
+  ]
+  for key in options:
+    if key not in known:
+      raise PosejaxError(
+        f'config.{section}.{key} is not a setting of {name!r}.' + nearest(key, known)
+      )
+  return functools.partial(table[name], **options)
 
 
 def check_options(section: str, options: Options, known: Any) -> None:

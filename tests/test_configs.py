@@ -49,7 +49,9 @@ def test_smoke(name, argument, tmp_path):
   assert config.num_steps == 2
   workdir, copy = str(tmp_path / 'run'), str(tmp_path / 'copy')
   metrics = train(config, workdir)
-  assert np.isfinite(metrics[config.best_metric])
+  best = checkpoint.restore_with_meta(workdir)[1]['control']['best']
+  assert np.isfinite(metrics[best['metric']])
+  assert best['step'] == 2
 
   # Go back to the first step's checkpoint, as after a kill, and resume: the same bits.
   whole, rows = checkpoint.restore(workdir), read_rows(workdir)

@@ -38,6 +38,8 @@ class Task:
       need every example at once; or None.
     summarize: `(sums, records) -> {metric name: float}` (host).
     draw: `(batch, predictions) -> {panel name: uint8 [H, W, 3]}` (host), for people to look at.
+    main_metric: the one of `summarize`'s names, higher is better, that tells which checkpoint is the
+      best where `config.best_metric` is empty, such as `accuracy`.
     prepare_train, prepare_eval: `(example, rng) -> arrays` of one example (host).
   """
 
@@ -47,6 +49,7 @@ class Task:
   measure: Callable[[Predictions, Batch], Any]
   summarize: Callable[[Any, list], dict[str, float]]
   draw: Callable[[Batch, Predictions], dict[str, np.ndarray]]
+  main_metric: str
   prepare_train: PrepareFn
   prepare_eval: PrepareFn
   records: Callable[[Predictions, Batch], list] | None = None

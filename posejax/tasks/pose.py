@@ -101,6 +101,7 @@ def create(
     predict=predict,
     measure=metrics.measure,
     summarize=metrics.summarize,
+    main_metric=metrics.main_metric,
     draw=partial(draw_panels, skeleton=skeleton, codec=codec),
     prepare_train=prepare_train,
     prepare_eval=prepare_eval,

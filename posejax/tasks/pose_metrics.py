@@ -16,7 +16,7 @@ Sums = dict[str, dict[str, jax.Array]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PoseMetrics:
-  """The `measure` and `summarize` of a pose task.
+  """The `measure`, `summarize` and `main_metric` of a pose task.
 
   Attributes:
     skeleton: of the labels and the predictions.
@@ -28,6 +28,11 @@ class PoseMetrics:
   skeleton: Skeleton
   crop_size: tuple[int, int]
   median_pose: np.ndarray | None = None
+
+  @property
+  def main_metric(self) -> str:
+    """PCK@0.20 by torso, or by box where the skeleton has no torso."""
+    return 'PCK@0.20/torso' if self.skeleton.torso else 'PCK@0.20/box'
 
   def measure(self, predictions: Predictions, batch: Batch) -> Sums:
     """Return sums that add up over batches; traced. See `posejax.tasks.Task`."""

@@ -47,9 +47,14 @@ class Control:
   early: Watch
 
   @classmethod
-  def create(cls, config: Config) -> 'Control':
-    """Return the state before the first evaluation."""
-    best = config.best_metric
+  def create(cls, config: Config, main_metric: str) -> 'Control':
+    """Return the state before the first evaluation.
+
+    Args:
+      config: what to watch, and how patiently.
+      main_metric: the task's, watched where `config.best_metric` is empty.
+    """
+    best = config.best_metric or main_metric
 
     def watch(name: str) -> Watch:
       name = name or best

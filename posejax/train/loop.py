@@ -148,7 +148,7 @@ class _Run:
       jax.process_count(),
     )
     self.window = Window()
-    self.control = Control.create(self.config)
+    self.control = Control.create(self.config, self.task.main_metric)
     self.evaluated_step = 0
     self.metrics: dict[str, float] = {}
 
@@ -276,10 +276,9 @@ class _Run:
     self.report.scalars(now, 'eval', result.metrics)
     for name, image in result.panels.items():
       self.report.picture(now, {'panels': 'predictions'}.get(name, name), image)
-    self.report.curves(self.config.best_metric)
-    self.progress.say(
-      f'step {now}: ' + describe(result.metrics, self.config) + (', the best so far' * improved)
-    )
+    self.report.curves(self.control.best.metric)
+    text = describe(result.metrics, self.control.best.metric)
+    self.progress.say(f'step {now}: {text}' + ', the best so far' * improved)
     self.progress.pause(time.monotonic() - began)
     return train_state, improved
 
@@ -288,7 +287,7 @@ class _Run:
     self.report.flush()
     meta = {
       'config': self.config.to_dict(),
-      'skeleton': dataclasses.asdict(self.experiment.skeleton),
+      'skeleton': self.experiment.skeleton and dataclasses.asdict(self.experiment.skeleton),
       'control': dataclasses.asdict(self.control),
       'window': dataclasses.asdict(self.window),
       'evaluated_step': self.evaluated_step,
@@ -353,9 +352,8 @@ class _Run:
     return self.metrics
 
 
-def describe(metrics: dict[str, float], config: Config) -> str:
-  """Return the metrics worth a line: the watched one, and its median-pose baseline."""
-  name = config.best_metric
+def describe(metrics: dict[str, float], name: str) -> str:
+  """Return the metrics worth a line: the one called `name`, and its median-pose baseline."""
   text = f'{name} {metrics[name]:.4f}'
   baseline = metrics.get(f'{name}/median_pose')
   return text if baseline is None else f'{text} (median pose: {baseline:.4f})'
