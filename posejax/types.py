@@ -38,6 +38,7 @@ finds it again by a batch's `index`:
 | `visibility` | int32 `[B, K]`; 0 also for padding examples |
 | `keypoints_image` | float32 `[B, K, 2]`, image frame |
 | `boxes` | float32 `[B, 4]`, xyxy in the image frame |
+| `head_sizes` | float32 `[B]`, pixels of the image; 0 where the source does not know it |
 | `crop_to_image` | float32 `[B, 2, 3]`: affine taking homogeneous crop points to the image frame |
 | `index` | int32 `[B]`: the example's number in its source; -1 for padding |
 | `mask` | float32 `[B]`: 1 for an example, 0 for the padding that fills an evaluation's last batch |

@@ -58,5 +58,6 @@ class CropPerson:
       'visibility': visibility,
       'keypoints_image': keypoints,
       'boxes': box,
+      'head_sizes': np.float32(example.get('head_size', 0)),
       'crop_to_image': affine.invert(matrix).astype(np.float32),
     }
