@@ -2,29 +2,54 @@
 
 import dataclasses
 
+from posejax.codecs.base import Codec
+from posejax.codecs.discs import Discs
 from posejax.codecs.heatmap import Dark, HeatmapCodec, Msra, Udp
+from posejax.codecs.regression import Regression
 from posejax.errors import PosejaxError, nearest
 
 CODECS = {
   'msra': Msra,
   'dark': Dark,
   'udp': Udp,
+  'regression': Regression,
+  'discs': Discs,
 }
 
 
-def create(name: str, **kwargs) -> HeatmapCodec:
+def create(name: str, **kwargs) -> Codec:
   """Return the codec called `name`; `kwargs` are its fields.
 
   Raises:
     PosejaxError: the name or a field is unknown, or a field has an impossible value.
   """
-  if name not in CODECS:
-    raise PosejaxError(f'Unknown codec {name!r}.' + nearest(name, CODECS))
-  fields = [field.name for field in dataclasses.fields(CODECS[name])]
+  known = fields(name)
   for key in kwargs:
-    if key not in fields:
-      raise PosejaxError(f'Codec {name!r} has no field {key!r}.' + nearest(key, fields))
+    if key not in known:
+      raise PosejaxError(f'Codec {name!r} has no field {key!r}.' + nearest(key, known))
   return CODECS[name](**kwargs)
 
 
-__all__ = ['CODECS', 'Dark', 'HeatmapCodec', 'Msra', 'Udp', 'create']
+def fields(name: str) -> tuple[str, ...]:
+  """Return the names of the fields of the codec called `name`.
+
+  Raises:
+    PosejaxError: the name is unknown.
+  """
+  if name not in CODECS:
+    raise PosejaxError(f'Unknown codec {name!r}.' + nearest(name, CODECS))
+  return tuple(field.name for field in dataclasses.fields(CODECS[name]))
+
+
+__all__ = [
+  'CODECS',
+  'Codec',
+  'Dark',
+  'Discs',
+  'HeatmapCodec',
+  'Msra',
+  'Regression',
+  'Udp',
+  'create',
+  'fields',
+]

@@ -1,8 +1,7 @@
 """Heatmap codecs: keypoints as Gaussian bumps and back again.
 
 `encode` draws what a net should output for keypoints, `decode` reads keypoints off what it did
-output, and `flip_heatmaps` turns the output for a mirrored crop back. All are pure, batched, in
-float32, and run under `jax.jit`; a codec is a hashable value.
+output, and `flip` turns the output for a mirrored crop back.
 
 Heatmaps are `[B, h, w, K]`. The cell of a crop's point is `x / stride`, where the stride is W / w
 for `Msra` and `Dark` and (W - 1) / (w - 1) for `Udp`, and the same of heights for y.
@@ -17,46 +16,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax.codecs import peaks
-from posejax.errors import PosejaxError
+from posejax.codecs.base import Codec
 from posejax.types import Array
 
 
 @dataclasses.dataclass(frozen=True)
-class HeatmapCodec(abc.ABC):
+class HeatmapCodec(Codec):
   """What the heatmap codecs share.
 
   Attributes:
-    crop_size: (H, W) of the net's input in pixels.
     heatmap_size: (h, w) of its output in cells.
     sigma: standard deviation of the bump in cells; published results have 2 at 256x192 and 3 at
       384x288.
-    convention: which `posejax.geometry.affine.crop_matrix` the codec belongs to.
     shift_flip: whether the flip test moves the mirrored heatmaps by one cell unless told otherwise.
   """
 
-  crop_size: tuple[int, int]
   heatmap_size: tuple[int, int]
   sigma: float = 2.0
 
-  convention: ClassVar[str]
-  shift_flip: ClassVar[bool]
+  output: ClassVar[str] = 'heatmaps'
 
   def __post_init__(self):
-    for name in ('crop_size', 'heatmap_size'):
-      value = getattr(self, name)
-      try:
-        size = tuple(int(side) for side in value)
-        valid = len(size) == 2 and size == tuple(value) and min(size) >= 2
-      except (TypeError, ValueError):
-        valid = False
-      if not valid:
-        raise PosejaxError(
-          f'{type(self).__name__}: {name} must be (height, width), two whole numbers of at least 2, '
-          f'got {value!r}.'
-        )
-      object.__setattr__(self, name, size)
-    if isinstance(self.sigma, str) or not self.sigma > 0:
-      raise PosejaxError(f'{type(self).__name__}: sigma must be above 0, got {self.sigma!r}.')
+    super().__post_init__()
+    self._check_size('heatmap_size')
+    self._check_positive('sigma')
 
   @property
   def stride(self) -> np.ndarray:
@@ -82,14 +65,14 @@ class HeatmapCodec(abc.ABC):
     drawn = labelled & self._touches(mean if patch is None else patch)
     return self._draw(mean, patch, drawn), drawn.astype(jnp.float32)
 
-  def decode(self, heatmaps: Array) -> tuple[jax.Array, jax.Array]:
+  def decode(self, outputs: Array) -> tuple[jax.Array, jax.Array]:
     """Read keypoints off heatmaps `[B, h, w, K]`.
 
     Returns:
       `(keypoints_crop [B, K, 2], scores [B, K])`. A score is the heatmap's maximum; where it is not
       above 0, the keypoint is (0, 0). Keypoints are finite whatever the heatmaps hold.
     """
-    heatmaps = jnp.asarray(heatmaps, jnp.float32)
+    heatmaps = jnp.asarray(outputs, jnp.float32)
     x, y, scores = peaks.maximum(heatmaps)
     step = jnp.stack(self._refine(heatmaps, x, y), axis=-1)
     step = jnp.where((scores > 0)[..., None] & jnp.isfinite(step), step, 0.0)
@@ -99,22 +82,25 @@ class HeatmapCodec(abc.ABC):
   def _refine(self, heatmaps: jax.Array, x: jax.Array, y: jax.Array):
     """Return the step `(x, y)` from the highest cell to the keypoint, in cells, `[B, K]` each."""
 
-  def flip_heatmaps(self, heatmaps: Array, flip_permutation: Array, shift: bool) -> jax.Array:
-    """Turn the heatmaps of a mirrored crop into heatmaps of the crop, for the flip test's average.
+  def flip(self, outputs: Array, flip_permutation: Array, shift: bool) -> jax.Array:
+    """Mirror the heatmaps, exchange left and right, and move by one cell to the right if `shift`.
 
-    Args:
-      heatmaps: `[B, h, w, K]`, output for the crop mirrored by x -> W - 1 - x.
-      flip_permutation: `[K]`, `Skeleton.flip_permutation`.
-      shift: move by one cell to the right, column 0 kept. With a stride of W / w a mirrored cell
-        lands (stride - 1) / stride of a cell too far left; the whole cell is what published results
-        of `Msra` shifted by.
+    With a stride of W / w a mirrored cell lands (stride - 1) / stride of a cell too far left; the
+    whole cell is what published results of `Msra` shifted by.
 
     Source: `SHIFT_HEATMAP` of microsoft/human-pose-estimation.pytorch lib/core/function.py.
     """
-    heatmaps = jnp.asarray(heatmaps)[:, :, ::-1, np.asarray(flip_permutation)]
-    if shift:
-      heatmaps = jnp.concatenate([heatmaps[:, :, :1], heatmaps[:, :, :-1]], axis=2)
-    return heatmaps
+    outputs = jnp.asarray(outputs)[:, :, ::-1, np.asarray(flip_permutation)]
+    return peaks.shift_right(outputs) if shift else outputs
+
+  def target_maps(self, targets: Array, weights: Array) -> Array:
+    """Return the targets; a heatmap that counts for nothing is empty."""
+    del weights
+    return targets
+
+  def output_maps(self, outputs: Array) -> Array:
+    """Return the heatmaps as they are."""
+    return outputs
 
   @abc.abstractmethod
   def _place(self, cells: jax.Array) -> tuple[jax.Array, jax.Array | None]:

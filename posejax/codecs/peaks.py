@@ -39,6 +39,11 @@ def patch(heatmaps: jax.Array, x: jax.Array, y: jax.Array, radius: int) -> jax.A
   return jnp.moveaxis(cells, 1, 0).reshape(side, side, B, K)
 
 
+def shift_right(heatmaps: jax.Array) -> jax.Array:
+  """Move by one cell to the right; column 0 is kept."""
+  return jnp.concatenate([heatmaps[:, :, :1], heatmaps[:, :, :-1]], axis=2)
+
+
 def blur(heatmaps: jax.Array, radius: int) -> jax.Array:
   """Smooth with a Gaussian of `2 * radius + 1` cells and give each heatmap its old maximum back.
 

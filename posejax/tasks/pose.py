@@ -85,7 +85,7 @@ def create(
     heatmaps = model.apply(variables, images)['heatmaps']
     if flip:
       mirrored = model.apply(variables, images[:, :, ::-1])['heatmaps']
-      back = codec.flip_heatmaps(mirrored, skeleton.flip_permutation, shift)
+      back = codec.flip(mirrored, skeleton.flip_permutation, shift)
       heatmaps = (heatmaps + back) / 2
     keypoints_crop, scores = codec.decode(heatmaps)
     return {

@@ -11,7 +11,7 @@ from posejax import codecs, skeletons
 from posejax.errors import PosejaxError
 from tests import references
 
-NAMES = sorted(codecs.CODECS)
+NAMES = ('dark', 'msra', 'udp')
 SIZES = {  # crop, heatmap, sigma
   'published': ((256, 192), (64, 48), 2),
   'small': ((128, 96), (32, 24), 2),
@@ -184,7 +184,7 @@ def test_flip_test_agrees_with_the_unflipped_output(name):
 
   def offset(shift):
     """Mean cells by which the turned-back output is off along x, and the largest along y."""
-    back = codec.flip_heatmaps(heatmaps, skeleton.flip_permutation, shift)
+    back = codec.flip(heatmaps, skeleton.flip_permutation, shift)
     decoded, _ = _decode(codec, back)
     cells = (np.asarray(decoded) - keypoints) / codec.stride
     return cells[..., 0].mean(), np.abs(cells[..., 1]).max()
@@ -207,7 +207,7 @@ def test_flipping_twice_gives_the_heatmaps_back(name):
   codec = _codec(name, 'small')
   heatmaps = np.random.default_rng(4).normal(size=(2, 32, 24, 17)).astype(np.float32)
   permutation = skeletons.COCO.flip_permutation
-  twice = codec.flip_heatmaps(codec.flip_heatmaps(heatmaps, permutation, False), permutation, False)
+  twice = codec.flip(codec.flip(heatmaps, permutation, False), permutation, False)
   np.testing.assert_array_equal(twice, heatmaps)
 
 
@@ -215,8 +215,8 @@ def test_shift_keeps_the_first_column():
   codec = _codec('msra', 'small')
   heatmaps = np.random.default_rng(5).normal(size=(1, 32, 24, 17)).astype(np.float32)
   permutation = skeletons.COCO.flip_permutation
-  plain = np.asarray(codec.flip_heatmaps(heatmaps, permutation, False))
-  shifted = np.asarray(codec.flip_heatmaps(heatmaps, permutation, True))
+  plain = np.asarray(codec.flip(heatmaps, permutation, False))
+  shifted = np.asarray(codec.flip(heatmaps, permutation, True))
   for x in range(24):
     np.testing.assert_array_equal(shifted[:, :, x], plain[:, :, max(0, x - 1)])
 

@@ -32,7 +32,7 @@ class Oracle:
   def apply(self, variables, images):
     del variables
     straight = jnp.allclose(images, self.images)
-    mirrored = self.codec.flip_heatmaps(self.targets, skeletons.COCO.flip_permutation, False)
+    mirrored = self.codec.flip(self.targets, skeletons.COCO.flip_permutation, False)
     return {'heatmaps': jnp.where(straight, self.targets, mirrored)}
 
 
