@@ -13,7 +13,7 @@ LAYERS = [
   {'types', 'errors'},
   {'skeletons', 'config', 'distributed', 'host_tensorflow'},
   {'geometry'},
-  {'codecs', 'losses', 'metrics', 'draw'},
+  {'codecs', 'losses', 'metrics', 'draw', 'plots'},
   {'models'},
   {'weights', 'doctor'},
   {'data', 'tasks'},
@@ -37,7 +37,7 @@ HOMES = {
   'clu': 'posejax/train/tensorboard.py',
   'flask': 'posejax/web/',
   'ml_collections': 'posejax/commands/config_flags.py',
-  'matplotlib': 'posejax/train/report.py',
+  'matplotlib': 'posejax/plots.py',
 }
 # A finder and not `sys.modules['tensorflow'] = None`, which TFDS takes for TensorFlow being there.
 WITHOUT_TENSORFLOW = """

@@ -9,11 +9,9 @@ import math
 import os
 
 import jax
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 import numpy as np
 
-from posejax import draw
+from posejax import draw, plots
 
 
 def read_rows(workdir: str) -> list[dict]:
@@ -113,30 +111,8 @@ class Report:
 
 def draw_curves(workdir: str, metric: str) -> str:
   """Draw loss, learning rate and `metric` over steps; return the picture's path."""
-  rows = read_rows(workdir)
-  train = [r for r in rows if r['split'] == 'train']
-  evals = [r for r in rows if r['split'] == 'eval']
-  figure = Figure(figsize=(11, 4), layout='constrained')
-  canvas = FigureCanvasAgg(figure)
-  left, right = figure.subplots(1, 2)
-  steps = [r['step'] for r in train]
-  left.semilogy(steps, [r['loss'] for r in train], color='tab:blue', label='training loss')
-  left.set(xlabel='step', ylabel='loss', title='Training')
-  rate = left.twinx()
-  rate.plot(steps, [r['learning_rate'] for r in train], color='tab:gray', alpha=0.6, lw=1)
-  rate.set_ylabel('learning rate', color='tab:gray')
-  steps = [r['step'] for r in evals]
-  for name, style in ((metric, 'o-'), (f'{metric}/median_pose', '--')):
-    values = [np.nan if r.get(name) is None else r[name] for r in evals]
-    if np.isfinite(values).any():
-      right.plot(steps, values, style, label=name, ms=3)
-  right.set(xlabel='step', title='Evaluation')
-  right.grid(alpha=0.3)
-  if evals:
-    right.legend(loc='best', fontsize=8)
-  canvas.draw()
   path = os.path.join(workdir, 'learning_curves.png')
-  draw.save(path, np.asarray(canvas.buffer_rgba())[..., :3])
+  draw.save(path, plots.learning_curves(read_rows(workdir), metric))
   return path
 
 
