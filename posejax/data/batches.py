@@ -47,14 +47,14 @@ class TrainBatches:
     num_examples = len(self.source)
     local = self.batch_size // self.process_count
     first = step * self.batch_size + self.process_index * local
-    rows = []
+    rows = _Rows(local)
     for place in range(first, first + local):
       epoch, offset = divmod(place, num_examples)
       index = int(epoch_order(self.seed, epoch, num_examples)[offset])
       # The leading 1 keeps this stream apart from the order's, which is seeded by (seed, epoch).
       rng = np.random.default_rng((1, self.seed, epoch, index))
-      rows.append((index, self.prepare(self.source[index], rng)))
-    return _stack(rows, local)
+      rows.add(index, self.prepare(self.source[index], rng))
+    return rows.batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,20 +78,45 @@ class EvalBatches:
     """Return this process's slice of evaluation batch `number`."""
     local = self.batch_size // self.process_count
     first = number * self.batch_size + self.process_index * local
-    rows = [
-      (i, self.prepare(self.source[i], np.random.default_rng(0)))
-      for i in range(first, min(first + local, len(self.source)))
-    ]
-    # A process whose slice lies wholly in the padding still needs the arrays' shapes.
-    template = rows[0][1] if rows else self.prepare(self.source[0], np.random.default_rng(0))
-    padding = {k: np.zeros_like(v) for k, v in template.items()}
-    rows += [(-1, padding)] * (local - len(rows))
-    return _stack(rows, local)
+    rows = _Rows(local)
+    for i in range(first, min(first + local, len(self.source))):
+      rows.add(i, self.prepare(self.source[i], np.random.default_rng(0)))
+    if rows.count < local:
+      # A process whose slice lies wholly in the padding still needs the arrays' shapes.
+      template = rows.last or self.prepare(self.source[0], np.random.default_rng(0))
+      padding = {key: np.zeros_like(value) for key, value in template.items()}
+      for _ in range(local - rows.count):
+        rows.add(-1, padding)
+    return rows.batch
 
 
-def _stack(rows: list[tuple[int, dict[str, np.ndarray]]], size: int) -> Batch:
-  batch = {key: np.stack([arrays[key] for _, arrays in rows]) for key in rows[0][1]}
-  batch['index'] = np.array([index for index, _ in rows], np.int32)
-  batch['mask'] = (batch['index'] >= 0).astype(np.float32)
-  assert len(batch['index']) == size
-  return batch
+class _Rows:
+  """Arrays of a batch, filled one example at a time: a picture is copied while it is in the cache."""
+
+  def __init__(self, size: int):
+    self.count = 0
+    self.last: dict[str, np.ndarray] = {}
+    self.batch: Batch = {'index': np.empty(size, np.int32), 'mask': np.empty(size, np.float32)}
+
+  def add(self, index: int, arrays: dict[str, np.ndarray]) -> None:
+    """Append an example, -1 for padding.
+
+    Raises:
+      ValueError: its arrays differ from those of the first example in name, shape or type.
+    """
+    batch, row = self.batch, self.count
+    if not self.last:
+      for key, value in arrays.items():
+        batch[key] = np.empty((len(batch['index']), *value.shape), value.dtype)
+    elif arrays.keys() != self.last.keys():
+      raise ValueError(f'Example {index} has {sorted(arrays)}, the one before {sorted(self.last)}.')
+    for key, value in arrays.items():
+      column = batch[key]
+      if value.shape != column.shape[1:] or value.dtype != column.dtype:
+        raise ValueError(
+          f'Example {index}: {key!r} is {value.dtype} {value.shape}, but the first example of its '
+          f'batch has {column.dtype} {column.shape[1:]}.'
+        )
+      column[row] = value
+    batch['index'][row], batch['mask'][row] = index, index >= 0
+    self.count, self.last = row + 1, arrays

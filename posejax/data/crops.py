@@ -33,9 +33,15 @@ class CropPerson:
     """Return the arrays of one example."""
     image = decode.decode_image(example['image'], source=example.get('image_name', 'image'))
     matrix, labels = self.labels(example, rng)
+    return {'images': self.augmentation.photometric(rng, self._warp(image, matrix)), **labels}
+
+  def _warp(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     H, W = self.crop_size
+    # OpenCV 5 warps four channels in two thirds of the time that it takes for three, to the same
+    # values; adding a channel and dropping it again costs a tenth of that.
+    image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     crop = cv2.warpAffine(image, matrix, (W, H), flags=cv2.INTER_LINEAR)
-    return {'images': self.augmentation.photometric(rng, crop), **labels}
+    return cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
 
   def labels(
     self, example: Example, rng: np.random.Generator

@@ -189,13 +189,14 @@ class TestPhotometric:
 
   def test_hue_of_a_third_turn_exchanges_the_channels(self):
     class ThirdOfATurn:
-      """Stands where the generator is asked for uniform numbers: the last one is the hue's."""
+      """Stands where the generator is asked for uniform numbers: the last of four is the hue's."""
 
       def random(self):
         return 0.0
 
-      def uniform(self, low, high, num=None):
-        return np.zeros(num) if num else 1.0
+      def uniform(self, low, high, num):
+        assert (low, high, num) == (-1, 1, 4)
+        return np.array([0.0, 0, 0, 1])
 
     red = np.full((2, 3, 3), (200, 40, 40), np.uint8)
     turned = augment.Augmentation(color=1.0, hue=1 / 3).photometric(ThirdOfATurn(), red)

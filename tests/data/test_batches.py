@@ -88,6 +88,24 @@ def test_evaluation_takes_every_example_once_and_masks_the_rest(n, batch_size, p
   assert sorted(seen) == list(range(n))
 
 
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda arrays: {**arrays, 'noise': np.zeros(1)}, r"'noise' is float64 \(1,\).*float64 \(3,\)"),
+    (lambda arrays: {**arrays, 'noise': np.zeros(3, np.int8)}, "'noise' is int8"),
+    (lambda arrays: {'number': arrays['number']}, r"has \['number'\].*'noise'"),
+  ],
+)
+def test_examples_that_make_no_batch_are_refused(change, message):
+  # A row assigned to an array would be stretched or cast without a word.
+  def prepare(example, rng):
+    arrays = number_and_noise(example, rng)
+    return change(arrays) if example['number'] == 5 else arrays
+
+  with pytest.raises(ValueError, match=message):
+    EvalBatches(Numbers(6), prepare, 6)(0)
+
+
 @pytest.fixture(scope='module')
 def person_batches():
   crop = CropPerson(skeletons.COCO, (64, 48), 'msra', augment.create('hrnet', color=0.5))
