@@ -73,11 +73,12 @@ def _state_dict(value: Any, depth: int = 3) -> dict[str, torch_files.Tensor]:
   """Return the named tensors of what was saved, looking into the sections of a training run."""
   if not isinstance(value, dict) or depth == 0:  # a pickle can put a section into itself
     return {}
-  tensors = {
-    name: item
+  items = {
+    name: item.tensor if isinstance(item, torch_files.Parameter) else item
     for name, item in value.items()
-    if isinstance(name, str) and isinstance(item, torch_files.Tensor)
+    if isinstance(name, str)
   }
+  tensors = {n: item for n, item in items.items() if isinstance(item, torch_files.Tensor)}
   if tensors:
     return tensors
   for section in _SECTIONS:

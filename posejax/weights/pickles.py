@@ -2,7 +2,8 @@
 
 A pickle is a program: it names functions by module and name and calls them. This machine knows the
 operations that build numbers, strings and containers; of functions it knows those it is handed, and
-the first other name ends the reading. Attributes that a pickle would set on objects are ignored.
+the first other name ends the reading. Attributes that a pickle would set on objects are ignored, but
+on a `Stateful` one.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,6 +34,14 @@ class Opaque:
   """
 
   kind: str
+
+
+class Stateful:
+  """A value that a pickle makes empty and fills afterwards."""
+
+  def set_state(self, state: Any) -> None:
+    """Take what the pickle fills it with; must be harmless whatever that is."""
+    raise NotImplementedError
 
 
 # Opcode -> number of items that it takes from the top of the stack to make a tuple.
@@ -142,16 +151,18 @@ def _run(file, known, persistent_load):
     elif name == 'STACK_GLOBAL':
       attribute, module = stack.pop(), stack.pop()
       stack.append(_find(module, attribute, known))
-    elif name == 'REDUCE':
+    elif name in ('REDUCE', 'NEWOBJ'):
       arguments, function = stack.pop(), stack.pop()
       stack.append(_expect(function, Constructor).build(*_expect(arguments, tuple)))
     elif name == 'BUILD':
-      stack.pop()
+      state = stack.pop()
+      if isinstance(stack[-1], Stateful):
+        stack[-1].set_state(state)
     elif name == 'BINPERSID' and persistent_load is not None:
       stack.append(persistent_load(stack.pop()))
     elif name == 'STOP':
       return stack.pop()
-    elif name in ('INST', 'OBJ', 'NEWOBJ', 'NEWOBJ_EX', 'EXT1', 'EXT2', 'EXT4'):
+    elif name in ('INST', 'OBJ', 'NEWOBJ_EX', 'EXT1', 'EXT2', 'EXT4'):
       # INST brings the name along; with the others it was met, and refused or found, before.
       if name == 'INST':
         _find(*argument.split(' ', 1), known)

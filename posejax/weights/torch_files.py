@@ -72,12 +72,28 @@ class Tensor:
   strides: tuple[int, ...]
 
 
+class Parameter(pickles.Stateful):
+  """A parameter as PyTorch pickled it before version 0.4, around its tensor.
+
+  Source: `Variable.__getstate__` of PyTorch 0.1 to 0.3, still read by `Tensor.__setstate__` of 2.13.
+  """
+
+  def __init__(self, tensor: Any = None, *_: Any):
+    self.tensor = tensor
+
+  def set_state(self, state: Any) -> None:
+    """Take (tensor, gradient, hooks, ...); what versions between put there has no tensor."""
+    if isinstance(state, tuple) and len(state) == 5:
+      self.tensor = state[0]
+
+
 @dataclasses.dataclass(frozen=True)
 class TorchFile:
   """The content of an open file.
 
   Attributes:
-    value: what was saved, with `Tensor` for tensors and `pickles.Opaque` for what is not needed.
+    value: what was saved, with `Tensor` for tensors, `Parameter` for some of them, and
+      `pickles.Opaque` for what is not needed.
     read_storage: storage -> its bytes.
   """
 
@@ -268,6 +284,7 @@ _KNOWN = {
   **_STORAGES,
   'torch._utils._rebuild_tensor': pickles.Constructor(_tensor),
   'torch._utils._rebuild_tensor_v2': pickles.Constructor(_tensor),
+  'torch.nn.parameter.Parameter': pickles.Constructor(Parameter),
   'torch._utils._rebuild_parameter': pickles.Constructor(_first),
   'torch._utils._rebuild_parameter_with_state': pickles.Constructor(_first),
   'torch.Size': pickles.Constructor(_first),

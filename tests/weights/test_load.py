@@ -104,6 +104,45 @@ def test_unwraps(tmp_path, form, wrap):
     np.testing.assert_array_equal(tensors[name], array)
 
 
+PARAMETER = b'ctorch.nn.parameter\nParameter\n'
+
+
+@pytest.mark.parametrize('form', [torch_bytes.zip_form, torch_bytes.legacy_form])
+@pytest.mark.parametrize(
+  'parameter',
+  [
+    # PyTorch 0.1 to 0.3 made it empty and filled it: data, gradient, hooks, requires_grad, volatile.
+    lambda tensor: (
+      PARAMETER
+      + b')\x81('
+      + tensor
+      + b''.join(map(torch_bytes.value, (None, {}, True, False)))
+      + b'tb'
+    ),
+    lambda tensor: PARAMETER + b'(' + tensor + torch_bytes.value(True) + b't\x81',
+    lambda tensor: PARAMETER + b'(' + tensor + torch_bytes.value(True) + b'tR',
+  ],
+)
+def test_reads_parameters_of_early_versions(tmp_path, form, parameter):
+  item, storages = torch_bytes.state_dict(ARRAYS)
+  item = {name: parameter(tensor) for name, tensor in item.items()}
+  if form is torch_bytes.zip_form:
+    storages = {k: a.tobytes() for k, a in storages.items()}
+  tensors = load_bytes(tmp_path, form(item, storages))
+  assert list(tensors) == list(ARRAYS)
+  for name, array in ARRAYS.items():
+    np.testing.assert_array_equal(tensors[name], array)
+
+
+@pytest.mark.parametrize('state', [None, (), (1, 2, 3, 4, 5), {'tensor': 1}])
+def test_a_parameter_without_a_tensor_is_none(tmp_path, state):
+  """Nothing that a pickle fills it with becomes anything else."""
+  item, storages = torch_bytes.state_dict(ARRAYS)
+  odd = PARAMETER + b')\x81' + torch_bytes.value(state) + b'b'
+  content = torch_bytes.zip_form({'x': odd, **item}, {k: a.tobytes() for k, a in storages.items()})
+  assert list(load_bytes(tmp_path, content)) == list(ARRAYS)
+
+
 def test_keeps_a_prefix_that_not_all_names_have(tmp_path):
   arrays = {'module.a': np.zeros(1, np.float32), 'b': np.ones(1, np.float32)}
   assert list(load_bytes(tmp_path, zip_form(arrays))) == ['module.a', 'b']
