@@ -129,6 +129,8 @@ class EvaluateConfig:
   """Average with the prediction for the mirrored crop."""
   shift: bool | None = None
   """Shift the mirrored heatmaps by one cell; what the codec was published with where unset."""
+  detections: str = ''
+  """A person detector's boxes, COCO's result JSON, to measure AP on; the annotated boxes where empty."""
 
 
 @dataclasses.dataclass(frozen=True)

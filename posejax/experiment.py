@@ -6,17 +6,13 @@ import inspect
 from typing import Any
 
 import flax.linen as nn
-import numpy as np
 
-from posejax import codecs, models, tasks
+from posejax import codecs, experiment_metrics, models, tasks
 from posejax.config import Config, Options
 from posejax.data import augment, cache, crops, sources
 from posejax.errors import PosejaxError, nearest
-from posejax.metrics import median
 from posejax.skeletons import Skeleton
 from posejax.tasks import pose, pose_metrics
-
-_MEDIAN_EXAMPLES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,21 +49,26 @@ def from_config(config: Config) -> Experiment:
 def _pose(config: Config) -> Experiment:
   train_source = sources.create(config.data, 'train', config.seed)
   eval_source = sources.create(config.data, 'eval', config.seed)
+  eval_source = experiment_metrics.evaluated_source(config, eval_source)
+  model, task = pose_task(config, train_source.skeleton, train_source, eval_source)
   if config.data.cache:
     train_source, eval_source = cache.Cached(train_source), cache.Cached(eval_source)
-  model, task = pose_task(config, train_source.skeleton, train_source)
   return Experiment(config, train_source.skeleton, model, task, train_source, eval_source)
 
 
 def pose_task(
-  config: Config, skeleton: Skeleton, train_source: sources.Source | None = None
+  config: Config,
+  skeleton: Skeleton,
+  train_source: sources.Source | None = None,
+  eval_source: sources.Source | None = None,
 ) -> tuple[nn.Module, tasks.Task]:
   """Return the net and the task of a pose config.
 
   Args:
     config: `config.task` is 'pose'.
     skeleton: what the net's outputs stand for.
-    train_source: whose median pose is measured beside the net; none where None.
+    train_source: whose median pose is measured beside the net.
+    eval_source: what is evaluated on; without it the task measures PCK only.
   """
   model = models.create(
     **{'num_keypoints': skeleton.num_keypoints, 'dtype': config.dtype, **config.model}
@@ -85,7 +86,12 @@ def pose_task(
     crops.CropPerson, skeleton, crop_size, codec.convention, box_padding=config.data.box_padding
   )
   prepare_eval = crop(augmentation=augment.create('none'))
-  median_pose = None if train_source is None else _median_pose(train_source, prepare_eval)
+  shift = codec.shift_flip if config.evaluate.shift is None else config.evaluate.shift
+  metrics = pose_metrics.PoseMetrics(skeleton, crop_size)
+  if eval_source is not None:
+    metrics = experiment_metrics.create(
+      config, skeleton, shift, prepare_eval, train_source, eval_source
+    )
   task = pose.create(
     model=model,
     skeleton=skeleton,
@@ -93,8 +99,8 @@ def pose_task(
     loss_fn=_with_options('loss', {'name': 'mse', **config.loss}, pose.LOSSES),
     normalize_fn=partial(pose.normalize, **dataclasses.asdict(config.inputs)),
     flip=config.evaluate.flip,
-    shift=config.evaluate.shift,
-    metrics=pose_metrics.PoseMetrics(skeleton, crop_size, median_pose),
+    shift=shift,
+    metrics=metrics,
     prepare_train=crop(augmentation=augment.create(**config.data.augment)),
     prepare_eval=prepare_eval,
   )
@@ -102,17 +108,6 @@ def pose_task(
 
 
 _TASKS = {'pose': _pose}
-
-
-def _median_pose(source: sources.Source, prepare: crops.CropPerson) -> np.ndarray:
-  """Return the training set's median pose `[K, 2]` as fractions of the crop."""
-  H, W = prepare.crop_size
-  labels = [
-    prepare.labels(source.labels(i), np.random.default_rng(0))[1]
-    for i in range(min(len(source), _MEDIAN_EXAMPLES))
-  ]
-  keypoints = np.stack([one['keypoints'] for one in labels]) / (W, H)
-  return median.median_pose(keypoints, np.stack([one['visibility'] for one in labels]))
 
 
 def _with_options(section: str, options: Options, table: dict[str, Any]) -> Any:

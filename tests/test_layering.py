@@ -17,6 +17,7 @@ LAYERS = [
   {'models'},
   {'weights', 'doctor'},
   {'data', 'tasks'},
+  {'experiment_metrics'},
   {'experiment'},
   {'train'},
   {'infer'},

@@ -34,6 +34,25 @@ class Cached:
     """The underlying source's fingerprint: the data are the same."""
     return self.source.fingerprint
 
+  @property
+  def annotations(self) -> str | None:
+    """The underlying source's file, where it has one."""
+    return getattr(self.source, 'annotations', None)
+
+  @property
+  def category_ids(self) -> tuple[Any, ...]:
+    """The underlying source's."""
+    return self.source.category_ids
+
+  @property
+  def image_ids(self) -> tuple[Any, ...]:
+    """The underlying source's."""
+    return self.source.image_ids
+
+  def read_image(self, image_id: Any) -> bytes:
+    """Return the encoded picture of one of `image_ids`."""
+    return self.source.read_image(image_id)
+
   def __len__(self) -> int:
     return len(self.source)
 

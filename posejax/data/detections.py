@@ -6,7 +6,7 @@ the form of COCO's detection results. The tables of MSRA, HRNet and mmpose for C
 "person detection results".
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 import dataclasses
 import hashlib
 import json
@@ -123,24 +123,52 @@ def _fields(entry: Any, where: str) -> tuple[Any, Any, list[float], float]:
 
 @dataclasses.dataclass(frozen=True)
 class DetectedPeople:
-  """A source of detected boxes: examples without labels, to predict and to measure AP on.
+  """The boxes detected on a source's pictures: examples without labels, to measure AP on.
 
   Their `visibility` is 0 and their `keypoints` mean nothing. Beside an Example's keys they have
   `image_id` and `box_score`, which COCO AP looks up by the example's number.
 
   Attributes:
-    name: of the data set.
-    skeleton: of the predictions.
-    fingerprint: of the pictures and the boxes.
+    source: of COCO's format (`posejax.data.sources.CocoSource`), whose annotations are the truth.
     detections: the boxes, in order.
-    read_image: image id -> encoded bytes.
   """
 
-  name: str
-  skeleton: Skeleton
-  fingerprint: str
+  source: Any
   detections: Detections
-  read_image: Callable[[Any], bytes]
+
+  @property
+  def name(self) -> str:
+    """The underlying source's name, and what this is."""
+    return f'{self.source.name}, detected boxes'
+
+  @property
+  def skeleton(self) -> Skeleton:
+    """The underlying source's skeleton."""
+    return self.source.skeleton
+
+  @property
+  def fingerprint(self) -> str:
+    """Of pictures, annotations and boxes."""
+    return f'{self.source.fingerprint}+{self.detections.fingerprint}'
+
+  @property
+  def annotations(self) -> str:
+    """The underlying source's file."""
+    return self.source.annotations
+
+  @property
+  def category_ids(self) -> tuple[Any, ...]:
+    """The underlying source's."""
+    return self.source.category_ids
+
+  @property
+  def image_ids(self) -> tuple[Any, ...]:
+    """The underlying source's; those without a detected box included."""
+    return self.source.image_ids
+
+  def read_image(self, image_id: Any) -> bytes:
+    """Return the encoded picture of one of `image_ids`."""
+    return self.source.read_image(image_id)
 
   def __len__(self) -> int:
     return len(self.detections.image_ids)
@@ -158,6 +186,7 @@ class DetectedPeople:
       'keypoints': np.zeros((K, 2), np.float32),
       'visibility': np.zeros(K, np.int32),
       'box': self.detections.boxes[index],
+      'image_name': f'image {self.detections.image_ids[index]}',
       'image_id': self.detections.image_ids[index],
       'box_score': float(self.detections.scores[index]),
     }

@@ -52,9 +52,18 @@ class CocoSource(Source, Protocol):
     ...
 
 
+def has_annotations(source: Source) -> bool:
+  """Return whether a source is a `CocoSource` with a file of everybody on its pictures."""
+  return getattr(source, 'annotations', None) is not None
+
+
 @dataclasses.dataclass(frozen=True)
 class First:
-  """The first `num_examples` of a source."""
+  """The first `num_examples` of a source.
+
+  Of one of COCO's format these are people; `image_ids` are the pictures with nobody left out. People
+  before them on a picture that was cut are examples still, but AP does not count that picture.
+  """
 
   source: Any
   num_examples: int
@@ -73,6 +82,28 @@ class First:
   def fingerprint(self) -> str:
     """The underlying source's fingerprint and the limit."""
     return f'{self.source.fingerprint}[:{self.num_examples}]'
+
+  @property
+  def annotations(self) -> str | None:
+    """The underlying source's file, where it has one."""
+    return getattr(self.source, 'annotations', None)
+
+  @property
+  def category_ids(self) -> tuple[Any, ...]:
+    """The underlying source's."""
+    return self.source.category_ids
+
+  @functools.cached_property
+  def image_ids(self) -> tuple[Any, ...]:
+    """Pictures with people, all of whom are among the first."""
+    if len(self) == len(self.source):
+      return self.source.image_ids
+    ids = [self.source.labels(i)['image_id'] for i in range(len(self) + 1)]
+    return tuple(dict.fromkeys(i for i in ids if i != ids[-1]))
+
+  def read_image(self, image_id: Any) -> bytes:
+    """Return the encoded picture of one of the underlying source's `image_ids`."""
+    return self.source.read_image(image_id)
 
   def __len__(self) -> int:
     return min(self.num_examples, len(self.source))

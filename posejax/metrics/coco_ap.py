@@ -56,8 +56,8 @@ class GroundTruth(NamedTuple):
 
   Attributes:
     images: `{'id'}` of the pictures that count.
-    annotations: complete, of those pictures and of one category.
-    category_id: which.
+    annotations: complete, of those pictures.
+    category_id: of all of them.
     num_keypoints: K.
   """
 
@@ -95,7 +95,7 @@ def summarize(
 
   Args:
     records: of every example, in any order; or none at all, which gives the names and NaN.
-    truth: `ground_truth(...)`.
+    truth: `ground_truth(...)`. Examples on pictures that don't count are left out.
     lookup: see `Lookup`.
     num_examples: length of the source.
     sigmas: K, the skeleton's.
@@ -119,6 +119,8 @@ def summarize(
         f'COCO AP needs every example once: {len(records)} records of '
         f'{len({r.index for r in records})} examples came from a source of {num_examples}.'
       )
+    counted = {image['id'] for image in truth.images}
+    records = [record for record in records if lookup(record.index)[0] in counted]
     rows = result_rows(records, lookup, sigmas, aspect, box_padding, truth.category_id)
     figures = evaluate(truth, rows, sigmas)
   return {f'{name}/{taken}': value for name, value in figures.items()}
@@ -182,7 +184,7 @@ def ground_truth(
   dataset: dict[str, Any],
   num_keypoints: int,
   image_ids: Collection | None = None,
-  category_id: int = 1,
+  category_ids: Collection = (1,),
 ) -> GroundTruth:
   """Return what `evaluate` needs of a COCO keypoint file, checked.
 
@@ -192,11 +194,12 @@ def ground_truth(
       without `bbox` has its labelled keypoints', one without `area` has its box's.
     num_keypoints: K of the skeleton.
     image_ids: the pictures that count, all where None. Persons there without a result are misses.
-    category_id: the only category that counts.
+    category_ids: the categories that count, taken as one (kinds that share a list of keypoints).
 
   Raises:
     PosejaxError: an annotation has keypoints of another number, or a picture is not in the file.
   """
+  category_id, *_ = category_ids
   known = {image['id'] for image in dataset['images']}
   if image_ids is not None:
     wanted = set(image_ids)
@@ -204,7 +207,7 @@ def ground_truth(
     known = wanted
   annotations = []
   for annotation in dataset['annotations']:
-    if annotation['image_id'] not in known or annotation['category_id'] != category_id:
+    if annotation['image_id'] not in known or annotation['category_id'] not in category_ids:
       continue
     keypoints = annotation.get('keypoints') or [0] * (3 * num_keypoints)
     keypoints = _flat_keypoints(keypoints, num_keypoints, f'annotation {annotation.get("id")}')

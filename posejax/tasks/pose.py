@@ -100,6 +100,7 @@ def create(
     loss=loss,
     predict=predict,
     measure=metrics.measure,
+    records=metrics.records,
     summarize=metrics.summarize,
     main_metric=metrics.main_metric,
     draw=partial(draw_panels, skeleton=skeleton, codec=codec),

@@ -57,6 +57,7 @@ def evaluate(
       pending = (_LocalRows(predictions), batch)
   if pending is not None:
     records += task.records(*pending)
+  records = parallel.gather(records)
   return Evaluation(task.summarize(jax.tree.map(np.asarray, totals), records), panels)
 
 

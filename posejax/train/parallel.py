@@ -7,9 +7,11 @@ since JAX 0.8).
 """
 
 from collections.abc import Callable
+import pickle
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
@@ -106,6 +108,23 @@ def local_rows(array: jax.Array) -> np.ndarray:
     return np.asarray(array)
   shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
   return np.concatenate([np.asarray(s.data) for s in shards])
+
+
+def gather(items: list[Any]) -> list[Any]:
+  """Return the items of all processes, in their order; every process must call it.
+
+  Args:
+    items: this process's, of any length; they are pickled.
+  """
+  if jax.process_count() == 1:
+    return items
+  content = np.frombuffer(pickle.dumps(items), np.uint8)
+  sizes = multihost_utils.process_allgather(np.array([len(content)])).ravel()
+  padded = np.zeros(sizes.max(), np.uint8)
+  padded[: len(content)] = content
+  rows = multihost_utils.process_allgather(padded)
+  parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+  return [item for part in parts for item in part]
 
 
 def copy_state(state: TrainState) -> TrainState:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from posejax import skeletons
-from posejax.data import augment, batches, crops, detections
+from posejax.data import augment, batches, coco_file, crops, detections
 from posejax.errors import PosejaxError
+from tests.data import layouts
 
 ENTRIES = [
   {'image_id': 7, 'category_id': 1, 'bbox': [10.5, 20, 30, 60], 'score': 0.25},
@@ -90,12 +91,18 @@ class TestRead:
 
 
 class TestSource:
-  def _source(self, tmp_path, skeleton=skeletons.COCO):
+  def _source(self, tmp_path):
     picture = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
-    content = cv2.imencode('.png', picture)[1].tobytes()
-    found = detections.read(_write(tmp_path, ENTRIES), KNOWN)
-    pictures = dict.fromkeys(KNOWN, content)
-    return detections.DetectedPeople('some', skeleton, 'v1', found, pictures.__getitem__)
+    dataset = {
+      'images': [{'id': i, 'file_name': f'{i}.png'} for i in KNOWN],
+      'annotations': [layouts.annotation(1, 7, layouts.figure(np.random.default_rng(0), 17))],
+      'categories': [{'id': 1, 'name': 'person', 'keypoints': list(skeletons.COCO.keypoints)}],
+    }
+    layouts.write(tmp_path / 'people.json', dataset)
+    for i in KNOWN:
+      layouts.write(tmp_path / 'images' / f'{i}.png', cv2.imencode('.png', picture)[1].tobytes())
+    source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
+    return detections.DetectedPeople(source, detections.read(_write(tmp_path, ENTRIES), KNOWN))
 
   def test_examples_have_no_labels(self, tmp_path):
     source = self._source(tmp_path)
