@@ -117,6 +117,8 @@ class OptimizerConfig:
   """Largest global norm of the gradient (not clipped where unset)."""
   ema_decay: float | None = None
   """Decay of the moving average of the parameters, which is evaluated when on (off where unset)."""
+  lr_scales: Options = dataclasses.field(default_factory=dict)
+  """Module (or pattern of `posejax.train.lr_scales`) -> factor of its learning rate; 0 freezes it."""
 
 
 @dataclasses.dataclass(frozen=True)

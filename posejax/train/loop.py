@@ -22,7 +22,7 @@ from posejax.config import Config, continue_from, resolve
 from posejax.data import executor
 from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.train import checkpoint, optim, parallel, state, step, stop, workdirs
+from posejax.train import checkpoint, lr_scales, optim, parallel, state, step, stop, workdirs
 from posejax.train.control import Control
 from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
 from posejax.train.progress import Progress
@@ -155,19 +155,22 @@ class _Run:
   def go(self) -> dict[str, float]:
     """Train to the end, or until asked to stop."""
     init_key, step_key = jax.random.split(jax.random.key(self.config.seed))
-    optimizer = optim.create(self.config.optimizer)
+    variables = parallel.compile_init(self.task.init, self.mesh)(init_key)
+    config = self.config.optimizer
+    self.scales = lr_scales.create(config.lr_scales, variables)
+    optimizer = optim.create(config)
     make_state = parallel.compile_init(
-      lambda key: state.create(self.task.init(key), optimizer, self.config.optimizer.ema_decay),
-      self.mesh,
+      lambda variables: state.create(variables, optimizer, config.ema_decay, self.scales), self.mesh
     )
-    train_state = make_state(init_key)
+    train_state = make_state(variables)
     make_step = partial(
       step.make_train_step,
       self.task,
       optimizer,
-      optim.schedule(self.config.optimizer, self.config.batch_size),
+      optim.schedule(config, self.config.batch_size),
       step_key,
-      self.config.optimizer.ema_decay,
+      config.ema_decay,
+      scales=self.scales,
     )
     train_step = parallel.compile_train_step(make_step, self.mesh, self.config.parallel)
     self.eval_step = compile_eval_step(self.task, self.mesh)
@@ -337,6 +340,9 @@ class _Run:
       f'{len(devices)} {devices[0].device_kind} device(s), {config.parallel} semantics'
     )
     self.progress.say('Optimiser: ' + optim.describe(config.optimizer, config.batch_size))
+    if self.scales.factors:
+      factors = self.scales.describe(train_state.variables)
+      self.progress.say(f'Learning rates by config.optimizer.lr_scales:\n{factors}')
     self.progress.say(
       f'Data: {self.experiment.train_source.name}, {len(self.experiment.train_source):,} to train on, '
       f'{len(self.experiment.eval_source):,} to evaluate on'

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from posejax.train.lr_scales import UNSCALED, Scales
 from posejax.types import Variables
 
 
@@ -18,7 +19,7 @@ class TrainState:
     step: int32 scalar, steps done.
     params: float32 parameters.
     model_state: other variables, e.g. `{'batch_stats': ...}`.
-    opt_state: the optimiser's.
+    opt_state: the optimiser's, of the parameters that move.
     ema_params: moving average of `params`, or None where off.
     learning_rate_scale: float32 scalar, what a plateau schedule has lowered the rate to.
   """
@@ -43,16 +44,19 @@ class TrainState:
 
 
 def create(
-  variables: Variables, optimizer: optax.GradientTransformation, ema_decay: float | None
+  variables: Variables,
+  optimizer: optax.GradientTransformation,
+  ema_decay: float | None,
+  scales: Scales = UNSCALED,
 ) -> TrainState:
-  """Return the state before the first step."""
+  """Return the state before the first step; `scales` says which parameters move."""
   model_state = dict(variables)
   params = model_state.pop('params')
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     model_state=model_state,
-    opt_state=optimizer.init(params),
+    opt_state=optimizer.init(scales.moving(params)),
     # A copy: the step donates its input, and one buffer cannot be donated twice.
     ema_params=None if ema_decay is None else jax.tree.map(jnp.copy, params),
     learning_rate_scale=jnp.ones((), jnp.float32),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from posejax.tasks.base import Task
+from posejax.train.lr_scales import UNSCALED, Scales, replace
 from posejax.train.optim import Schedule
 from posejax.train.state import TrainState
 from posejax.types import Batch
@@ -17,7 +18,8 @@ class StepOutput(NamedTuple):
   """What a step reports.
 
   Attributes:
-    scalars: `loss`, `grad_norm` (before clipping), `learning_rate` and the task's own.
+    scalars: `loss`, `grad_norm` (of what moves, before clipping), `learning_rate` (before factors) and
+      the task's own.
     example_losses: `[B]` over the global batch, to name the example of a non-finite loss.
   """
 
@@ -35,6 +37,7 @@ def make_train_step(
   root_key: jax.Array,
   ema_decay: float | None = None,
   axis_name: str | None = None,
+  scales: Scales = UNSCALED,
 ) -> TrainStep:
   """Return `(state, batch) -> (state, StepOutput)`.
 
@@ -47,6 +50,7 @@ def make_train_step(
       forgets the initial parameters (Source: tf.train.ExponentialMovingAverage, num_updates).
     axis_name: where the step runs once per device on that device's share of the batch, the mesh
       axis over which gradients, losses and batch-norm statistics are averaged.
+    scales: which parameters move at which factor of the learning rate.
   """
 
   def mean(tree):
@@ -57,18 +61,24 @@ def make_train_step(
     if axis_name is not None:
       key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
-    def loss_fn(params):
-      return task.loss({'params': params, **state.model_state}, batch, key)
+    # Gradients of what moves only: no backward pass goes through what lies below it.
+    moving = scales.moving(state.params)
 
-    (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    def loss_fn(moving):
+      params = replace(state.params, moving)
+      with scales.frozen_norms():
+        return task.loss({'params': params, **state.model_state}, batch, key)
+
+    (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(moving)
     loss, grads, model_state, scalars = mean((loss, grads, dict(aux.model_state), aux.scalars))
+    model_state = scales.keep_frozen(state.model_state, model_state)
     example_losses = aux.example_losses
     if axis_name is not None:
       example_losses = jax.lax.all_gather(example_losses, axis_name, tiled=True)
 
     learning_rate = schedule(state.step) * state.learning_rate_scale
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
+    updates, opt_state = optimizer.update(grads, state.opt_state, moving)
+    params = scales.move(state.params, updates, learning_rate)
     ema_params = state.ema_params
     if ema_decay is not None:
       decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
