@@ -1,6 +1,9 @@
 """`--config=FILE` and `--config.KEY=VALUE` for the commands, read as main.py reads them."""
 
 from collections.abc import Sequence
+import itertools
+import os
+import sys
 
 from posejax.config import Config
 from posejax.errors import PosejaxError
@@ -20,6 +23,7 @@ def read(arguments: Sequence[str]) -> Config:
   from absl import flags
   from ml_collections import config_flags
 
+  _make_importable(arguments)
   values, argv = flags.FlagValues(), ['posejax', *arguments]
   holder = config_flags.DEFINE_config_file('config', None, flag_values=values, sys_argv=argv)
   try:
@@ -31,3 +35,14 @@ def read(arguments: Sequence[str]) -> Config:
     return Config.from_dict(holder.value.to_dict())
   except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
     raise PosejaxError(f'config: {str(error).strip()}') from error
+
+
+def _make_importable(arguments: Sequence[str]) -> None:
+  """Let a config import what lies beside its folder, as it can where main.py lies: `configs.common`."""
+  for argument, after in itertools.pairwise([*arguments, '']):
+    name, equals, path = argument.partition('=')
+    if name.lstrip('-') == 'config':
+      path = (path if equals else after).partition(':')[0]
+      root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+      if root not in sys.path:
+        sys.path.append(root)

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from posejax.commands import config_flags
@@ -27,3 +29,18 @@ def test_refuses_what_main_would_refuse(arguments, message):
   with pytest.raises(PosejaxError) as caught:
     config_flags.read(arguments)
   assert message in str(caught.value)
+
+
+def test_a_config_may_import_its_neighbours_wherever_the_command_starts(tmp_path, monkeypatch):
+  # What `posejax` finds: its own script's folder on the path, not the one with configs/.
+  configs = tmp_path / 'own_configs'
+  configs.mkdir()
+  (configs / 'shared.py').write_text('STEPS = 7\n')
+  (configs / 'mine.py').write_text(
+    'from configs import common\nfrom own_configs import shared\n'
+    'def get_config(arg=None):\n  config = common.get_default()\n'
+    '  config.num_steps = shared.STEPS\n  return config\n'
+  )
+  monkeypatch.setattr('sys.path', list(sys.path))
+  for arguments in ([f'--config={configs}/mine.py'], ['--config', f'{configs}/mine.py:x']):
+    assert config_flags.read(arguments).num_steps == 7
