@@ -48,7 +48,7 @@ def draw_skeleton(
     keypoints: `[K, 2]` in pixels of `image`.
     skeleton: names the limbs and sides.
     shown: bool `[K]`, which keypoints are drawn; all where None. A limb needs both its ends.
-    hidden: bool `[K]`, which keypoints are drawn as rings (labelled but not visible).
+    hidden: bool `[K]`, which keypoints are drawn as rings around black (labelled but not visible).
     thickness: of limbs in pixels; by the picture's size where None.
   """
   image = np.ascontiguousarray(image).copy()
@@ -69,6 +69,7 @@ def draw_skeleton(
     center = _fixed(keypoints[k])
     color = SIDE_COLORS[skeleton.side(k)]
     if hidden[k]:
+      cv2.circle(image, center, radius, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
       cv2.circle(image, center, radius, color, max(1, thickness // 2), cv2.LINE_AA, _SHIFT)
     else:
       cv2.circle(image, center, radius, color, -1, cv2.LINE_AA, _SHIFT)
@@ -95,9 +96,11 @@ def write(
 ) -> np.ndarray:
   """Write `text` with its lower left corner at `at`, outlined so that it reads on any ground."""
   image = np.ascontiguousarray(image).copy()
-  for shade, thickness in (((0, 0, 0), 3), (color, 1)):
-    cv2.putText(image, text, at, _FONT, 0.4, shade, thickness, cv2.LINE_AA)
-  return image
+  # Not a thicker text below: OpenCV 5 sets that wider.
+  around = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
+  for dx, dy in around:
+    cv2.putText(image, text, (at[0] + dx, at[1] + dy), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+  return cv2.putText(image, text, at, _FONT, 0.4, color, 1, cv2.LINE_AA)
 
 
 def overlay_heatmaps(image: np.ndarray, heatmaps: Array) -> np.ndarray:
@@ -142,6 +145,29 @@ def contact_sheet(
     sheet = write(sheet, title, (x, 13))
     x += width + gap
   return sheet
+
+
+def legend() -> np.ndarray:
+  """Return a strip that says what the colours and rings of `draw_skeleton` mean."""
+  strip = np.full((22, 620, 3), 40, np.uint8)
+  x = 8
+  for side, text in (
+    ('left', "the person's own left"),
+    ('right', 'own right'),
+    ('middle', 'middle'),
+  ):
+    cv2.circle(strip, (x + 4, 11), 5, SIDE_COLORS[side], -1, cv2.LINE_AA)
+    strip = write(strip, text, (x + 14, 15), SIDE_COLORS[side])
+    x += 30 + cv2.getTextSize(text, _FONT, 0.4, 1)[0][0]
+  white = (255, 255, 255)
+  for filled, text in ((-1, 'visible'), (1, 'hidden'), (None, '(not labelled: not drawn)')):
+    if filled is not None:
+      cv2.circle(strip, (x + 4, 11), 5, (0, 0, 0), -1, cv2.LINE_AA)
+      cv2.circle(strip, (x + 4, 11), 5, white, filled, cv2.LINE_AA)
+      x += 14
+    strip = write(strip, text, (x, 15), white)
+    x += 16 + cv2.getTextSize(text, _FONT, 0.4, 1)[0][0]
+  return strip
 
 
 def save(path: str, image: np.ndarray) -> None:
