@@ -16,8 +16,11 @@ from ml_collections import config_flags  # noqa: E402
 from posejax import distributed  # noqa: E402
 from posejax.config import Config  # noqa: E402
 from posejax.errors import PosejaxError  # noqa: E402
+from posejax.train import workdirs  # noqa: E402
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'The experiment.', lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, "The experiment; the work directory's own where unset.", lock_config=True
+)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where results go; runs/<config name> where unset.')
 _MODE = flags.DEFINE_enum(
   'mode', 'train', ['train', 'eval'], 'Train, or evaluate a work directory.'
@@ -30,6 +33,19 @@ _CACHE = flags.DEFINE_string(
   os.path.join(os.path.expanduser('~'), '.cache', 'posejax', 'xla'),
   'Where compiled programs are kept between runs; empty for nowhere.',
 )
+
+
+def _config_and_workdir() -> tuple[Config, str]:
+  """Return what to run and where; either says the other."""
+  if _CONFIG.value is not None:
+    return Config.from_dict(_CONFIG.value.to_dict()), _WORKDIR.value or _default_workdir()
+  config = workdirs.read_config(_WORKDIR.value) if _WORKDIR.value else None
+  if config is None:
+    raise PosejaxError(
+      'Name an experiment, --config=configs/NAME.py, or the --workdir of a run to go on with'
+      + (f'; {_WORKDIR.value} has no config.json.' if _WORKDIR.value else '.')
+    )
+  return config, _WORKDIR.value
 
 
 def _default_workdir() -> str:
@@ -54,8 +70,7 @@ def main(argv: list[str]) -> None:
     from posejax import doctor
 
     doctor.refuse_faults()
-  config = Config.from_dict(_CONFIG.value.to_dict())
-  workdir = _WORKDIR.value or _default_workdir()
+  config, workdir = _config_and_workdir()
   if _MODE.value == 'eval':
     from posejax.train.evaluate_workdir import evaluate_workdir
 
@@ -70,7 +85,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
   """Parse flags; errors of the config file and its overrides become one line."""
   try:
     remaining = app.parse_flags_with_usage(argv)
-    _CONFIG.value.to_dict()  # a file that is not there shows only on access
+    _CONFIG.value and _CONFIG.value.to_dict()  # a file that is not there shows only on access
     return remaining
   except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
     sys.exit(f'config: {str(error).strip()}')
@@ -86,5 +101,4 @@ def _run(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.mark_flag_as_required('config')
   app.run(_run, flags_parser=_parse_flags)

@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 import sys
 
-from posejax.commands import doctor
+from posejax.commands import convert, doctor
 from posejax.errors import PosejaxError
 
-_COMMANDS = (doctor,)
+_COMMANDS = (convert, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:

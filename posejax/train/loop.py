@@ -22,6 +22,7 @@ from posejax.config import Config, continue_from, resolve
 from posejax.data import executor
 from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError, is_disk_full, nearest
+from posejax.skeletons import Skeleton
 from posejax.train import checkpoint, lr_scales, optim, parallel, state, step, stop, workdirs
 from posejax.train.control import Control
 from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
@@ -288,14 +289,14 @@ class _Run:
   def _save(self, train_state: state.TrainState, wait: bool) -> None:
     began = time.monotonic()
     self.report.flush()
-    meta = {
-      'config': self.config.to_dict(),
-      'skeleton': self.experiment.skeleton and dataclasses.asdict(self.experiment.skeleton),
-      'control': dataclasses.asdict(self.control),
-      'window': dataclasses.asdict(self.window),
-      'evaluated_step': self.evaluated_step,
-      'metrics': self.metrics,
-    }
+    meta = checkpoint_meta(
+      self.config,
+      self.experiment.skeleton,
+      self.control,
+      self.window,
+      self.evaluated_step,
+      self.metrics,
+    )
     self.checkpointer.save(train_state, meta, self.control.best.step)
     if wait:
       self.checkpointer.wait()
@@ -356,6 +357,25 @@ class _Run:
       f'Done after step {now}. Best {best.metric}: {value}.\n' + results_in(self.workdir)
     )
     return self.metrics
+
+
+def checkpoint_meta(
+  config: Config,
+  skeleton: Skeleton | None,
+  control: Control,
+  window: Window,
+  evaluated_step: int,
+  metrics: dict[str, float],
+) -> dict[str, Any]:
+  """Return what a checkpoint holds beside the training state, ready for JSON."""
+  return {
+    'config': config.to_dict(),
+    'skeleton': skeleton and dataclasses.asdict(skeleton),
+    'control': dataclasses.asdict(control),
+    'window': dataclasses.asdict(window),
+    'evaluated_step': evaluated_step,
+    'metrics': metrics,
+  }
 
 
 def describe(metrics: dict[str, float], name: str) -> str:

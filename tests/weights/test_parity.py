@@ -2,7 +2,9 @@
 
 The goldens in tests/goldens are PyTorch's answers to weights that `seeded` makes from a seed; the
 script there says how they are made. A photograph's answers are compared where POSEJAX_REAL_DATA says
-where the photographs are.
+where the photographs are. For the table of docs/results.md:
+
+    POSEJAX_REAL_DATA=... python -m pytest -s tests/weights/test_parity.py -k keypoints
 """
 
 import functools
@@ -159,14 +161,19 @@ def test_every_stage_agrees(net):
 
 
 def test_keypoints_agree(net):
+  found = net.differences(net.stages)
+  count = sum(t.size for t in jax.tree.leaves(net.converted.variables['params']))
+  row = f'| {net.name} | {count:,} | {len(found)} | {max(found.values()):.1e} |'
   if 'keypoints' not in net.golden:
     assert net.name in BACKBONES
+    print(f'\n{row} | |')
     return
   heatmaps = net.stages['heatmaps']
   _, h, w, _ = heatmaps.shape
   points, scores = Msra((4 * h, 4 * w), (h, w)).decode(heatmaps)
   expected = net.golden['keypoints'][: len(heatmaps)]
   differ = (np.asarray(points) / 4 != expected).any(-1)
+  print(f'\n{row} {found["heatmaps"]:.1e} | {differ.size - differ.sum()} of {differ.size} |')
   assert differ.mean() <= 0.001
   for n, k in np.argwhere(differ):  # must be ties
     x, y = np.round(expected[n, k]).astype(int)

@@ -1,0 +1,77 @@
+"""`posejax convert`: a work directory whose first checkpoint holds another project's weights."""
+
+from collections.abc import Sequence
+import dataclasses
+import os
+
+import jax
+import jax.numpy as jnp
+
+from posejax import experiment as experiments
+from posejax.config import Config, InputsConfig, resolve
+from posejax.data import sources
+from posejax.errors import PosejaxError
+from posejax.skeletons import Skeleton
+from posejax.train import checkpoint, optim, parallel, state, workdirs
+from posejax.train.control import Control
+from posejax.train.loop import Window, checkpoint_meta
+from posejax.weights import Converted, convert
+
+
+def convert_workdir(
+  path: str | os.PathLike,
+  config: Config,
+  workdir: str,
+  *,
+  fresh: Sequence[str] = (),
+  channels: str | None = None,
+) -> Converted:
+  """Make a work directory from a checkpoint of another project, as if step 0 of a run.
+
+  Its config is `config` with the `inputs` that the net was trained to see. The data that `config`
+  names need not be there, unless they alone tell the skeleton.
+
+  Args:
+    path: the file.
+    config: the experiment; its model must be the net in the file.
+    workdir: must not hold a run.
+    fresh: modules that keep initial values although the file may have them, e.g. 'head/final'.
+    channels: 'rgb' or 'bgr' where this net was trained otherwise than its project's published ones.
+
+  Raises:
+    PosejaxError: the file cannot be read or does not fit the model, or `workdir` holds a run.
+  """
+  if config.task != 'pose':
+    raise PosejaxError(f"config.task={config.task!r}; only nets of config.task='pose' convert.")
+  skeleton = _skeleton(config)
+  model, task = experiments.pose_task(config, skeleton)
+  init_key, _ = jax.random.split(jax.random.key(config.seed))
+  # Compiling it takes longer than all the rest: only where a variable starts anew.
+  init = parallel.compile_init(task.init, parallel.make_mesh())
+  with workdirs.claim(workdir, active=True):
+    if workdirs.read_config(workdir) is not None or checkpoint.available_steps(workdir):
+      raise PosejaxError(f'{workdir} holds a run already; choose another --workdir.')
+    converted = convert.from_file(path, model, init=lambda: init(init_key), fresh=fresh)
+    inputs = dataclasses.asdict(converted.inputs)
+    inputs |= {} if channels is None else {'channels': channels}
+    config = resolve(dataclasses.replace(config, inputs=InputsConfig(**inputs)))
+    optimizer = optim.create(config.optimizer)
+    with checkpoint.Checkpointer(workdir) as checkpointer:
+      variables = jax.tree.map(jnp.asarray, converted.variables)
+      first = state.create(variables, optimizer, config.optimizer.ema_decay)
+      control = Control.create(config, task.main_metric)
+      meta = checkpoint_meta(config, skeleton, control, Window(), evaluated_step=0, metrics={})
+      checkpointer.save(first, meta, best_step=None)
+    # Last: with a config and no checkpoint it would be trained from scratch.
+    workdirs.write_config(workdir, config)
+  return converted
+
+
+def _skeleton(config: Config) -> Skeleton:
+  """Return what the net's outputs stand for; of a public data set without its files."""
+  if not config.data.annotations:
+    from posejax.data import builders  # imports tensorflow_datasets: a second
+
+    if config.data.name in builders.BUILDERS:
+      return builders.BUILDERS[config.data.name].SKELETON
+  return sources.create(config.data, 'train', config.seed).skeleton
