@@ -1,14 +1,47 @@
-"""What the configs share: the defaults as a ConfigDict, and their argument."""
+"""What the configs share: the defaults as a ConfigDict, their argument, the public data sets."""
 
+from collections.abc import Callable
 import dataclasses
 import types
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import ml_collections
 from ml_collections import config_dict
 
 from posejax.config import Config
 from posejax.errors import PosejaxError, nearest
+
+DRAWN = 'synthetic_people'
+
+
+class _DataSet(NamedTuple):
+  """What a public data set asks of any heatmap net.
+
+  Attributes:
+    crop_size: (H, W) in pixels.
+    num_people: to train on.
+    augment: as `config.data.augment`.
+  """
+
+  crop_size: tuple[int, int]
+  num_people: int
+  augment: dict[str, Any]
+
+
+_MPII_AUGMENT = {'name': 'none', 'flip': 0.5, 'rotation': 30.0, 'scale': 0.25}
+DATA_SETS = {
+  # Source: experiments/coco/resnet50/256x192_d256x3_adam_lr1e-3.yaml of
+  # microsoft/human-pose-estimation.pytorch; people of train2017 with keypoints.
+  'coco': _DataSet((256, 192), 149_813, {'name': 'msra'}),
+  # Source: experiments/mpii/resnet50/256x256_d256x3_adam_lr1e-3.yaml there; people of annot/train.json.
+  'mpii': _DataSet((256, 256), 22_246, _MPII_AUGMENT),
+  # No published recipe trains a heatmap net on LSPET alone; this is MPII's. Nine tenths of 10,000.
+  'lspet': _DataSet((256, 256), 9_000, _MPII_AUGMENT),
+  # No published recipe either. How many people there are depends on which recordings were fetched;
+  # so many are taken for an epoch.
+  'panoptic': _DataSet((224, 224), 100_000, _MPII_AUGMENT),
+}
+"""Arguments of the pose configs, `configs/x.py:coco`."""
 
 
 def get_default() -> ml_collections.ConfigDict:
@@ -65,8 +98,70 @@ def parse_arg(arg: str | None, **known: Any) -> ml_collections.ConfigDict:
   return parsed
 
 
+def data_set_arguments() -> dict[str, bool]:
+  """Return what `parse_arg` should know for a config that takes a data set."""
+  return dict.fromkeys(DATA_SETS, False)
+
+
+def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict) -> str | None:
+  """Train on the public data set that the argument names, by the published recipe for heatmap nets.
+
+  That is Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking" (ECCV 2018): 140
+  epochs of batches of 128 with Adam at 1e-3, times 0.1 at 90 and 120 epochs. (Their weights start
+  from ImageNet's.)
+
+  With `:smoke` the data set is read where `config.data.manual_dir` is given, else people are drawn.
+
+  Args:
+    config: set: source, crop, augmentation, schedule.
+    arg: from `parse_arg`, which was told `data_set_arguments()` or some of them.
+
+  Returns:
+    The data set's name, or None where the argument has none.
+
+  Raises:
+    PosejaxError: it names two.
+  """
+  chosen = [name for name in DATA_SETS if arg.get(name)]
+  if not chosen:
+    return None
+  if len(chosen) > 1:
+    raise PosejaxError(
+      f'{" and ".join(chosen)} are two data sets; name one, or join them with '
+      "config.data.name='mixture'."
+    )
+  (name,) = chosen
+  data_set = DATA_SETS[name]
+  config.data.name = name
+  if arg.smoke:
+    # Known only when the flags were read, which is after this function.
+    manual_dir = config.data.get_ref('manual_dir')
+    config.data.name = config_dict.FieldReference(
+      manual_dir, op=_Later(lambda folder: name if folder else DRAWN, ())
+    )
+  config.data.crop_size = data_set.crop_size
+  config.data.augment = data_set.augment
+  config.batch_size = 128
+  epoch = data_set.num_people // config.batch_size
+  config.num_steps = 140 * epoch
+  config.eval_every_steps = 5 * epoch
+  config.checkpoint_every_steps = epoch
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.reference_batch_size = 128
+  config.optimizer.schedule = 'step'
+  config.optimizer.step_boundaries = (90 / 140, 120 / 140)
+  return name
+
+
+class _Later(NamedTuple):
+  """What a `FieldReference` does when its value is asked for."""
+
+  fn: Callable[[Any], Any]
+  args: tuple
+
+
 def smoke(config: ml_collections.ConfigDict) -> None:
-  """Shrink a config to two steps on a few drawn people, to see that everything runs."""
+  """Shrink a config to two steps on a few people, to see that everything runs."""
   config.num_steps = 2
   config.batch_size = 8
   config.log_every_steps = 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from posejax.config import Config
+from posejax.errors import PosejaxError
 from posejax.train import checkpoint
 from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
@@ -24,11 +25,15 @@ _ARGUMENTS = {
 _CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]
 
 
-def load(name: str, argument: str) -> Config:
+def load_module(name: str):
   spec = importlib.util.spec_from_file_location(name, os.path.join(_FOLDER, f'{name}.py'))
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  return Config.from_dict(module.get_config(argument).to_dict())
+  return module
+
+
+def load(name: str, argument: str) -> Config:
+  return Config.from_dict(load_module(name).get_config(argument).to_dict())
 
 
 def test_every_config_is_tried():
@@ -41,6 +46,35 @@ def test_the_whole_config_is_valid_too(name):
   config = load(name, '')
   assert config.num_steps > 100
   assert (importlib.util.find_spec(f'configs.{name}')) is not None
+
+
+@pytest.mark.parametrize(
+  ('name', 'argument', 'crop_size', 'num_steps'),
+  [
+    # 140 epochs of batches of 128.
+    ('pose_resnet', 'depth=50,coco', (256, 192), 140 * (149_813 // 128)),
+    ('pose_resnet', 'mpii', (256, 256), 140 * (22_246 // 128)),
+    ('pose_resnet', 'lspet', (256, 256), 140 * (9_000 // 128)),
+    ('pose_resnet', 'panoptic,v2', (224, 224), 140 * (100_000 // 128)),
+    ('pose_densenet', 'panoptic', (224, 224), 140 * (100_000 // 128)),
+  ],
+)
+def test_public_data_sets(name, argument, crop_size, num_steps):
+  data_set = argument.split(',')[-1].replace('v2', 'panoptic')
+  config = load(name, argument)
+  assert (config.data.name, config.data.crop_size) == (data_set, crop_size)
+  assert (config.num_steps, config.batch_size) == (num_steps, 128)
+  # Without its files, a smoke test draws people; with them it reads them.
+  flags = load_module(name).get_config(argument + ',smoke')
+  assert Config.from_dict(flags.to_dict()).data.name == 'synthetic_people'
+  flags.data.manual_dir = 'somewhere'
+  assert Config.from_dict(flags.to_dict()).data.name == data_set
+  assert flags.data.manual_dir == 'somewhere'
+
+
+def test_two_data_sets_are_refused():
+  with pytest.raises(PosejaxError, match=r"coco and mpii are two data sets.*'mixture'"):
+    load('pose_resnet', 'coco,mpii')
 
 
 @pytest.mark.parametrize(('name', 'argument'), _CASES)
