@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from posejax import skeletons
-from posejax.data import augment, executor
+from posejax.data import augment, executor, processes
 from posejax.data.batches import TrainBatches
 from posejax.data.crops import CropPerson
 
@@ -126,7 +126,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__)
   default = os.path.join(os.environ.get('POSEJAX_REAL_DATA', '.'), 'lspet', 'images')
   parser.add_argument('--images', default=default)
-  parser.add_argument('--num_images', type=int, default=640)
+  parser.add_argument('--num_images', type=int, default=1920)
   parser.add_argument('--size', default='256x192', help='crop, height x width')
   parser.add_argument('--batch', type=int, default=32)
   parser.add_argument('--workers', type=int, default=os.cpu_count())
@@ -141,10 +141,15 @@ def main():
   check_same(batches(0), source, size)
   steps = len(source) // args.batch
   order = range(steps * args.batch)
+  # As in training, worker processes start once: an open stream keeps them from turn to turn.
+  workers = processes.Workers()
+  idle = workers.iterate(batches, 0, 1 + args.workers, args.workers, prefetch=0)
+  next(idle)
   contenders = {
     'plain loop': lambda: plain_loop(source, size, order, args.batch),
     'batch function, no executor': lambda: [batches(step) for step in range(steps)],
     'threads': lambda: drain(executor.iterate, batches, steps, args.workers),
+    'processes': lambda: drain(workers.iterate, batches, steps, args.workers),
   }
   try:
     from posejax.data import pipeline

@@ -56,7 +56,7 @@ class DataConfig:
   augment: Options = dataclasses.field(default_factory=dict)
   """Fields of `posejax.data.augment.Augmentation`, or `name` of a preset and fields that differ."""
   executor: str = 'tfdata'
-  """What runs the batch function ahead of the training step: 'tfdata' or 'threads'. Same bytes."""
+  """What runs the batch function ahead of the step: 'tfdata', 'threads' or 'processes'. Same bytes."""
   num_workers: int = 2
   """Batches prepared in parallel, per process."""
   prefetch: int = 2
@@ -191,7 +191,7 @@ class Config:
     _check_choice('parallel', self.parallel, ('jit', 'pmap'))
     _check_choice('best_mode', self.best_mode, ('max', 'min'))
     _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
-    _check_choice('data.executor', self.data.executor, ('tfdata', 'threads'))
+    _check_choice('data.executor', self.data.executor, ('tfdata', 'threads', 'processes'))
     _check_choice('data.on_error', self.data.on_error, ('raise', 'skip'))
     if self.evaluate.batch_size is not None:
       _check_positive('evaluate.batch_size', self.evaluate.batch_size)

@@ -19,7 +19,7 @@ import numpy as np
 
 from posejax import experiment as experiments
 from posejax.config import Config, continue_from, resolve
-from posejax.data import executor
+from posejax.data import executor, processes
 from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError, is_disk_full, nearest
 from posejax.skeletons import Skeleton
@@ -106,6 +106,8 @@ def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
   """Return the executor's `iterate` that `config.data.executor` names."""
   if config.data.executor == 'threads':
     iterate = executor.iterate
+  elif config.data.executor == 'processes':
+    iterate = processes.Workers().iterate
   else:
     from posejax.data import pipeline  # TensorFlow: seconds to import, and not always there
 

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from posejax import skeletons
-from posejax.data import augment, executor, pipeline
+from posejax.data import augment, executor, pipeline, processes
 from posejax.data.batches import EvalBatches, TrainBatches, epoch_order
 from posejax.data.cache import Cached
 from posejax.data.crops import CropPerson
 from posejax.data.synthetic import people
+from posejax.errors import PosejaxError
 from posejax.geometry import affine
 
 
@@ -106,37 +107,48 @@ def test_examples_that_make_no_batch_are_refused(change, message):
     EvalBatches(Numbers(6), prepare, 6)(0)
 
 
+every_executor = pytest.mark.parametrize(
+  'iterate',
+  [executor.iterate, pipeline.iterate, processes.Workers().iterate],
+  ids=['threads', 'tfdata', 'processes'],
+)
+
+
 @pytest.fixture(scope='module')
 def person_batches():
   crop = CropPerson(skeletons.COCO, (64, 48), 'msra', augment.create('hrnet', color=0.5))
   return TrainBatches(people.SyntheticPeople('train'), crop, seed=5, batch_size=4)
 
 
-@pytest.mark.parametrize('iterate', [executor.iterate, pipeline.iterate])
-def test_both_executors_give_the_bytes_of_the_function(person_batches, iterate):
+@every_executor
+def test_every_executor_gives_the_bytes_of_the_function(person_batches, iterate):
   batches = list(iterate(person_batches, 3, 8, num_workers=2, prefetch=2))
   assert len(batches) == 5
   for step, batch in enumerate(batches, 3):
     assert_same(batch, person_batches(step))
 
 
-@pytest.mark.parametrize('iterate', [executor.iterate, pipeline.iterate])
+def broken_at_three(step):
+  if step == 3:
+    raise PosejaxError('example 3 is broken')
+  return {'step': np.full((3, 2), step)}
+
+
+@every_executor
 def test_an_error_arrives_as_it_was_raised(iterate):
-  def make_batch(step):
-    if step == 3:
-      raise LookupError('example 3 is broken')
-    return {'step': np.int64(step)}
-
   got = []
-  with pytest.raises(LookupError, match='example 3 is broken'):
-    for batch in iterate(make_batch, 0, 6, num_workers=2, prefetch=1):
-      got.append(int(batch['step']))
+  with pytest.raises(PosejaxError) as caught:
+    for batch in iterate(broken_at_three, 0, 6, num_workers=2, prefetch=1):
+      got.append(int(batch['step'][0, 0]))
   assert got == [0, 1, 2]
+  assert str(caught.value) == 'example 3 is broken'
 
 
-@pytest.mark.parametrize('iterate', [executor.iterate, pipeline.iterate])
-def test_nothing_to_do_is_no_batches(iterate):
-  assert list(iterate(lambda step: {'step': step}, 4, 4, num_workers=2, prefetch=1)) == []
+@every_executor
+@pytest.mark.parametrize(('start', 'stop'), [(4, 4), (1, 2)])
+def test_nothing_or_one_to_do(iterate, start, stop):
+  batches = list(iterate(broken_at_three, start, stop, num_workers=2, prefetch=1))
+  assert [int(batch['step'][0, 0]) for batch in batches] == list(range(start, stop))
 
 
 def test_a_crop_leads_back_to_the_picture_also_mirrored():
