@@ -1,4 +1,4 @@
-"""Nets by name: `create('pose_resnet50', num_keypoints=17)`.
+"""Nets by name: `create('pose_resnet50', num_keypoints=17)`, `create('svhn_cnn', variant='wide')`.
 
 Every pose net takes `num_keypoints` (17), `dtype` ('float32' or 'bfloat16': what it computes in;
 parameters, batch statistics and heatmaps are float32 always) and `bn_group_size` (None: batch norm
@@ -12,7 +12,7 @@ import inspect
 import flax.linen as nn
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import densenet, heads, hrnet, layers, resnet
+from posejax.models import densenet, heads, hrnet, layers, resnet, svhn_cnn
 
 
 def pose_resnet(
@@ -99,6 +99,7 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'pose_densenet_compact': pose_densenet_compact,
   'pose_hrnet_w32': partial(pose_hrnet, 32),
   'pose_hrnet_w48': partial(pose_hrnet, 48),
+  'svhn_cnn': svhn_cnn.create,
 }
 
 NAMES = tuple(_TABLE)

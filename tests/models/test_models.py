@@ -56,7 +56,7 @@ def test_parameter_count(name):
 
 
 def test_every_pose_net_has_a_count():
-  assert set(models.NAMES) == set(POSE_COUNTS)
+  assert {name for name in models.NAMES if name.startswith('pose_')} == set(POSE_COUNTS)
 
 
 @pytest.mark.parametrize('name', ['pose_resnet18', 'pose_resnet50_v2', 'pose_densenet121'])
