@@ -1,4 +1,4 @@
-"""What the frozen evaluation people are: hashes of their labels and pixels, and how to take them.
+"""What the frozen evaluation pictures are: hashes of their labels and pixels, and how to take them.
 
 Labels come from NumPy alone. Pixels come from OpenCV's rasteriser, so their hash holds for the
 OpenCV it was taken with; with another one, coarse brightness must still agree.
@@ -20,6 +20,15 @@ MEAN_LEVELS = (
   142.73, 146.86, 137.34, 123.57, 98.44, 115.52, 138.7, 119.99,
 )  # fmt: skip
 """Mean grey level (0..255) of the first 16 pictures."""
+
+DIGIT_LABELS = '2162116547656909464181271768541952311286515202414513535125201526'
+"""The first 64 labels of the evaluation digits."""
+DIGIT_PIXELS_SHA256 = '5669597469b8f415406a981d841f429fbabeb736830c7d44b1f89aeab5ac42f5'
+DIGIT_LEVELS = (
+  98.55, 145.87, 80.14, 195.84, 143.46, 115.77, 120.37, 124.63,
+  116.37, 88.32, 199.44, 44.72, 70.56, 97.43, 147.0, 83.95,
+)  # fmt: skip
+"""Mean grey level of their first 16 pictures."""
 
 
 def labels_sha256(examples: Iterable[Example]) -> str:
