@@ -1,6 +1,7 @@
 """The batch and the prediction: names, shapes, frames, units. Read this file first.
 
-Dimension letters: B batch, K keypoints, H W crop (the net's input), h w feature map or heatmap.
+Dimension letters: B batch, C classes, K keypoints, H W crop (the net's input), h w feature map or
+heatmap.
 Points are (x, y); shapes are (h, w). Pixel centres are at integer coordinates, so the top-left pixel
 of an image is the point (0, 0) and a point flipped in an image of width W is at W - 1 - x.
 
@@ -18,6 +19,12 @@ Three frames, named by suffix where two of them meet:
 | `keypoints` | float32 `[K, 2]`, image frame; meaningless where `visibility` is 0 |
 | `visibility` | int32 `[K]`: 0 not labelled, 1 labelled and hidden, 2 labelled and visible (COCO's) |
 | `box` | float32 `[4]`, xyxy in the image frame: the person, corners inclusive of the outermost pixels |
+
+Sources of labelled pictures have no keypoints and box, but
+
+| key | value |
+|---|---|
+| `label` | int, the class: a place in the source's `class_names` (a digit's is the digit) |
 
 Some sources add what their metrics and messages need; `make_batch` leaves it out, and `labels(index)`
 finds it again by a batch's `index`:
@@ -46,6 +53,12 @@ finds it again by a batch's `index`:
 A flipped example has its left and right keypoints swapped in every per-keypoint array, and its
 `crop_to_image` contains the reflection, so it still leads to the original picture.
 
+A batch of labelled pictures has `images`, `index`, `mask` and
+
+| key | value |
+|---|---|
+| `labels` | int32 `[B]`, the classes, 0 ... C - 1; 0 also for padding examples |
+
 **Predictions** (`task.predict`, device arrays):
 
 | key | value |
@@ -54,6 +67,8 @@ A flipped example has its left and right keypoints swapped in every per-keypoint
 | `keypoints_image` | float32 `[B, K, 2]` |
 | `scores` | float32 `[B, K]`, heatmap maximum or the like, not calibrated |
 | `heatmaps` | float32 `[B, h, w, K]`, where the task has heatmaps |
+
+A classifier's are `logits` and `scores` (their softmax), float32 `[B, C]`, and `labels`, int32 `[B]`.
 """
 
 from collections.abc import Callable, Mapping

@@ -25,9 +25,14 @@ class Cached:
     return self.source.name
 
   @property
-  def skeleton(self) -> Skeleton:
+  def skeleton(self) -> Skeleton | None:
     """The underlying source's skeleton."""
     return self.source.skeleton
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    """The underlying source's classes, where it has labels."""
+    return self.source.class_names
 
   @property
   def fingerprint(self) -> str:

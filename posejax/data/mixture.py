@@ -1,4 +1,4 @@
-"""Several data sets trained on together, their keypoints mapped to one skeleton."""
+"""Several data sets trained on together, their keypoints mapped to one skeleton, or labelled alike."""
 
 from collections.abc import Mapping, Sequence
 import hashlib
@@ -17,11 +17,13 @@ _LOG = logging.getLogger(__name__)
 class Mixture:
   """The examples of several sources, one source after the other, all with one skeleton.
 
-  Keypoints that a source does not have are not labelled (visibility 0).
+  Keypoints that a source does not have are not labelled (visibility 0). Without a skeleton they are
+  sources of labelled pictures, which must have the same classes.
 
   Attributes:
     name: 'mixture'.
-    skeleton: what all keypoints are mapped to.
+    skeleton: what all keypoints are mapped to; None for labelled pictures.
+    class_names: of labelled pictures.
     sources: the parts.
     fingerprint: changes with a part or a mapping.
   """
@@ -31,8 +33,9 @@ class Mixture:
   def __init__(
     self,
     sources: Sequence[Any],
-    skeleton: Skeleton,
+    skeleton: Skeleton | None,
     mappings: Sequence[Mapping[str, str]] | None = None,
+    repeats: Sequence[int] | None = None,
   ):
     """Join sources.
 
@@ -41,19 +44,28 @@ class Mixture:
       skeleton: the common one.
       mappings: for each source, names of `skeleton` -> names of the source's where they differ;
         others are matched by equal names.
+      repeats: how often each source's examples come in an epoch; once where None.
 
     Raises:
-      PosejaxError: a mapping names an unknown keypoint, or a source shares none.
+      PosejaxError: a mapping names an unknown keypoint, a source shares none, people and labelled
+        pictures are mixed, or classes differ.
     """
     self.sources, self.skeleton = tuple(sources), skeleton
     mappings = mappings or [{}] * len(sources)
-    self._columns = [
-      _columns(source, skeleton, mapping) for source, mapping in zip(sources, mappings, strict=True)
-    ]
-    self._starts = np.cumsum([0] + [len(source) for source in sources])
-    key = repr(
-      [skeleton, *((s.fingerprint, c) for s, c in zip(sources, self._columns, strict=True))]
-    )
+    repeats = repeats or [1] * len(sources)
+    _check(sources, skeleton, repeats)
+    if skeleton is None:
+      self.class_names = sources[0].class_names
+      self._columns = [None] * len(sources)
+    else:
+      self._columns = [
+        _columns(source, skeleton, mapping)
+        for source, mapping in zip(sources, mappings, strict=True)
+      ]
+    lengths = [len(source) * times for source, times in zip(sources, repeats, strict=True)]
+    self._starts = np.cumsum([0, *lengths])
+    parts = zip(sources, self._columns, repeats, strict=True)
+    key = repr([skeleton, *((s.fingerprint, c, times) for s, c, times in parts)])
     self.fingerprint = f'{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}'
 
   def __len__(self) -> int:
@@ -72,15 +84,35 @@ class Mixture:
     if not 0 <= index < len(self):
       raise IndexError(f'The mixture has {len(self)} examples, asked for {index}.')
     part = int(np.searchsorted(self._starts, index, side='right')) - 1
-    return part, index - int(self._starts[part])
+    return part, (index - int(self._starts[part])) % len(self.sources[part])
 
   def _mapped(self, part: int, example: Example) -> Example:
+    if self.skeleton is None:
+      return example
     K = self.skeleton.num_keypoints
     keypoints, visibility = np.zeros((K, 2), np.float32), np.zeros(K, np.int32)
     to, of = (list(column) for column in zip(*self._columns[part], strict=True))
     keypoints[to] = example['keypoints'][of]
     visibility[to] = example['visibility'][of]
     return {**example, 'keypoints': keypoints, 'visibility': visibility}
+
+
+def _check(sources, skeleton: Skeleton | None, repeats: Sequence[int]) -> None:
+  for source, times in zip(sources, repeats, strict=True):
+    if type(times) is not int or times < 1:
+      raise PosejaxError(
+        f'config.data.parts: repeat={times!r} of {source.name!r} must be 1 or more.'
+      )
+    if (source.skeleton is None) != (skeleton is None):
+      raise PosejaxError(
+        f'config.data.parts: {source.name!r} and {sources[0].name!r} cannot be mixed: one has keypoints, '
+        'the other labelled pictures.'
+      )
+    if skeleton is None and source.class_names != sources[0].class_names:
+      raise PosejaxError(
+        f'config.data.parts: {source.name!r} has the classes {source.class_names}, '
+        f'{sources[0].name!r} has {sources[0].class_names}.'
+      )
 
 
 def _columns(source, skeleton: Skeleton, mapping: Mapping[str, str]) -> list[tuple[int, int]]:

@@ -4,6 +4,8 @@ A source has `len(source)`, `source[i] -> Example` (see `posejax.types`), `sourc
 without `image`, so that statistics need not read pictures), and the attributes `skeleton`, `name` and
 `fingerprint` (a string that changes when the data do).
 
+Sources of labelled pictures have no skeleton (None), but `class_names` by label.
+
 Those of COCO's format have `annotations`, `category_ids`, `image_ids` and `read_image` too, which AP
 needs; see `CocoSource`.
 """
@@ -14,8 +16,8 @@ import functools
 from typing import Any, Protocol
 
 from posejax.config import Config, DataConfig
-from posejax.data import coco_file, mixture, own_skeleton
-from posejax.data.synthetic import people
+from posejax.data import coco_file, mixture, own_skeleton, svhn
+from posejax.data.synthetic import digits, people
 from posejax.errors import PosejaxError, nearest
 from posejax.skeletons import SKELETONS, Skeleton
 from posejax.types import Example
@@ -25,7 +27,7 @@ class Source(Protocol):
   """What every data set looks like to the rest of the system."""
 
   name: str
-  skeleton: Skeleton
+  skeleton: Skeleton | None
   fingerprint: str
 
   def __len__(self) -> int: ...
@@ -79,6 +81,11 @@ class First:
     return self.source.skeleton
 
   @property
+  def class_names(self) -> tuple[str, ...]:
+    """The underlying source's classes, where it has labels."""
+    return self.source.class_names
+
+  @property
   def fingerprint(self) -> str:
     """The underlying source's fingerprint and the limit."""
     return f'{self.source.fingerprint}[:{self.num_examples}]'
@@ -123,6 +130,16 @@ def _synthetic_people(config: DataConfig, split: str, seed: int) -> Source:
   return people.SyntheticPeople(split=split, seed=seed)
 
 
+def _synthetic_digits(config: DataConfig, split: str, seed: int) -> Source:
+  del config  # drawn digits need no files
+  return digits.SyntheticDigits(split=split, seed=seed)
+
+
+def _svhn(extra: bool, config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  return svhn.create(config.manual_dir, config.data_dir, split, extra)
+
+
 def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
   del seed  # nothing is drawn
   if not config.annotations:
@@ -156,28 +173,37 @@ def _prepared(name: str, config: DataConfig, split: str, seed: int) -> Source:
 
 
 def _mixture(config: DataConfig, split: str, seed: int) -> Source:
-  parts, mappings = [], []
+  parts, mappings, repeats = [], [], []
   for label, options in config.parts.items():
     options = {'name': label, **options}
-    mappings.append(options.pop('keypoints', {}))
-    inherited = {'data_dir': config.data_dir, 'on_error': config.on_error}
+    keypoints, repeat = options.pop('keypoints', {}), options.pop('repeat', 1)
+    if not options.pop('evaluate', True) and split == 'eval':
+      continue
+    mappings.append(keypoints)
+    repeats.append(repeat if split == 'train' else 1)
+    inherited = {'manual_dir': config.manual_dir, 'data_dir': config.data_dir}
+    inherited |= {'on_error': config.on_error}
     part = Config.from_dict({'data': {**inherited, **options}}).data
     parts.append(create(part, split, seed))
   if not parts:
     raise PosejaxError(
-      "config.data.name='mixture' needs data sets in config.data.parts: {name: its keys, …}."
+      "config.data.name='mixture' needs data sets in config.data.parts: {name: its keys, …}, and one of "
+      'them to evaluate on.'
     )
   skeleton = own_skeleton.read(config.skeleton) if config.skeleton else parts[0].skeleton
-  if not isinstance(skeleton, Skeleton):
+  if skeleton is not None and not isinstance(skeleton, Skeleton):
     raise PosejaxError(
       f"config.data.name='mixture' needs a known skeleton in config.data.skeleton, got the file "
       f'{config.skeleton!r}. Known: {sorted(SKELETONS)}.'
     )
-  return mixture.Mixture(parts, skeleton, mappings)
+  return mixture.Mixture(parts, skeleton, mappings, repeats)
 
 
 SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
   'synthetic_people': _synthetic_people,
+  'synthetic_digits': _synthetic_digits,
+  'svhn': functools.partial(_svhn, False),
+  'svhn_extra': functools.partial(_svhn, True),
   'coco_file': _coco_file,
   'mixture': _mixture,
   **{

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from posejax import skeletons
-from posejax.data import mixture
+from posejax.config import DataConfig
+from posejax.data import mixture, sources
 from posejax.errors import PosejaxError
 
 
@@ -31,6 +32,62 @@ class Drawn:
 
   def __getitem__(self, i):
     return {'image': b'picture', **self.labels(i)}
+
+
+class Labelled:
+  """A source of labelled pictures that say their number."""
+
+  skeleton = None
+
+  def __init__(self, name, number, class_names=('no', 'yes')):
+    self.name = self.fingerprint = name
+    self.class_names, self._number = class_names, number
+
+  def __len__(self):
+    return self._number
+
+  def labels(self, i):
+    return {'label': i % 2, 'image_name': f'{self.name}{i}'}
+
+  def __getitem__(self, i):
+    return {'image': b'picture', **self.labels(i)}
+
+
+def test_labelled_pictures_are_joined_and_repeated():
+  parts = [Labelled('few', 2), Labelled('many', 3)]
+  source = mixture.Mixture(parts, None, repeats=[3, 1])
+  names = [source.labels(i)['image_name'] for i in range(len(source))]
+  assert names == ['few0', 'few1'] * 3 + ['many0', 'many1', 'many2']
+  assert source[8] == {'image': b'picture', 'label': 0, 'image_name': 'many2'}
+  assert source.class_names == ('no', 'yes')
+  assert source.fingerprint != mixture.Mixture(parts, None).fingerprint
+
+
+def test_what_does_not_go_together_is_refused():
+  digits, people = Labelled('digits', 2), Drawn(skeletons.COCO, 3)
+  for parts, skeleton, repeats, message in [
+    ([digits, people], None, None, "'coco' and 'digits' cannot be mixed"),
+    ([people, digits], skeletons.COCO, None, "'digits' and 'coco' cannot be mixed"),
+    ([digits, Labelled('letters', 2, ('a', 'b'))], None, None, r"'letters' has the classes \('a'"),
+    ([digits], None, [0], "repeat=0 of 'digits' must be 1 or more"),
+  ]:
+    with pytest.raises(PosejaxError, match=message):
+      mixture.Mixture(parts, skeleton, repeats=repeats)
+
+
+def test_a_part_may_be_for_training_only():
+  drawn = {'num_train_examples': 4, 'num_eval_examples': 5}
+  config = DataConfig(
+    name='mixture',
+    parts={
+      'synthetic_digits': {**drawn, 'repeat': 2},
+      'more': {'name': 'synthetic_digits', **drawn, 'evaluate': False},
+    },
+  )
+  assert [len(sources.create(config, split)) for split in ('train', 'eval')] == [12, 5]
+  only = DataConfig(name='mixture', parts={'synthetic_digits': {'evaluate': False}})
+  with pytest.raises(PosejaxError, match='one of them to evaluate on'):
+    sources.create(only, 'eval')
 
 
 @pytest.fixture
