@@ -2,13 +2,11 @@
 
 import dataclasses
 from functools import partial
-import inspect
-from typing import Any
 
 import flax.linen as nn
 
-from posejax import codecs, experiment_metrics, models, tasks
-from posejax.config import Config, Options
+from posejax import codecs, experiment_classification, experiment_metrics, models, tasks
+from posejax.config import Config, with_options
 from posejax.data import augment, cache, crops, sources
 from posejax.errors import PosejaxError, nearest
 from posejax.skeletons import Skeleton
@@ -21,14 +19,14 @@ class Experiment:
 
   Attributes:
     config: as it was given.
-    skeleton: of the data and of the model's output.
+    skeleton: of the data and of the model's output; None where the task has nobody in it.
     model: the net, to count and tabulate its parameters.
     task: what to learn, as pure functions.
     train_source, eval_source: random access to examples.
   """
 
   config: Config
-  skeleton: Skeleton
+  skeleton: Skeleton | None
   model: nn.Module
   task: tasks.Task
   train_source: sources.Source
@@ -51,6 +49,11 @@ def _pose(config: Config) -> Experiment:
   eval_source = sources.create(config.data, 'eval', config.seed)
   eval_source = experiment_metrics.evaluated_source(config, eval_source)
   model, task = pose_task(config, train_source.skeleton, train_source, eval_source)
+  if train_source.skeleton is None:
+    raise PosejaxError(
+      f"config.data.name={train_source.name!r} has no keypoints, which task='pose' needs; for labelled "
+      "pictures set config.task='classification'."
+    )
   if config.data.cache:
     train_source, eval_source = cache.Cached(train_source), cache.Cached(eval_source)
   return Experiment(config, train_source.skeleton, model, task, train_source, eval_source)
@@ -96,7 +99,7 @@ def pose_task(
     model=model,
     skeleton=skeleton,
     codec=codec,
-    loss_fn=_with_options('loss', {'name': 'mse', **config.loss}, pose.LOSSES),
+    loss_fn=with_options('loss', {'name': 'mse', **config.loss}, pose.LOSSES),
     normalize_fn=partial(pose.normalize, **dataclasses.asdict(config.inputs)),
     flip=config.evaluate.flip,
     shift=shift,
@@ -107,21 +110,8 @@ def pose_task(
   return model, task
 
 
-_TASKS = {'pose': _pose}
+def _classification(config: Config) -> Experiment:
+  return Experiment(config, None, *experiment_classification.build(config))
 
 
-def _with_options(section: str, options: Options, table: dict[str, Any]) -> Any:
-  """Return `table[options['name']]` with the other options bound, refusing unknown ones."""
-  options = dict(options)
-  name = options.pop('name')
-  if name not in table:
-    raise PosejaxError(f'config.{section}.name={name!r} is not known.' + nearest(name, table))
-  known = [
-    p.name for p in inspect.signature(table[name]).parameters.values() if p.default != p.empty
-  ]
-  for key in options:
-    if key not in known:
-      raise PosejaxError(
-        f'config.{section}.{key} is not a setting of {name!r}.' + nearest(key, known)
-      )
-  return partial(table[name], **options)
+_TASKS = {'pose': _pose, 'classification': _classification}

@@ -41,6 +41,21 @@ def heatmap_mse(
   return factor * _per_keypoint(predicted, target, weights, foreground_weight).mean(axis=-1)
 
 
+def cross_entropy(logits: Array, labels: Array, label_smoothing: float = 0.0) -> jax.Array:
+  """Return the negative log-likelihood of the true classes, float32 `[B]`.
+
+  Args:
+    logits: `[B, C]`, any floating dtype.
+    labels: int `[B]`.
+    label_smoothing: share of the target that is spread over all C classes evenly.
+      Source: Szegedy et al., "Rethinking the Inception Architecture" (arXiv:1512.00567).
+  """
+  logits = jnp.asarray(logits, jnp.float32)
+  likelihood = jax.nn.log_softmax(logits)
+  target = (1 - label_smoothing) * jax.nn.one_hot(labels, logits.shape[-1])
+  return -((target + label_smoothing / logits.shape[-1]) * likelihood).sum(-1)
+
+
 def heatmap_ohkm(
   predicted: Array,
   target: Array,

@@ -21,6 +21,7 @@ _FOLDER = os.path.join(os.path.dirname(__file__), '..', 'configs')
 _ARGUMENTS = {
   'pose_densenet': ['smoke'],
   'pose_resnet': ['smoke', 'smoke,v2'],
+  'svhn_cnn': ['smoke', 'smoke,mixed'],
 }
 _CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]
 

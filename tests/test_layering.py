@@ -18,6 +18,7 @@ LAYERS = [
   {'weights', 'doctor'},
   {'data', 'tasks'},
   {'experiment_metrics'},
+  {'experiment_classification'},
   {'experiment'},
   {'train'},
   {'infer'},

@@ -8,6 +8,24 @@ from posejax.errors import PosejaxError
 from tests import references
 
 
+def test_cross_entropy_is_the_surprise_at_the_class():
+  rng = np.random.default_rng(1)
+  logits = rng.normal(0, 3, (5, 4)).astype(np.float32)
+  labels = np.array([0, 3, 1, 2, 2])
+  exponents = np.exp(logits.astype(np.float64))
+  chances = exponents / exponents.sum(1, keepdims=True)
+  wanted = [-np.log(row[label]) for row, label in zip(chances, labels, strict=True)]
+  np.testing.assert_allclose(losses.cross_entropy(logits, labels), wanted, rtol=1e-5)
+  # Smoothed by .2: .85 of the target on the class, .05 on each of the others.
+  weights = np.full((5, 4), 0.05)
+  weights[np.arange(5), labels] = 0.85
+  smoothed = losses.cross_entropy(logits, labels, label_smoothing=0.2)
+  np.testing.assert_allclose(smoothed, -(weights * np.log(chances)).sum(1), rtol=1e-5)
+  # Logits beyond what an exponential can hold.
+  far = losses.cross_entropy(np.float32([[0, 1000]]), np.array([0]))
+  np.testing.assert_allclose(far, [1000])
+
+
 @pytest.fixture
 def maps():
   rng = np.random.default_rng(0)

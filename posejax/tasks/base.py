@@ -38,6 +38,7 @@ class Task:
       need every example at once; or None.
     summarize: `(sums, records) -> {metric name: float}` (host).
     draw: `(batch, predictions) -> {panel name: uint8 [H, W, 3]}` (host), for people to look at.
+    draw_totals: `sums -> {panel name: uint8 [H, W, 3]}` (host), of a whole evaluation; or None.
     main_metric: the one of `summarize`'s names, higher is better, that tells which checkpoint is the
       best where `config.best_metric` is empty, such as `accuracy`.
     prepare_train, prepare_eval: `(example, rng) -> arrays` of one example (host).
@@ -53,3 +54,4 @@ class Task:
   prepare_train: PrepareFn
   prepare_eval: PrepareFn
   records: Callable[[Predictions, Batch], list] | None = None
+  draw_totals: Callable[[Any], dict[str, np.ndarray]] | None = None

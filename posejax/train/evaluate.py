@@ -20,7 +20,7 @@ class Evaluation(NamedTuple):
 
   Attributes:
     metrics: name -> value.
-    panels: name -> picture of the first batch's predictions.
+    panels: name -> picture: of the first batch's predictions, and of the totals.
   """
 
   metrics: dict[str, float]
@@ -58,7 +58,10 @@ def evaluate(
   if pending is not None:
     records += task.records(*pending)
   records = parallel.gather(records)
-  return Evaluation(task.summarize(jax.tree.map(np.asarray, totals), records), panels)
+  totals = jax.tree.map(np.asarray, totals)
+  if task.draw_totals is not None:
+    panels |= task.draw_totals(totals)
+  return Evaluation(task.summarize(totals, records), panels)
 
 
 class _LocalRows(Mapping):

@@ -17,7 +17,8 @@ from posejax.train.loop import batches_of, eval_batches
 def evaluate_workdir(workdir: str, which: str) -> dict[str, float]:
   """Evaluate one checkpoint, print its metrics and write them beside it.
 
-  Writes `<workdir>/eval-<step>.json` and `<workdir>/eval-<step>.png`.
+  Writes `<workdir>/eval-<step>.json`, the predictions as `<workdir>/eval-<step>.png`, and the task's
+  other pictures as `<workdir>/eval-<step>-<panel name>.png`.
 
   Args:
     workdir: of a training run.
@@ -52,8 +53,8 @@ def evaluate_workdir(workdir: str, which: str) -> dict[str, float]:
     name = os.path.join(workdir, f'eval-{step}')
     with open(f'{name}.json', 'w') as file:
       json.dump({'step': step, **result.metrics}, file, indent=2)
-    for panel in result.panels.values():
-      draw.save(f'{name}.png', panel)
+    for panel, image in result.panels.items():
+      draw.save(f'{name}.png' if panel == 'panels' else f'{name}-{panel}.png', image)
     print(f'Checkpoint of step {step}, {experiment.eval_source.name}:')
     for metric, value in result.metrics.items():
       print(f'  {metric:40s} {value:.4f}')

@@ -20,7 +20,7 @@ def _kernels(params):
 _DIRECTIONS = {
   'adam': lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
   'adamw': lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
-  'sgd': lambda c: optax.trace(decay=c.momentum),
+  'sgd': lambda c: optax.trace(decay=c.momentum, nesterov=c.nesterov),
 }
 
 
