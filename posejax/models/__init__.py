@@ -54,9 +54,14 @@ def pose_hrnet(
   num_keypoints: int = 17,
   dtype: str = 'float32',
   bn_group_size: int | None = None,
+  modules: tuple[int, int, int] = (1, 4, 3),
+  blocks: int = 4,
 ) -> nn.Module:
-  """Return an HRNet with heatmaps at stride 4. Height and width must be divisible by 32."""
-  backbone = hrnet.HRNet(width, dtype, bn_group_size)
+  """Return an HRNet with heatmaps at stride 4. Height and width must be divisible by 32.
+
+  `modules` per stage and `blocks` per branch are the published ones; fewer compile faster.
+  """
+  backbone = hrnet.HRNet(width, tuple(modules), blocks, dtype, bn_group_size)
   return heads.HeatmapNet(backbone, hrnet.FinalHead(num_keypoints, dtype))
 
 

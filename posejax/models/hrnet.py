@@ -17,9 +17,9 @@ from posejax.errors import PosejaxError
 from posejax.models import layers, resnet
 
 STAGES = {2: 1, 3: 4, 4: 3}
-"""Stage, which has as many branches -> exchange modules in it."""
+"""Stage, which has as many branches -> exchange modules in it, in published nets."""
 BLOCKS = 4
-"""Residual blocks in `layer1`, and per branch of a module."""
+"""Residual blocks in `layer1`, and per branch of a module, in published nets."""
 STRIDE = 32
 """Of the deepest branch."""
 
@@ -40,10 +40,12 @@ class ExchangeModule(nn.Module):
   Attributes:
     width: channels of branch 0; the others have 2, 4 and 8 times as many.
     num_outputs: how many branches come out, from the shallowest.
+    blocks: on every branch.
   """
 
   width: int
   num_outputs: int
+  blocks: int = BLOCKS
   dtype: Any = 'float32'
   bn_group_size: int | None = None
 
@@ -53,7 +55,7 @@ class ExchangeModule(nn.Module):
     conv_bn = partial(_conv_bn, dtype=self.dtype, bn_group_size=self.bn_group_size, train=train)
     branches = list(branches)
     for i in range(len(branches)):
-      for block in range(BLOCKS):
+      for block in range(self.blocks):
         branches[i] = resnet.Block(
           'basic',
           self.width * 2**i,
@@ -91,9 +93,13 @@ class HRNet(nn.Module):
 
   Attributes:
     width: channels of the branch at stride 4: 32 or 48 in published nets.
+    modules: exchange modules in stages 2, 3 and 4; each may have none.
+    blocks: residual blocks in `layer1`, and per branch of a module.
   """
 
   width: int
+  modules: tuple[int, int, int] = tuple(STAGES.values())
+  blocks: int = BLOCKS
   dtype: Any = 'float32'
   bn_group_size: int | None = None
 
@@ -111,11 +117,11 @@ class HRNet(nn.Module):
     x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn1')(x, train))
     x = layers.Conv(64, 3, 2, dtype=self.dtype, name='conv2')(x)
     x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn2')(x, train))
-    for block in range(BLOCKS):
+    for block in range(self.blocks):
       x = resnet.Block('bottleneck', 64, **common, name=f'layer1_{block}')(x, train)
 
     branches = [x]
-    for stage, count in STAGES.items():
+    for stage, count in zip(STAGES, self.modules, strict=True):
       if stage == 2:
         branches = [nn.relu(conv_bn(x, self.width, name='transition1_0'))]
       new = self.width * 2 ** (stage - 1)
@@ -125,7 +131,7 @@ class HRNet(nn.Module):
       for module in range(count):
         end = stage == max(STAGES) and module == count - 1
         branches = ExchangeModule(
-          self.width, 1 if end else stage, **common, name=f'stage{stage}_{module}'
+          self.width, 1 if end else stage, self.blocks, **common, name=f'stage{stage}_{module}'
         )(branches, train)
     return {'c2': branches[0]}
 

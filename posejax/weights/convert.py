@@ -179,9 +179,8 @@ class _Target:
     self.head_rows = _HEAD_ROWS.get(type(self.head), ())
 
   def __str__(self) -> str:
-    if self.head is None:
-      return self.backbone_name
-    return f'{self.backbone_name} for {self.head.num_keypoints} keypoints'
+    keypoints = getattr(self.head, 'num_keypoints', None)
+    return self.backbone_name + ('' if keypoints is None else f' for {keypoints} keypoints')
 
 
 @functools.lru_cache(maxsize=4)

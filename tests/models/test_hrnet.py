@@ -30,10 +30,9 @@ def test_upsampling_repeats_pixels():
   np.testing.assert_array_equal(hrnet.upsample(jnp.asarray(x), 4), expected)
 
 
-def test_an_exchange_module_trains(monkeypatch):
+def test_an_exchange_module_trains():
   """Every parameter has a gradient, and every running statistic moves."""
-  monkeypatch.setattr(hrnet, 'BLOCKS', 1)  # four compile for longer and show no more
-  module = hrnet.ExchangeModule(4, num_outputs=3)
+  module = hrnet.ExchangeModule(4, num_outputs=3, blocks=1)  # more compile for longer
   random = np.random.default_rng(0)
 
   def draw(x):
