@@ -29,7 +29,7 @@ CONFIGS = {
 }
 
 
-def make_file(net: str, path: pathlib.Path) -> None:
+def make_file(net: str, path: str) -> None:
   """Write a seeded checkpoint in PyTorch's form and the peer's naming, with the tests' writer."""
   sys.path.insert(0, str(ROOT))
   from tests.goldens import seeded
@@ -37,7 +37,7 @@ def make_file(net: str, path: pathlib.Path) -> None:
 
   with np.load(ROOT / 'tests' / 'goldens' / f'{net}.npz') as golden:
     shapes = json.loads(golden['shapes'].tobytes())
-  torch_bytes.save(path, seeded.weights(shapes))
+  torch_bytes.save(pathlib.Path(path), seeded.weights(shapes))
 
 
 def peak_mb(who: int) -> float:

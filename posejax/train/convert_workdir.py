@@ -5,14 +5,13 @@ import dataclasses
 import os
 
 import jax
-import jax.numpy as jnp
 
 from posejax import experiment as experiments
 from posejax.config import Config, InputsConfig, resolve
 from posejax.data import sources
 from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
-from posejax.train import checkpoint, optim, parallel, state, workdirs
+from posejax.train import checkpoint, lr_scales, optim, parallel, state, workdirs
 from posejax.train.control import Control
 from posejax.train.loop import Window, checkpoint_meta
 from posejax.weights import Converted, convert
@@ -57,11 +56,12 @@ def convert_workdir(
     config = resolve(dataclasses.replace(config, inputs=InputsConfig(**inputs)))
     optimizer = optim.create(config.optimizer)
     with checkpoint.Checkpointer(workdir) as checkpointer:
-      variables = jax.tree.map(jnp.asarray, converted.variables)
-      first = state.create(variables, optimizer, config.optimizer.ema_decay)
+      scales = lr_scales.create(config.optimizer.lr_scales, converted.variables)
+      first = state.create(converted.variables, optimizer, config.optimizer.ema_decay, scales)
       control = Control.create(config, task.main_metric)
       meta = checkpoint_meta(config, skeleton, control, Window(), evaluated_step=0, metrics={})
-      checkpointer.save(first, meta, best_step=None)
+      # On the host: arrays on a device would be copied to be written.
+      checkpointer.save(jax.device_get(first), meta, best_step=None)
     # Last: with a config and no checkpoint it would be trained from scratch.
     workdirs.write_config(workdir, config)
   return converted

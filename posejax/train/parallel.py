@@ -128,5 +128,8 @@ def gather(items: list[Any]) -> list[Any]:
 
 
 def copy_state(state: TrainState) -> TrainState:
-  """Return a copy in buffers of its own, which the donation of `state` leaves alone."""
-  return jax.tree.map(lambda a: a.copy(), state)
+  """Return a copy in buffers of its own, which the donation of `state` leaves alone.
+
+  NumPy arrays, which cannot be donated, are not copied.
+  """
+  return jax.tree.map(lambda a: a.copy() if isinstance(a, jax.Array) else a, state)
