@@ -166,7 +166,7 @@ def test_keypoints_agree(net):
   row = f'| {net.name} | {count:,} | {len(found)} | {max(found.values()):.1e} |'
   if 'keypoints' not in net.golden:
     assert net.name in BACKBONES
-    print(f'\n{row} | |')
+    print(f'\n{row} - | - |')
     return
   heatmaps = net.stages['heatmaps']
   _, h, w, _ = heatmaps.shape
