@@ -26,6 +26,7 @@ class Block(nn.Module):
   """Residual block: activation after the addition (`version` 1) or before the convolutions (2).
 
   `basic` is two 3x3 convolutions of `width`; `bottleneck` 1x1, 3x3 to `width`, then 1x1 to 4 `width`.
+  `dropout` leaves out that share of the last convolution's input when training (version 2 only).
   """
 
   kind: str
@@ -34,6 +35,7 @@ class Block(nn.Module):
   version: int = 1
   dtype: Any = 'float32'
   bn_group_size: int | None = None
+  dropout: float = 0.0
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -55,6 +57,8 @@ class Block(nn.Module):
       for i, (features, size, stride) in enumerate(convs, 1):
         if i > 1:
           y = nn.relu(norm(name=f'bn{i}')(y, train))
+        if i == len(convs) and self.dropout:
+          y = nn.Dropout(self.dropout, deterministic=not train)(y)
         y = conv(features, size, stride, name=f'conv{i}')(y)
       return y + shortcut
 
