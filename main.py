@@ -74,7 +74,9 @@ def main(argv: list[str]) -> None:
   if _MODE.value == 'eval':
     from posejax.train.evaluate_workdir import evaluate_workdir
 
-    evaluate_workdir(workdir, _CHECKPOINT.value)
+    # The run's own config holds, but for what this command line sets.
+    overrides = config_flags.get_override_values(flags.FLAGS['config'])
+    evaluate_workdir(workdir, _CHECKPOINT.value, overrides)
   else:
     from posejax.train.loop import train
 

@@ -214,8 +214,12 @@ class Config:
     return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-# What a run may change when it is continued: how long, and how often to look.
+# What a run may change when it is continued: how long, and how often to look; and where its data lie,
+# which the sources' fingerprints hold to be the same (`posejax.train.loop`).
 _MAY_CHANGE = ('num_steps', 'log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+_PLACES = (
+  'manual_dir', 'data_dir', 'annotations', 'images', 'eval_annotations', 'eval_images', 'skeleton',
+)  # fmt: skip
 
 
 def continue_from(new: Config, old: Config, workdir: str) -> Config:
@@ -235,7 +239,7 @@ def continue_from(new: Config, old: Config, workdir: str) -> Config:
   different = [
     f'  config.{key}: {flat_old.get(key, "not set")!r} there, {flat_new.get(key, "not set")!r} now'
     for key in sorted(flat_new.keys() | flat_old.keys())
-    if flat_new.get(key) != flat_old.get(key) and key not in _MAY_CHANGE
+    if flat_new.get(key) != flat_old.get(key) and not _may_change(key)
   ]
   if different:
     raise PosejaxError(
@@ -244,6 +248,41 @@ def continue_from(new: Config, old: Config, workdir: str) -> Config:
       + '\nChoose another --workdir, or set these keys back to continue that run.'
     )
   return new
+
+
+def _may_change(key: str) -> bool:
+  place = key.startswith('data.') and key.rpartition('.')[2] in _PLACES
+  return place or key == 'evaluate.detections' or key in _MAY_CHANGE
+
+
+def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
+  """Return a run's config with what the command line sets for one evaluation.
+
+  Args:
+    config: the run's.
+    overrides: dotted key -> value. Only keys of `evaluate` and `data` may differ from the run's: what
+      is evaluated on, and how.
+
+  Raises:
+    PosejaxError: another key differs, or is unknown.
+  """
+  values = config.to_dict()
+  for key, value in overrides.items():
+    *sections, last = key.split('.')
+    place = values
+    for section in sections:
+      place = place.setdefault(section, {})
+    place[last] = value
+  changed = Config.from_dict(values)
+  flat_new, flat_old = flatten(changed.to_dict()), flatten(config.to_dict())
+  for key, value in flat_new.items():
+    fixed = not key.startswith(('evaluate.', 'data.')) or key.startswith('data.crop_size')
+    if fixed and value != flat_old.get(key):
+      raise PosejaxError(
+        f'config.{key}={value!r} cannot be set for an evaluation: the run has '
+        f'{flat_old.get(key, "nothing")!r}. Keys of config.evaluate and config.data can.'
+      )
+  return changed
 
 
 def resolve(config: Config) -> Config:

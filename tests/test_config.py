@@ -78,6 +78,30 @@ def test_only_length_and_looking_may_change_when_a_run_goes_on():
   assert 'runs/x' in str(error.value)
 
 
+def test_data_may_lie_elsewhere_when_a_run_goes_on():
+  parts = {'lsp': {'manual_dir': 'a', 'repeat': 2}}
+  old = config_lib.resolve(tiny.config(data__manual_dir='a', data__parts=parts))
+  moved = {'lsp': {'manual_dir': 'b', 'repeat': 2}}
+  places = {f'data__{key}': 'b' for key in ('manual_dir', 'data_dir', 'images', 'eval_images')}
+  new = tiny.config(data__parts=moved, evaluate__detections='b', **places)
+  assert config_lib.continue_from(new, old, 'runs/x').data.images == 'b'
+  other = {'lsp': {'manual_dir': 'a', 'repeat': 3}}
+  with pytest.raises(PosejaxError, match=r'config\.data\.parts\.lsp\.repeat: 2 there, 3 now'):
+    config_lib.continue_from(tiny.config(data__parts=other), old, 'runs/x')
+
+
+def test_what_an_evaluation_may_set():
+  run = tiny.config()
+  changed = config_lib.evaluate_with(run, {'evaluate.flip': False, 'data.name': 'lsp', 'seed': 0})
+  assert (changed.evaluate.flip, changed.data.name) == (False, 'lsp')
+  assert changed.model == run.model
+  for key, value in (('seed', 1), ('data.crop_size', (64, 48)), ('model.growth', 8)):
+    with pytest.raises(PosejaxError, match=f'config.{key}=.* cannot be set for an evaluation'):
+      config_lib.evaluate_with(run, {key: value})
+  with pytest.raises(PosejaxError, match=r'config\.evaluate\.flop is not a known key'):
+    config_lib.evaluate_with(run, {'evaluate.flop': True})
+
+
 def test_config_arguments():
   parsed = common.parse_arg('smoke,depth=50', depth=18, v2=False)
   assert (parsed.smoke, parsed.depth, parsed.v2) == (True, 50, False)

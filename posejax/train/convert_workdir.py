@@ -59,7 +59,7 @@ def convert_workdir(
       scales = lr_scales.create(config.optimizer.lr_scales, converted.variables)
       first = state.create(converted.variables, optimizer, config.optimizer.ema_decay, scales)
       control = Control.create(config, task.main_metric)
-      meta = checkpoint_meta(config, skeleton, control, Window(), evaluated_step=0, metrics={})
+      meta = checkpoint_meta(config, skeleton, control, Window(), 0, {}, {})
       # On the host: arrays on a device would be copied to be written.
       checkpointer.save(jax.device_get(first), meta, best_step=None)
     # Last: with a config and no checkpoint it would be trained from scratch.

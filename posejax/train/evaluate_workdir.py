@@ -2,19 +2,23 @@
 
 import json
 import os
+from typing import Any
 
 import jax
 
 from posejax import draw
 from posejax import experiment as experiments
-from posejax.config import Config
+from posejax.config import Config, evaluate_with
 from posejax.errors import PosejaxError
+from posejax.skeletons import Skeleton
 from posejax.train import checkpoint, parallel
 from posejax.train.evaluate import compile_eval_step, evaluate
 from posejax.train.loop import batches_of, eval_batches
 
 
-def evaluate_workdir(workdir: str, which: str) -> dict[str, float]:
+def evaluate_workdir(
+  workdir: str, which: str, overrides: dict[str, Any] | None = None
+) -> dict[str, float]:
   """Evaluate one checkpoint, print its metrics and write them beside it.
 
   Writes `<workdir>/eval-<step>.json`, the predictions as `<workdir>/eval-<step>.png`, and the task's
@@ -23,23 +27,25 @@ def evaluate_workdir(workdir: str, which: str) -> dict[str, float]:
   Args:
     workdir: of a training run.
     which: 'best', 'latest' or a step.
+    overrides: of the run's config, see `posejax.config.evaluate_with`.
 
   Returns:
     The metrics.
 
   Raises:
-    PosejaxError: there is no such checkpoint.
+    PosejaxError: there is no such checkpoint, or it is not to be evaluated so.
   """
   _, meta = checkpoint.restore_with_meta(workdir)
   step = _step_of(which, meta)
   arrays, meta = checkpoint.restore_with_meta(workdir, step)
   step = int(arrays['step'])
-  config = Config.from_dict(meta['config'])
+  config = evaluate_with(Config.from_dict(meta['config']), overrides or {})
   mesh = parallel.make_mesh()
   parallel.check_batch_size(
     'batch_size', config.evaluate.batch_size or config.batch_size, mesh.size
   )
   experiment = experiments.from_config(config)
+  _check_skeleton(experiment.skeleton, meta['skeleton'])
   variables = {'params': arrays.get('ema_params', arrays['params']), **arrays['model_state']}
   batches = eval_batches(experiment)
   result = evaluate(
@@ -55,11 +61,24 @@ def evaluate_workdir(workdir: str, which: str) -> dict[str, float]:
       json.dump({'step': step, **result.metrics}, file, indent=2)
     for panel, image in result.panels.items():
       draw.save(f'{name}.png' if panel == 'panels' else f'{name}-{panel}.png', image)
-    print(f'Checkpoint of step {step}, {experiment.eval_source.name}:')
+    source = experiment.eval_source
+    print(f'Checkpoint of step {step}, {source.name}:')
+    if meta.get('data', {}).get('eval', source.fingerprint) != source.fingerprint:
+      print(f'  (not what the run was evaluated on: that was {meta["data"]["eval"]})')
     for metric, value in result.metrics.items():
       print(f'  {metric:40s} {value:.4f}')
     print(f'Written to {name}.json; predictions drawn in {name}.png.')
   return result.metrics
+
+
+def _check_skeleton(skeleton: Skeleton | None, before: dict[str, Any] | None) -> None:
+  now = list(skeleton.keypoints) if skeleton else None
+  then = list(before['keypoints']) if before else None
+  if now != then:
+    raise PosejaxError(
+      f'The net was trained on the keypoints {then}; the data to evaluate on have {now}. Map them to '
+      "the net's with config.data.name='mixture'."
+    )
 
 
 def _step_of(which: str, meta: dict) -> int | None:

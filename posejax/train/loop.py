@@ -298,6 +298,7 @@ class _Run:
       self.window,
       self.evaluated_step,
       self.metrics,
+      self._fingerprints(),
     )
     self.checkpointer.save(train_state, meta, self.control.best.step)
     if wait:
@@ -309,12 +310,28 @@ class _Run:
       return train_state
     train_state = self.checkpointer.restore_state(train_state)
     meta = self.checkpointer.restore_meta()
+    self._check_data(meta.get('data', {}))
     self.control = Control.from_json(meta['control'])
     self.window = Window(**meta['window'])
     self.evaluated_step = meta['evaluated_step']
     self.metrics = meta['metrics']
     self.progress.say(f'Resuming {self.workdir} after step {int(train_state.step)}.')
     return train_state
+
+  def _fingerprints(self) -> dict[str, str]:
+    experiment = self.experiment
+    return {
+      'train': experiment.train_source.fingerprint,
+      'eval': experiment.eval_source.fingerprint,
+    }
+
+  def _check_data(self, before: dict[str, str]) -> None:
+    for split, now in self._fingerprints().items():
+      if before.get(split, now) != now:
+        raise PosejaxError(
+          f'The {split} data are not those that {self.workdir} began with: {before[split]} there, {now} '
+          'now. Set config.data back to them, or choose another --workdir to start anew.'
+        )
 
   def _check_metrics(self, train_state: state.TrainState) -> None:
     names = metric_names(
@@ -368,8 +385,12 @@ def checkpoint_meta(
   window: Window,
   evaluated_step: int,
   metrics: dict[str, float],
+  fingerprints: dict[str, str],
 ) -> dict[str, Any]:
-  """Return what a checkpoint holds beside the training state, ready for JSON."""
+  """Return what a checkpoint holds beside the training state, ready for JSON.
+
+  `fingerprints` are those of the data by split; of data that may not change when the run goes on.
+  """
   return {
     'config': config.to_dict(),
     'skeleton': skeleton and dataclasses.asdict(skeleton),
@@ -377,6 +398,7 @@ def checkpoint_meta(
     'window': dataclasses.asdict(window),
     'evaluated_step': evaluated_step,
     'metrics': metrics,
+    'data': fingerprints,
   }
 
 
