@@ -3,40 +3,25 @@
     python benchmarks/train_step.py                                     # ResNet-18, 256x192, batch 8
     python benchmarks/train_step.py --model=pose_resnet50 --batch=4
     python benchmarks/train_step.py --model=pose_densenet_compact --batch=32 --size=128x96
-    python benchmarks/train_step.py --device=gpu --dtype=bfloat16 --batch=128
+    python benchmarks/train_step.py --device=gpu --dtype=bfloat16 --batch=128 --profile
 
 posejax runs its own compiled step, from uint8 images and keypoints to the updated state: normalising,
 drawing targets, gradient norm and per-example losses included. PyTorch gets normalised images and
 targets ready made, and runs forward, mean squared error, backward and Adam; on a CPU with channels
 last (which is faster than its default here), on a GPU with autocast and torch.compile besides. Before
 anything is timed, both nets get the same weights and must predict the same heatmaps. The two take
-turns in one process; the table gives medians. Without PyTorch, or for a net that has no twin in
-torch_twin.py, posejax is measured alone.
+turns in one process; the table gives medians, the share of what a product of large matrices of the
+same type reaches on the device (counting three forward passes a step), and the memory that posejax's
+compiled step needs and that PyTorch had allocated at most. `--profile` adds where the time goes.
+Without PyTorch, or for a net that has no twin in twins/, posejax is measured alone.
 """
 
 import argparse
-import ctypes
 from functools import partial
-import os
-import statistics
 import time
 
+import contest
 import numpy as np
-
-
-def keep_freed_memory() -> None:
-  """Let glibc keep memory that was freed, instead of giving it back after every step.
-
-  XLA's CPU backend allocates a step's temporary memory anew each time. Given back, its pages are
-  faulted in and zeroed in the next step: a fifth of a ResNet-18 step's CPU time. Must run before
-  threads start, because each thread's own arena would give large blocks back all the same.
-  """
-  libc = ctypes.CDLL(None)
-  arena_max, mmap_max, trim_threshold = -8, -4, -1  # malloc.h
-  if not all(
-    libc.mallopt(*o) for o in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1))
-  ):
-    raise SystemExit('--keep_memory needs glibc.')
 
 
 def make_batch(batch_size, size, num_keypoints):
@@ -93,6 +78,7 @@ class Posejax:
     began = time.perf_counter()
     self._step = step.lower(self.state, self.batch).compile()
     self.compile_seconds = time.perf_counter() - began
+    self.bytes = contest.program_bytes(self._step)
 
   def step(self):
     """Run one step to its end."""
@@ -132,35 +118,29 @@ class PyTorch:
     if self._device == 'cuda':
       torch.cuda.synchronize()
 
+  def peak_bytes(self) -> int:
+    """Return the most that was allocated on the GPU."""
+    return self._torch.cuda.max_memory_allocated()
+
 
 def make_twin(ours: Posejax, args, size):
   """Return the PyTorch contender, or None and why not."""
-  try:
-    import torch
-    from torch_twin import BLOCKS, PoseResNet
-  except ImportError:
-    return None, 'PyTorch is not installed'
-  depths = {f'pose_resnet{depth}': depth for depth in BLOCKS}
-  if args.model not in depths:
-    return None, 'torch_twin.py has no such net'
-  if args.device == 'gpu' and not torch.cuda.is_available():
-    return None, 'PyTorch sees no GPU'
   from posejax import codecs
   from posejax.config import InputsConfig
 
-  torch.set_num_threads(len(os.sched_getaffinity(0)))
   inputs = InputsConfig()
   images = np.asarray(ours.batch['images'], np.float32) / 255
   images = (images - np.float32(inputs.mean)) / np.float32(inputs.std)
   variables = ours.state.variables
   expected = np.asarray(ours.model.apply(variables, images[:1])['heatmaps'])
-  net = PoseResNet(depths[args.model], expected.shape[-1])
-  net.load_posejax(variables)
+  net, reason = contest.make_twin(args.model, args.device, variables, expected.shape[-1])
+  if net is None:
+    return None, reason
+  import torch
+
   with torch.no_grad():
     found = net.eval()(torch.tensor(images[:1].transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
-  error = np.abs(found - expected).max() / np.abs(expected).max()
-  if error > (1e-3 if args.dtype == 'float32' and args.device == 'cpu' else 0.1):
-    raise SystemExit(f'The nets differ: relative error {error:.1g} of the heatmaps.')
+  contest.check_equal(found, expected, args)
   codec = codecs.create(name='msra', crop_size=size, heatmap_size=expected.shape[1:3])
   targets, _ = codec.encode(ours.batch['keypoints'], ours.batch['visibility'])
   return PyTorch(net, images, np.asarray(targets), args.device, args.dtype), ''
@@ -171,20 +151,11 @@ def main():
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--model', default='pose_resnet18')
-  parser.add_argument('--batch', type=int, default=8)
-  parser.add_argument('--size', default='256x192', help='crop, height x width')
-  parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16'])
-  parser.add_argument('--device', default='cpu', choices=['cpu', 'gpu'])
-  parser.add_argument('--repeats', type=int, default=10)
-  parser.add_argument('--keep_memory', action='store_true', help=keep_freed_memory.__doc__)
+  contest.add_arguments(parser, batch='8')
   args = parser.parse_args()
-  if args.keep_memory:
-    keep_freed_memory()
-  os.environ['JAX_PLATFORMS'] = {'cpu': 'cpu', 'gpu': 'cuda'}[args.device]
-  # Both frameworks share a GPU here: JAX must not take its memory at the start.
-  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-  size = tuple(int(s) for s in args.size.split('x'))
-
+  args.batch = int(args.batch)
+  contest.prepare(args)
+  size = contest.crop_size(args)
   ours = Posejax(args, size)
   contenders = {'posejax': ours}
   twin, reason = make_twin(ours, args, size)
@@ -192,20 +163,25 @@ def main():
     print(f'posejax alone: {reason}.')
   else:
     contenders['PyTorch'] = twin
-  times = {name: [] for name in contenders}
-  for repeat in range(args.repeats + 2):
-    for name, contender in contenders.items():
-      began = time.perf_counter()
-      contender.step()
-      if repeat >= 2:  # the first turns warm up
-        times[name].append(time.perf_counter() - began)
-  rates = {name: args.batch / statistics.median(values) for name, values in times.items()}
+  seconds = contest.turns({name: c.step for name, c in contenders.items()}, args.repeats)
+  rates = {name: args.batch / value for name, value in seconds.items()}
+  images = np.zeros((args.batch, *size, 3), np.float32)
+  # The customary count: the two gradients of a product cost what the product does.
+  flops = 3 * contest.forward_flops(ours.model, ours.state.variables, images)
+  share = flops / seconds['posejax'] / contest.matrix_peak(args.dtype, args.device)
   print(f'step compiled in {ours.compile_seconds:.0f} s; medians of {args.repeats} steps in turns')
-  print('model | device | batch | size | dtype | posejax images/s | PyTorch images/s | ratio')
-  theirs = rates.get('PyTorch')
+  print(
+    'model | device | batch | size | dtype | posejax images/s | PyTorch images/s | ratio '
+    '| share of matrix peak | posejax GB | PyTorch GB'
+  )
   cells = [args.model, args.device, args.batch, args.size, args.dtype, f'{rates["posejax"]:.1f}']
+  theirs = rates.get('PyTorch')
   cells += [f'{theirs:.1f}', f'{rates["posejax"] / theirs:.2f}'] if theirs else ['-', '-']
+  cells += [f'{share:.2f}', f'{ours.bytes / 1e9:.2f}']
+  cells += [f'{twin.peak_bytes() / 1e9:.2f}' if twin and args.device == 'gpu' else '-']
   print(' | '.join(map(str, cells)))
+  if args.profile:
+    contest.print_profile(ours.step)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,165 @@
+"""What the benchmarks against PyTorch share: settings, equal nets, turns, and what the device can do."""
+
+import argparse
+from collections.abc import Callable, Mapping
+import ctypes
+import glob
+import os
+import re
+import statistics
+import tempfile
+import time
+
+import numpy as np
+
+TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
+"""Largest error of heatmaps, relative to their maximum; a GPU computes float32 products in TF32."""
+_ROUGH = 0.1  # of bfloat16
+_HOST_EVENTS = re.compile(r'\$|end: |Threadpool|Thunk|Pjit|PjRt|Task|.*\(wait')
+
+
+def add_arguments(parser: argparse.ArgumentParser, batch: str) -> None:
+  """Add the settings that all benchmarks of nets have."""
+  parser.add_argument('--batch', default=batch, help='examples at a time')
+  parser.add_argument('--size', default='256x192', help='crop, height x width')
+  parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16'])
+  parser.add_argument('--device', default='cpu', choices=['cpu', 'gpu'])
+  parser.add_argument('--repeats', type=int, default=10)
+  parser.add_argument('--keep_memory', action='store_true', help=keep_freed_memory.__doc__)
+  parser.add_argument('--profile', action='store_true', help="list posejax's longest operations")
+
+
+def prepare(args: argparse.Namespace) -> None:
+  """Set up both frameworks' processes; before either is imported."""
+  if args.keep_memory:
+    keep_freed_memory()
+  os.environ['JAX_PLATFORMS'] = {'cpu': 'cpu', 'gpu': 'cuda'}[args.device]
+  # Both frameworks share a GPU here: JAX must not take its memory at the start.
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  try:
+    import torch
+  except ImportError:
+    return
+  torch.set_num_threads(len(os.sched_getaffinity(0)))
+  # As XLA does by default, so that float32 means the same.
+  torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+
+
+def keep_freed_memory() -> None:
+  """Let glibc keep memory that was freed, instead of giving it back after every step.
+
+  XLA's CPU backend allocates a step's temporary memory anew each time. Given back, its pages are
+  faulted in and zeroed in the next step: a fifth of a ResNet-18 step's CPU time. Must run before
+  threads start, because each thread's own arena would give large blocks back all the same.
+  """
+  libc = ctypes.CDLL(None)
+  arena_max, mmap_max, trim_threshold = -8, -4, -1  # malloc.h
+  if not all(
+    libc.mallopt(*o) for o in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1))
+  ):
+    raise SystemExit('--keep_memory needs glibc.')
+
+
+def crop_size(args: argparse.Namespace) -> tuple[int, int]:
+  """Return (H, W)."""
+  height, width = args.size.split('x')
+  return int(height), int(width)
+
+
+def make_twin(name: str, device: str, variables, num_keypoints: int):
+  """Return the PyTorch twin of a net with its weights, or None and why there is none."""
+  try:
+    import torch
+    from twins import TWINS
+  except ImportError:
+    return None, 'PyTorch is not installed'
+  if name not in TWINS:
+    return None, 'twins/ has no such net'
+  if device == 'gpu' and not torch.cuda.is_available():
+    return None, 'PyTorch sees no GPU'
+  net = TWINS[name](num_keypoints)
+  net.load_posejax(variables)
+  return net, ''
+
+
+def check_equal(found: np.ndarray, expected: np.ndarray, args: argparse.Namespace) -> float:
+  """Return the error of `found`, relative to the largest value expected; refuse too large a one."""
+  error = np.abs(found - expected).max() / np.abs(expected).max()
+  if not error <= TOLERANCE.get((args.device, args.dtype), _ROUGH):
+    raise SystemExit(f'The nets differ: relative error {error:.1g} of the heatmaps.')
+  return float(error)
+
+
+def turns(contenders: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+  """Let contenders run in turns; return each one's median seconds."""
+  times = {name: [] for name in contenders}
+  for repeat in range(repeats + 2):
+    for name, run in contenders.items():
+      began = time.perf_counter()
+      run()
+      if repeat >= 2:  # the first turns warm up
+        times[name].append(time.perf_counter() - began)
+  return {name: statistics.median(values) for name, values in times.items()}
+
+
+def matrix_peak(dtype: str, device: str) -> float:
+  """Return the floating-point operations a second that a product of large matrices reaches here."""
+  import jax
+  import jax.numpy as jnp
+
+  n = {'cpu': 2048, 'gpu': 8192}[device]
+  product = jax.jit(lambda a, b: a @ b)
+  a = jnp.full((n, n), 0.5, dtype)
+  jax.block_until_ready(product(a, a))
+  times = []
+  for _ in range(10):
+    began = time.perf_counter()
+    jax.block_until_ready(product(a, a))
+    times.append(time.perf_counter() - began)
+  return 2 * n**3 / min(times)
+
+
+def forward_flops(model, variables, images: np.ndarray) -> float:
+  """Return the floating-point operations of one forward pass, a multiplication and an addition as two.
+
+  Counted before the compiler rewrites anything.
+  """
+  import jax
+
+  return jax.jit(model.apply).lower(variables, images).cost_analysis()['flops']
+
+
+def program_bytes(compiled) -> int:
+  """Return what a compiled program needs at once: arguments, results and temporaries."""
+  memory = compiled.memory_analysis()
+  needed = memory.argument_size_in_bytes + memory.output_size_in_bytes
+  return needed + memory.temp_size_in_bytes - memory.alias_size_in_bytes
+
+
+def print_profile(run: Callable[[], None], count: int = 3, lines: int = 10) -> None:
+  """Print where `run` spends its time: operations by the sum of their durations, in ms per run.
+
+  On a CPU operations run beside each other on several threads, so the sum may exceed the run's time.
+  """
+  import jax
+
+  with tempfile.TemporaryDirectory() as folder:
+    with jax.profiler.trace(folder):
+      for _ in range(count):
+        run()
+    (path,) = glob.glob(f'{folder}/**/*.xplane.pb', recursive=True)
+    data = jax.profiler.ProfileData.from_file(path)
+  planes = list(data.planes)
+  on_gpu = [plane for plane in planes if plane.name.startswith('/device:GPU')]
+  totals: dict[str, float] = {}
+  for plane in on_gpu or [plane for plane in planes if plane.name == '/host:CPU']:
+    for line in plane.lines:
+      if line.name.startswith('Stream') if on_gpu else line.name.startswith('tf_XLA'):
+        for event in line.events:
+          if on_gpu or not _HOST_EVENTS.match(event.name):
+            kind = re.sub(r'[._]\d+$', '', event.name)
+            totals[kind] = totals.get(kind, 0.0) + event.duration_ns / 1e6 / count
+  whole = sum(totals.values())
+  print(f'longest operations, of {whole:.1f} ms in all:')
+  for kind, spent in sorted(totals.items(), key=lambda item: -item[1])[:lines]:
+    print(f'  {spent:9.2f} ms {100 * spent / whole:5.1f} %  {kind[:110]}')
