@@ -13,10 +13,9 @@ import sys  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from posejax import distributed  # noqa: E402
 from posejax.config import Config  # noqa: E402
 from posejax.errors import PosejaxError  # noqa: E402
-from posejax.train import workdirs  # noqa: E402
+from posejax.train import process, workdirs  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, "The experiment; the work directory's own where unset.", lock_config=True
@@ -30,7 +29,7 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
-  os.path.join(os.path.expanduser('~'), '.cache', 'posejax', 'xla'),
+  process.DEFAULT_CACHE,
   'Where compiled programs are kept between runs; empty for nowhere.',
 )
 
@@ -60,16 +59,7 @@ def main(argv: list[str]) -> None:
     raise PosejaxError(f'Unexpected arguments {argv[1:]}; every setting is a flag, --name=value.')
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
-  import jax
-
-  distributed.initialize_from_environment()
-  if _CACHE.value:
-    jax.config.update('jax_compilation_cache_dir', _CACHE.value)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-  if os.environ.get('XLA_FLAGS'):
-    from posejax import doctor
-
-    doctor.refuse_faults()
+  process.prepare(_CACHE.value)
   config, workdir = _config_and_workdir()
   if _MODE.value == 'eval':
     from posejax.train.evaluate_workdir import evaluate_workdir

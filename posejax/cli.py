@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 import sys
 
-from posejax.commands import convert, doctor
+from posejax.commands import convert, doctor, sweep
 from posejax.errors import PosejaxError
 
-_COMMANDS = (convert, doctor)
+_COMMANDS = (convert, doctor, sweep)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ LAYERS = [
   {'experiment_classification'},
   {'experiment'},
   {'train'},
+  {'sweep'},
   {'infer'},
   {'web'},
   {'commands'},

@@ -16,7 +16,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full
+from posejax.train.control import Control
 from posejax.train.parallel import copy_state
 from posejax.train.state import TrainState
 
@@ -180,11 +182,27 @@ def restore_with_meta(
   return _read_state(workdir, step, on_host), _read_meta(workdir, step)
 
 
+def read_meta(workdir: str) -> dict[str, Any]:
+  """Return the `meta` of a run's newest checkpoint, without its arrays; there must be one."""
+  return _read_meta(workdir, available_steps(workdir)[-1])
+
+
 def available_steps(workdir: str) -> list[int]:
   """Return the steps of the complete checkpoints of a work directory, ascending."""
   if not os.path.isdir(folder(workdir)):
     return []
   return sorted(int(name) for name in os.listdir(folder(workdir)) if name.isdigit())
+
+
+def finished_step(workdir: str, config: Config) -> int | None:
+  """Return the step that a run ended at, or None where `config` leaves it something to do."""
+  steps = available_steps(workdir)
+  if not steps:
+    return None
+  if steps[-1] >= config.num_steps:
+    return steps[-1]
+  control = Control.from_json(read_meta(workdir)['control'])
+  return steps[-1] if control.should_stop(config) else None
 
 
 # Read by the handlers themselves: a CheckpointManager only learns how to read from having written.

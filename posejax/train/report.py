@@ -1,4 +1,4 @@
-"""What a run leaves to look at: metrics.jsonl, TensorBoard events, curves, pictures.
+"""What a run leaves to look at: metrics.jsonl, speed.jsonl, TensorBoard events, curves, pictures.
 
 Resumed at step S, a report first drops every row after S, so that no step is logged twice however
 often the run was killed.
@@ -7,6 +7,7 @@ often the run was killed.
 import json
 import math
 import os
+import time
 
 import jax
 import numpy as np
@@ -16,7 +17,18 @@ from posejax import draw, plots
 
 def read_rows(workdir: str) -> list[dict]:
   """Return the rows of `metrics.jsonl`; a last line cut off by a kill is left out."""
-  path = os.path.join(workdir, 'metrics.jsonl')
+  return _read_lines(os.path.join(workdir, 'metrics.jsonl'))
+
+
+def read_speeds(workdir: str) -> list[dict]:
+  """Return the rows of `speed.jsonl`: `step`, `images_per_second`, and `seconds` since the last row.
+
+  Images a second count steps alone; the seconds also what lay between: starting, evaluating, saving.
+  """
+  return _read_lines(os.path.join(workdir, 'speed.jsonl'))
+
+
+def _read_lines(path: str) -> list[dict]:
   if not os.path.exists(path):
     return []
   with open(path) as file:
@@ -67,8 +79,11 @@ class Report:
     if not active:
       return
     self._rows = os.path.join(workdir, 'metrics.jsonl')
-    rows = [row for row in read_rows(workdir) if row['step'] <= resume_step]
-    replace_file(self._rows, ''.join(json.dumps(row) + '\n' for row in rows).encode())
+    self._speeds = os.path.join(workdir, 'speed.jsonl')
+    self._mark = time.monotonic()
+    for path in (self._rows, self._speeds):
+      rows = [row for row in _read_lines(path) if row['step'] <= resume_step]
+      replace_file(path, ''.join(json.dumps(row) + '\n' for row in rows).encode())
     self._tensorboard = _tensorboard(os.path.join(workdir, 'tensorboard'), resume_step)
 
   def scalars(self, step: int, split: str, values: dict[str, float]) -> None:
@@ -77,13 +92,16 @@ class Report:
       return
     row = {'step': step, 'split': split}
     row |= {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
-    with open(self._rows, 'a') as file:
-      file.write(json.dumps(row) + '\n')
+    _append(self._rows, row)
     self._tensorboard.write_scalars(step, {f'{split}/{k}': float(v) for k, v in values.items()})
 
   def speed(self, step: int, images_per_second: float) -> None:
-    """Log what differs from run to run: to TensorBoard only, so that metrics.jsonl is reproducible."""
+    """Log what differs from run to run: to files of its own, so that metrics.jsonl is reproducible."""
     if self._active:
+      now = time.monotonic()
+      row = {'step': step, 'images_per_second': images_per_second, 'seconds': now - self._mark}
+      self._mark = now
+      _append(self._speeds, row)
       self._tensorboard.write_scalars(step, {'speed/images_per_second': images_per_second})
 
   def picture(self, step: int, name: str, image: np.ndarray) -> None:
@@ -114,6 +132,11 @@ def draw_curves(workdir: str, metric: str) -> str:
   path = os.path.join(workdir, 'learning_curves.png')
   draw.save(path, plots.learning_curves(read_rows(workdir), metric))
   return path
+
+
+def _append(path: str, row: dict) -> None:
+  with open(path, 'a') as file:
+    file.write(json.dumps(row) + '\n')
 
 
 def replace_file(path: str, content: bytes) -> None:

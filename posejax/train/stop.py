@@ -22,12 +22,16 @@ class StopFlag:
       raise KeyboardInterrupt
     self._asked.set()
 
+  def asked(self) -> bool:
+    """Return whether this process was asked."""
+    return self._asked.is_set()
+
   def at(self, step: int) -> bool:
     """Return whether to stop after `step`."""
     if jax.process_count() > 1:
       # JAX's coordination service catches SIGTERM on any process and agrees with all on a step.
       return multihost_utils.reached_preemption_sync_point(step)
-    return self._asked.is_set()
+    return self.asked()
 
 
 @contextlib.contextmanager

@@ -40,12 +40,13 @@ def write_config(workdir: str, config: Config) -> None:
 
 
 @contextlib.contextmanager
-def claim(workdir: str, active: bool) -> Iterator[None]:
+def claim(workdir: str, active: bool, option: str = '--workdir') -> Iterator[None]:
   """Create a work directory and hold it against a second process writing to it.
 
   Args:
     workdir: may exist.
     active: whether this process is the one that holds it (the first of a multi-process run).
+    option: what named it, for messages.
 
   Raises:
     PosejaxError: it cannot be created, or another process holds it.
@@ -55,7 +56,7 @@ def claim(workdir: str, active: bool) -> Iterator[None]:
     lock = open(os.path.join(workdir, '.lock'), 'w')  # noqa: SIM115
   except OSError as error:
     raise PosejaxError(
-      f'Cannot write to the work directory {workdir}: {error.strerror}. Choose another --workdir.'
+      f'Cannot write to the work directory {workdir}: {error.strerror}. Choose another {option}.'
     ) from error
   with lock:
     if active:
@@ -63,8 +64,24 @@ def claim(workdir: str, active: bool) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
       except BlockingIOError:
         raise PosejaxError(
-          f'Another process is training in {workdir}. Wait for it, or choose another --workdir.'
+          f'Another process is at work in {workdir}. Wait for it, or choose another {option}.'
         ) from None
       except OSError:
         pass  # a file system without locks; nothing to hold it by
     yield
+
+
+def is_claimed(workdir: str) -> bool:
+  """Return whether some process holds a work directory, as far as the file system can say."""
+  try:
+    lock = open(os.path.join(workdir, '.lock'))  # noqa: SIM115
+  except OSError:
+    return False
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+    except OSError:
+      pass  # a file system without locks
+  return False

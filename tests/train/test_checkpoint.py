@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import jax
@@ -7,7 +8,8 @@ import optax
 import pytest
 
 from posejax.errors import PosejaxError
-from posejax.train import checkpoint, state
+from posejax.train import checkpoint, control, state
+from tests import tiny
 
 
 def make_state(width=4, ema_decay=0.9, step=0):
@@ -76,3 +78,19 @@ def test_what_a_kill_left_half_written_is_swept(tmp_path):
     checkpointer.save(make_state(step=2), {}, None)
   assert checkpoint.available_steps(str(tmp_path)) == [2]
   assert not half.exists()
+
+
+@pytest.mark.parametrize(
+  ('num_steps', 'patience', 'since', 'expected'),
+  [(4, 0, 0, 4), (3, 0, 0, 4), (5, 0, 0, None), (5, 2, 1, None), (5, 2, 2, 4)],
+)
+def test_a_run_is_finished_after_its_last_step_or_when_its_patience_ran_out(
+  tmp_path, num_steps, patience, since, expected
+):
+  config = tiny.config(num_steps=num_steps, early_stopping__patience=patience)
+  assert checkpoint.finished_step(str(tmp_path), config) is None
+  watching = control.Control.create(config, 'PCK@0.20/torso')
+  watching.early.since = since
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    checkpointer.save(make_state(step=4), {'control': dataclasses.asdict(watching)}, None)
+  assert checkpoint.finished_step(str(tmp_path), config) == expected

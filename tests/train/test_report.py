@@ -66,3 +66,20 @@ def test_other_processes_write_nothing(tmp_path):
   report.flush()
   report.close()
   assert not list(tmp_path.iterdir())
+
+
+def test_speeds_have_a_file_of_their_own_which_a_resume_cuts_like_the_rows(tmp_path):
+  for resume_step, steps in ((0, [10, 20, 30]), (20, [30, 40])):
+    report = reports.Report(str(tmp_path), resume_step, active=True)
+    for step in steps:
+      report.speed(step, 100.0 + step + resume_step)
+    report.close()
+  speeds = reports.read_speeds(str(tmp_path))
+  assert [(s['step'], s['images_per_second']) for s in speeds] == [
+    (10, 110.0),
+    (20, 120.0),
+    (30, 150.0),
+    (40, 160.0),
+  ]
+  assert all(0 < s['seconds'] < 60 for s in speeds)
+  assert reports.read_rows(str(tmp_path)) == []

@@ -1,0 +1,51 @@
+"""One run of a sweep in a process of its own: `python -m posejax.sweep.child WORKDIR [--cpus=0,1]`.
+
+Trains what the work directory's config.json says. Standard input is a pipe that the sweep holds open
+as long as it lives: when it ends, however, the run stops as on SIGTERM, with a checkpoint.
+"""
+
+import time
+
+_BEGAN = time.monotonic()  # before the slow imports: the times shown count from the process's start
+
+import argparse  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+
+from posejax.errors import PosejaxError  # noqa: E402
+
+
+def _stop_when_input_ends() -> None:
+  while os.read(sys.stdin.fileno(), 1024):
+    pass
+  os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+  """Train."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('workdir')
+  parser.add_argument('--cpus', default='', help='cores to compute on; all where empty')
+  arguments = parser.parse_args()
+  if arguments.cpus:  # before any thread starts: threads inherit them
+    os.sched_setaffinity(0, {int(cpu) for cpu in arguments.cpus.split(',')})
+  threading.Thread(target=_stop_when_input_ends, daemon=True).start()
+
+  from absl import logging
+
+  from posejax.train import process, workdirs
+
+  logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
+  process.prepare(os.environ.get('JAX_COMPILATION_CACHE_DIR', process.DEFAULT_CACHE))
+  from posejax.train.loop import train
+
+  train(workdirs.read_config(arguments.workdir), arguments.workdir, _BEGAN)
+
+
+if __name__ == '__main__':
+  try:
+    main()
+  except PosejaxError as error:
+    sys.exit(f'Error: {error}')
