@@ -18,7 +18,12 @@ from posejax.errors import PosejaxError  # noqa: E402
 from posejax.train import process, workdirs  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, "The experiment; the work directory's own where unset.", lock_config=True
+  'config',
+  None,
+  "The experiment; the work directory's own where unset.",
+  # Sections such as config.model have keys that no config file lists; Config refuses unknown ones.
+  lock_config=False,
+  accept_new_attributes=True,
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where results go; runs/<config name> where unset.')
 _MODE = flags.DEFINE_enum(

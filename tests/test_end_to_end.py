@@ -160,7 +160,8 @@ def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, ru
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [
-    (('--config.batch_sizee=4',), 'Did you mean "batch_size"'),
+    (('--config.batch_sizee=4',), "Did you mean 'batch_size'"),
+    (('--config.model.growths=4',), "has no field 'growths'. Did you mean 'growth'"),
     (('--config.batch_size=some',), 'batch_size'),
     (('--config=configs/nothing.py',), 'nothing.py'),
     (('--config=configs/pose_densenet.py:smoky',), "Did you mean 'smoke'"),

@@ -25,7 +25,15 @@ def read(arguments: Sequence[str]) -> Config:
 
   _make_importable(arguments)
   values, argv = flags.FlagValues(), ['posejax', *arguments]
-  holder = config_flags.DEFINE_config_file('config', None, flag_values=values, sys_argv=argv)
+  holder = config_flags.DEFINE_config_file(
+    'config',
+    None,
+    flag_values=values,
+    sys_argv=argv,
+    # Sections such as config.model have keys that no config file lists; Config refuses unknown ones.
+    lock_config=False,
+    accept_new_attributes=True,
+  )
   try:
     others = values(argv)[1:]
     if others:

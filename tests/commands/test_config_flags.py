@@ -13,13 +13,30 @@ def test_reads_a_config_and_its_overrides():
   assert (config.batch_size, config.optimizer.name, config.num_steps) == (4, 'sgd', 2)
 
 
+def test_takes_keys_of_open_sections_that_the_config_does_not_list():
+  config = config_flags.read(
+    [
+      SMOKE,
+      '--config.model.bn_group_size=4',
+      '--config.model.init_from=weights/resnet18.pth',
+      '--config.optimizer.lr_scales.backbone=0.1',
+    ]
+  )
+  assert config.model['bn_group_size'] == 4
+  assert config.model['init_from'] == 'weights/resnet18.pth'
+  assert config.optimizer.lr_scales == {'backbone': 0.1}
+  config = config_flags.read([SMOKE, "--config.optimizer.lr_scales={'backbone/layer*': 0}"])
+  assert config.optimizer.lr_scales == {'backbone/layer*': 0}
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
     ([], 'A config is needed'),
     (['--config=configs/nowhere.py'], 'nowhere.py'),
     (['--config=configs/pose_resnet.py:smok'], "Did you mean 'smoke'"),
-    ([SMOKE, '--config.batchsize=4'], 'Did you mean "batch_size"'),
+    ([SMOKE, '--config.batchsize=4'], "Did you mean 'batch_size'"),
+    ([SMOKE, '--config.optimizr.name=sgd'], 'optimizr'),
     ([SMOKE, '--config.batch_size=many'], 'batch_size'),
     ([SMOKE, '--out=there'], 'out'),
     ([SMOKE, 'picture.png'], "Unexpected arguments ['picture.png']"),
