@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 import sys
 
-from posejax.commands import convert, doctor, sweep
+from posejax.commands import convert, data, doctor, sweep
 from posejax.errors import PosejaxError
 
-_COMMANDS = (convert, doctor, sweep)
+_COMMANDS = (convert, data, doctor, sweep)
 
 
 def _parser() -> argparse.ArgumentParser:

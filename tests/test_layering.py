@@ -17,8 +17,7 @@ LAYERS = [
   {'models'},
   {'weights', 'doctor'},
   {'data', 'tasks'},
-  {'experiment_metrics'},
-  {'experiment_classification'},
+  {'experiment_classification', 'experiment_metrics', 'experiment_outputs'},
   {'experiment'},
   {'train'},
   {'sweep'},
@@ -31,7 +30,13 @@ LAYERS = [
 SEES_ONLY = {
   'data': {'types', 'errors', 'skeletons', 'config', 'host_tensorflow', 'geometry', 'draw'},
 }
-SEEN_ONLY_BY = {'host_tensorflow': {'posejax/data/pipeline.py', 'posejax/train/tensorboard.py'}}
+SEEN_ONLY_BY = {
+  'host_tensorflow': {
+    'posejax/data/pipeline.py',
+    'posejax/data/tfrecords.py',
+    'posejax/train/tensorboard.py',
+  },
+}
 # The one place of a library: a file, or a folder.
 HOMES = {
   'tensorflow': 'posejax/host_tensorflow.py',
@@ -141,7 +146,7 @@ def test_no_gradient_goes_through_a_reduced_maximum():
         assert node.func.attr not in ('max', 'min', 'amax', 'amin'), f'{path}:{node.lineno}'
 
 
-def test_all_but_two_files_do_without_tensorflow():
+def test_all_but_three_files_do_without_tensorflow():
   allowed = SEEN_ONLY_BY['host_tensorflow'] | {HOMES['tensorflow']}
   modules = [module_name(path) for path in files() if str(path.relative_to(ROOT)) not in allowed]
   result = subprocess.run(

@@ -1,6 +1,7 @@
 """One person's crop: decode, augment, warp, and the labels in both frames."""
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -37,10 +38,14 @@ class CropPerson:
 
   def _warp(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     H, W = self.crop_size
+    left, top, right, bottom = _seen(image.shape, matrix, self.crop_size)
+    if left >= right or top >= bottom:
+      return np.zeros((H, W, 3), np.uint8)  # the crop lies beside the picture
     # OpenCV 5 warps four channels in two thirds of the time that it takes for three, to the same
-    # values; adding a channel and dropping it again costs a tenth of that.
-    image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
-    crop = cv2.warpAffine(image, matrix, (W, H), flags=cv2.INTER_LINEAR)
+    # values; adding a channel to what the crop shows and dropping it again costs a tenth of that.
+    image = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2RGBA)
+    shifted = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
+    crop = cv2.warpAffine(image, shifted, (W, H), flags=cv2.INTER_LINEAR)
     return cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
 
   def labels(
@@ -67,3 +72,16 @@ class CropPerson:
       'head_sizes': np.float32(example.get('head_size', 0)),
       'crop_to_image': affine.invert(matrix).astype(np.float32),
     }
+
+
+def _seen(
+  shape: tuple[int, ...], matrix: np.ndarray, crop_size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+  """Return (left, top, right, bottom) of a picture's pixels that a crop is interpolated from."""
+  ends = []
+  for size, (a, b, c) in zip(shape[1::-1], affine.invert(matrix).tolist(), strict=True):
+    reach = (a * (crop_size[1] - 1), b * (crop_size[0] - 1))
+    low, high = (c + sum(pick(0.0, r) for r in reach) for pick in (min, max))
+    # One pixel more than the outermost neighbours: nobody's rounding decides.
+    ends.append((max(0, math.floor(low) - 1), min(size, math.ceil(high) + 2)))
+  return ends[0][0], ends[1][0], ends[0][1], ends[1][1]

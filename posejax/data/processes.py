@@ -201,6 +201,8 @@ class Workers:
       self._send(worker, ('close', stream))
 
   def _stop(self) -> None:
+    if not self._pipes:
+      return  # also while the interpreter shuts down, where a forgotten stream is closed late
     atexit.unregister(self._stop)
     for pipe in self._pipes:
       pipe.close()

@@ -8,10 +8,10 @@ import jax
 
 from posejax import draw
 from posejax import experiment as experiments
-from posejax.config import Config, evaluate_with
+from posejax.config import evaluate_with
 from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
-from posejax.train import checkpoint, parallel
+from posejax.train import parallel, saved_run
 from posejax.train.evaluate import compile_eval_step, evaluate
 from posejax.train.loop import batches_of, eval_batches
 
@@ -35,23 +35,20 @@ def evaluate_workdir(
   Raises:
     PosejaxError: there is no such checkpoint, or it is not to be evaluated so.
   """
-  _, meta = checkpoint.restore_with_meta(workdir)
-  step = _step_of(which, meta)
-  arrays, meta = checkpoint.restore_with_meta(workdir, step)
-  step = int(arrays['step'])
-  config = evaluate_with(Config.from_dict(meta['config']), overrides or {})
+  run = saved_run.read(workdir, which)
+  step, meta = run.step, run.meta
+  config = evaluate_with(run.config, overrides or {})
   mesh = parallel.make_mesh()
   parallel.check_batch_size(
     'batch_size', config.evaluate.batch_size or config.batch_size, mesh.size
   )
   experiment = experiments.from_config(config)
   _check_skeleton(experiment.skeleton, meta['skeleton'])
-  variables = {'params': arrays.get('ema_params', arrays['params']), **arrays['model_state']}
   batches = eval_batches(experiment)
   result = evaluate(
     experiment.task,
     compile_eval_step(experiment.task, mesh),
-    parallel.put_replicated(variables, mesh),
+    parallel.put_replicated(run.variables, mesh),
     batches_of(config)(batches, 0, len(batches)),
     mesh,
   )
@@ -79,13 +76,3 @@ def _check_skeleton(skeleton: Skeleton | None, before: dict[str, Any] | None) ->
       f'The net was trained on the keypoints {then}; the data to evaluate on have {now}. Map them to '
       "the net's with config.data.name='mixture'."
     )
-
-
-def _step_of(which: str, meta: dict) -> int | None:
-  if which == 'latest':
-    return None
-  if which == 'best':
-    return meta['control']['best']['step']
-  if not which.isdigit():
-    raise PosejaxError(f"--checkpoint={which} must be 'best', 'latest' or a step.")
-  return int(which)

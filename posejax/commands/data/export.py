@@ -1,0 +1,49 @@
+"""`posejax data export`: write a data set as a COCO-format file with pictures, or as TFRecords."""
+
+import argparse
+
+
+def register(commands) -> None:
+  """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
+  text = "write a data set in COCO's keypoint format, or as TFRecords"
+  command = commands.add_parser('export', help=text, description=text.capitalize() + '.')
+  command.add_argument('--format', choices=('coco', 'tfrecord'), required=True)
+  command.add_argument('--split', choices=('train', 'eval'), default='train')
+  command.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
+  command.set_defaults(run=_run, takes_config=True)
+
+
+def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
+  from tqdm import tqdm
+
+  from posejax.commands import config_flags
+  from posejax.commands.data import options
+  from posejax.data import export, sources, table
+
+  config = config_flags.read(rest)
+  folder = options.folder_to_write('--out', arguments.out)
+  source = sources.create(config.data, arguments.split, config.seed)
+  table.read(sources.First(source, 1))  # refuses what holds no people with keypoints
+
+  def progress(items):
+    return tqdm(items, 'export', unit=' people', leave=False)
+
+  if arguments.format == 'coco':
+    written = export.to_coco(source, folder, progress)
+    print(f'{written["people"]:,} people on {written["pictures"]:,} pictures:')
+    for path in written['files']:
+      print(f'  {path}')
+    annotations, *skeleton, images = written['files']
+    own = f' --config.data.skeleton={skeleton[0]}' if skeleton else ''
+    print(
+      f'Train on it with --config.data.annotations={annotations} --config.data.images={images}{own}'
+    )
+  else:
+    from posejax.data import tfrecords  # TensorFlow: seconds to import
+
+    records = export.records(source, progress)
+    paths, number = tfrecords.write(folder, arguments.split, source.skeleton, records)
+    print(f'{number:,} records (one person each); {paths[-1]} says what they hold:')
+    for path in paths:
+      print(f'  {path}')
+  return 0
