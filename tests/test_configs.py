@@ -20,6 +20,7 @@ _FOLDER = os.path.join(os.path.dirname(__file__), '..', 'configs')
 # Arguments that lead to another net or another way through the code, by config.
 _ARGUMENTS = {
   'pose_densenet': ['smoke'],
+  'pose_hrnet': ['smoke'],
   'pose_resnet': ['smoke', 'smoke,v2'],
   'svhn_cnn': ['smoke', 'smoke,mixed'],
 }
