@@ -1,0 +1,87 @@
+"""Seeds of a small net as one program: a step vmapped over seeds against the same steps one by one.
+
+    python benchmarks/vmap_seeds.py                     # 4 seeds of the compact DenseNet, batch 16, 96x64
+    python benchmarks/vmap_seeds.py --seeds=8 --batch=4 --size=64x48
+
+Both run posejax's own training step on the same states and batches, and must agree on the losses before
+anything is timed. They take turns in one process; the table gives medians of a step of all seeds.
+"""
+
+import argparse
+from functools import partial
+import time
+
+import contest
+import numpy as np
+from train_step import make_batch
+
+
+def main():
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--model', default='pose_densenet_compact')
+  parser.add_argument('--seeds', type=int, default=4)
+  contest.add_arguments(parser, batch='16')
+  parser.set_defaults(size='96x64')
+  args = parser.parse_args()
+  contest.prepare(args)
+  import jax
+  import jax.numpy as jnp
+
+  from posejax import experiment, skeletons
+  from posejax.config import Config
+  from posejax.train import optim, parallel, state
+  from posejax.train.step import make_train_step
+
+  batch, size = int(args.batch), contest.crop_size(args)
+  config = Config.from_dict(
+    {
+      'batch_size': batch,
+      'dtype': args.dtype,
+      'data': {'crop_size': size},
+      'model': {'name': args.model},
+      'optimizer': {'schedule': 'constant', 'schedule_steps': 1_000_000},
+    }
+  )
+  skeleton = skeletons.COCO
+  _, task = experiment.pose_task(config, skeleton)
+  optimizer, mesh = optim.create(config.optimizer), parallel.make_mesh()
+  init = parallel.compile_init(lambda key: state.create(task.init(key), optimizer, None), mesh)
+  states = [init(jax.random.key(seed)) for seed in range(args.seeds)]
+  step = make_train_step(
+    task, optimizer, optim.schedule(config.optimizer, batch), jax.random.key(0), axis_name=None
+  )
+  one = make_batch(batch, size, skeleton.num_keypoints)
+  batches = [{**one, 'images': np.roll(one['images'], seed, 1)} for seed in range(args.seeds)]
+  stack = partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
+  programs = {}
+  for name, function, examples in (
+    ('one by one', step, (states[0], batches[0])),
+    ('vmapped', jax.vmap(step), (stack(*states), stack(*batches))),
+  ):
+    began = time.perf_counter()
+    programs[name] = jax.jit(function).lower(*examples).compile()
+    print(f'{name}: compiled in {time.perf_counter() - began:.0f} s')
+  together = stack(*states), stack(*batches)
+  single = [programs['one by one'](*pair) for pair in zip(states, batches, strict=True)]
+  losses = [float(output.scalars['loss']) for _, output in single]
+  vmapped = programs['vmapped'](*together)[1].scalars['loss']
+  np.testing.assert_allclose(vmapped, losses, rtol=1e-3)
+
+  def one_by_one():
+    for pair in zip(states, batches, strict=True):
+      jax.block_until_ready(programs['one by one'](*pair))
+
+  contenders = {
+    'one by one': one_by_one,
+    'vmapped': lambda: jax.block_until_ready(programs['vmapped'](*together)),
+  }
+  seconds = contest.turns(contenders, args.repeats)
+  print(f'{args.model}, {args.seeds} seeds, batch {batch} each, {args.size}, {args.dtype}')
+  for name, value in seconds.items():
+    print(f'{name:12s} {1000 * value:8.1f} ms, {seconds["one by one"] / value:.2f} times as fast')
+
+
+if __name__ == '__main__':
+  main()
