@@ -171,10 +171,13 @@ class Config:
   """The evaluation metric whose best checkpoint is kept; the task's `main_metric` where empty."""
   best_mode: str = 'max'
   """'max' or 'min'."""
+  init_from: str = ''
+  """Work directory of a run whose net to start from (`posejax.train.start`); chance where empty."""
   data: DataConfig = dataclasses.field(default_factory=DataConfig)
   inputs: InputsConfig = dataclasses.field(default_factory=InputsConfig)
   model: Options = dataclasses.field(default_factory=dict)
-  """`name` of `posejax.models.NAMES` and its keyword arguments."""
+  """`name` of `posejax.models.NAMES` and its keyword arguments; and `init_from`, a file of another
+  project whose backbone to start from (`posejax.train.start`)."""
   codec: Options = dataclasses.field(default_factory=dict)
   """`name` of `posejax.codecs.CODECS` and its keyword arguments."""
   loss: Options = dataclasses.field(default_factory=dict)
@@ -199,6 +202,11 @@ class Config:
       raise PosejaxError(
         f'config.data.crop_size={self.data.crop_size} must be two positive numbers (height, width).'
       )
+
+  @property
+  def model_options(self) -> Options:
+    """What `posejax.models.create` takes of `model`: all but where its weights start from."""
+    return {key: value for key, value in self.model.items() if key != 'init_from'}
 
   @classmethod
   def from_dict(cls, values: dict[str, Any]) -> 'Config':

@@ -74,7 +74,7 @@ def pose_task(
     eval_source: what is evaluated on; without it the task measures PCK only.
   """
   model = models.create(
-    **{'num_keypoints': skeleton.num_keypoints, 'dtype': config.dtype, **config.model}
+    **{'num_keypoints': skeleton.num_keypoints, 'dtype': config.dtype, **config.model_options}
   )
   crop_size = config.data.crop_size
   codec = codecs.create(

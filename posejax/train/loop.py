@@ -23,7 +23,7 @@ from posejax.data import executor, processes
 from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError, is_disk_full, nearest
 from posejax.skeletons import Skeleton
-from posejax.train import checkpoint, lr_scales, optim, parallel, state, step, stop, workdirs
+from posejax.train import checkpoint, lr_scales, optim, parallel, start, state, step, stop, workdirs
 from posejax.train.control import Control
 from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
 from posejax.train.progress import Progress
@@ -70,9 +70,10 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   mesh = parallel.make_mesh()
   _check_batch_sizes(config, mesh)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
-    before = workdirs.read_config(workdir)
-    config = resolve(config) if before is None else continue_from(config, before, workdir)
     steps = checkpoint.available_steps(workdir)
+    # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
+    before = workdirs.read_config(workdir) if steps else None
+    config = resolve(config) if before is None else continue_from(config, before, workdir)
     if steps and steps[-1] >= config.num_steps:
       _say_complete(workdir, steps[-1], config, first)
       return {}
@@ -159,6 +160,11 @@ class _Run:
     """Train to the end, or until asked to stop."""
     init_key, step_key = jax.random.split(jax.random.key(self.config.seed))
     variables = parallel.compile_init(self.task.init, self.mesh)(init_key)
+    if self.checkpointer.latest_step() is None:
+      variables, told = start.begin(self.experiment, variables)
+      variables = parallel.put_replicated(variables, self.mesh)
+      if told:
+        self.progress.say(told)
     config = self.config.optimizer
     self.scales = lr_scales.create(config.lr_scales, variables)
     optimizer = optim.create(config)

@@ -23,13 +23,13 @@ import itertools
 import math
 from typing import Any
 
-from flax import traverse_util
 import flax.linen as nn
 import jax
 
 from posejax.config import Options
 from posejax.errors import PosejaxError
 from posejax.models import layers
+from posejax.train import paths
 from posejax.types import Variables
 
 _STATISTICS = ('mean', 'var')
@@ -53,10 +53,10 @@ class Scales:
 
   def moving(self, params: Any) -> Any:
     """Return the parameters that are not frozen, nested as before."""
-    flat = traverse_util.flatten_dict(params, sep='/')
+    flat = paths.flatten(params)
     kept = {path: p for path, p in flat.items() if self.factor(path)}
     # As it was where nothing is frozen: flattening forgets modules without parameters.
-    return params if len(kept) == len(flat) else traverse_util.unflatten_dict(kept, sep='/')
+    return params if len(kept) == len(flat) else paths.nest(kept)
 
   def move(self, params: Any, updates: Any, learning_rate: jax.Array) -> Any:
     """Return `params - learning_rate * factor * update`; the frozen ones as they were.
@@ -71,7 +71,7 @@ class Scales:
       return p - learning_rate * self.factor('/'.join(key.key for key in keys)) * u
 
     new = jax.tree_util.tree_map_with_path(moved, self.moving(params), updates)
-    return replace(params, new)
+    return paths.replace(params, paths.flatten(new))
 
   def keep_frozen(self, before: Any, after: Any) -> Any:
     """Return the non-parameters `after` a step, with the frozen ones as `before`.
@@ -83,9 +83,9 @@ class Scales:
     # A norm in evaluation's mode leaves its statistics alone; a mean over devices may round them.
     if not self.factors:
       return after
-    flat = traverse_util.flatten_dict(before, sep='/')
+    flat = paths.flatten(before)
     frozen = {path: v for path, v in flat.items() if not self.factor(path.partition('/')[2])}
-    return replace(after, traverse_util.unflatten_dict(frozen, sep='/'))
+    return paths.replace(after, frozen)
 
   @contextlib.contextmanager
   def frozen_norms(self) -> Iterator[None]:
@@ -108,7 +108,7 @@ class Scales:
   def describe(self, variables: Variables) -> str:
     """Return how many parameters move at which factor, a line for each pattern."""
     rows = {pattern: [0, 0] for pattern in (*sorted(self.factors), None)}
-    for path, leaf in _flat(variables).items():
+    for path, leaf in paths.flatten(variables).items():
       collection, _, name = path.partition('/')
       row = rows[self.patterns.get(name)]
       if collection == 'params':
@@ -140,18 +140,18 @@ def create(lr_scales: Options, variables: Variables) -> Scales:
     PosejaxError: a factor is no number from 0 up, a pattern matches nothing (the nearest path is
       named), or nothing is left to train.
   """
-  paths = [path.partition('/')[2] for path in _flat(variables)]
+  names = [path.partition('/')[2] for path in paths.flatten(variables)]
   for pattern, factor in lr_scales.items():
     key = f'config.optimizer.lr_scales[{pattern!r}]'
     number = isinstance(factor, int | float) and not isinstance(factor, bool)
     if not number or not math.isfinite(factor) or factor < 0:
       raise PosejaxError(f'{key}={factor!r} must be a number, 0 or more; 0 freezes.')
-    if not any(_matches(pattern, path) for path in paths):
+    if not any(_matches(pattern, path) for path in names):
       raise PosejaxError(
-        f'{key} matches no variable of the net. The nearest path is {_nearest(pattern, paths)!r}; '
+        f'{key} matches no variable of the net. The nearest path is {_nearest(pattern, names)!r}; '
         'paths are in the table of parameters that a run begins with.'
       )
-  matched = {pattern: {path for path in paths if _matches(pattern, path)} for pattern in lr_scales}
+  matched = {pattern: {path for path in names if _matches(pattern, path)} for pattern in lr_scales}
   patterns = {path: _exception(path, matched) for path in set().union(*matched.values())}
   scales = Scales({pattern: float(factor) for pattern, factor in lr_scales.items()}, patterns)
   if not jax.tree.leaves(scales.moving(variables['params'])):
@@ -177,21 +177,9 @@ def _matches(pattern: str, path: str) -> bool:
   return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f'{pattern}/*')
 
 
-def _flat(variables: Variables) -> dict[str, Any]:
-  return traverse_util.flatten_dict(dict(variables), sep='/')
-
-
-def replace(tree: Any, replacements: Any) -> Any:
-  """Return a nested dictionary with what `replacements`, nested likewise, has of its leaves."""
-  flat = traverse_util.flatten_dict(replacements, sep='/')
-  return jax.tree_util.tree_map_with_path(
-    lambda keys, leaf: flat.get('/'.join(key.key for key in keys), leaf), tree
-  )
-
-
-def _nearest(pattern: str, paths: list[str]) -> str:
+def _nearest(pattern: str, names: list[str]) -> str:
   """Return the path, or beginning of one, most like a pattern: as a whole or by its last name."""
-  beginnings = {path[:at] for path in paths for at, c in enumerate(path + '/') if c == '/'}
+  beginnings = {name[:at] for name in names for at, c in enumerate(name + '/') if c == '/'}
 
   def likeness(path: str) -> tuple[float, int]:
     ends = (path, path.rpartition('/')[2])

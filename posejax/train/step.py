@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from posejax.tasks.base import Task
-from posejax.train.lr_scales import UNSCALED, Scales, replace
+from posejax.train import paths
+from posejax.train.lr_scales import UNSCALED, Scales
 from posejax.train.optim import Schedule
 from posejax.train.state import TrainState
 from posejax.types import Batch
@@ -65,7 +66,7 @@ def make_train_step(
     moving = scales.moving(state.params)
 
     def loss_fn(moving):
-      params = replace(state.params, moving)
+      params = paths.replace(state.params, paths.flatten(moving))
       with scales.frozen_norms():
         return task.loss({'params': params, **state.model_state}, batch, key)
 

@@ -1,0 +1,318 @@
+"""What a new run's net starts from: chance, the net of another run, or a published backbone.
+
+`config.init_from` names a run: its best checkpoint's parameters (the averaged ones where it has them)
+and batch statistics are taken by exact path and shape. Everything but the head must be there and fit. A
+head of the same build is taken too, except that its channels of keypoints are matched by name where
+the two runs have other skeletons; a head of another build starts anew, and so does what a loss learns.
+
+`config.model.init_from` names a file of another project: its backbone is taken whole, the head starts
+anew.
+
+Only a run's first start reads either; afterwards its checkpoints hold everything.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+import dataclasses
+from functools import partial
+import os
+import re
+from typing import Any
+
+import jax
+import numpy as np
+
+from posejax import experiment as experiments
+from posejax.config import Config, InputsConfig
+from posejax.errors import PosejaxError
+from posejax.skeletons import Skeleton
+from posejax.train import checkpoint, paths, saved_run
+from posejax.types import Variables
+from posejax.weights import convert
+from posejax.weights.names import NEVER_USED
+
+TAKEN, BY_KEYPOINT, INITIALISED, LEFT = 'taken', 'by keypoint', 'initialised', 'left behind'
+_LISTED = 8
+_MAY_DIFFER = ('head', 'loss')
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+  """Where the variables of a net come from.
+
+  Attributes:
+    source: what they were taken from, for a person.
+    values: path → array, of those that were not left to chance.
+    origin: path of every variable → TAKEN, BY_KEYPOINT or INITIALISED.
+    left: names in the source of what has no place here.
+    used: names in the source of the rest.
+    notes: lines on keypoints and counters.
+  """
+
+  source: str
+  values: Mapping[str, Any]
+  origin: Mapping[str, str]
+  left: tuple[str, ...]
+  used: tuple[str, ...]
+  notes: tuple[str, ...] = ()
+
+  def table(self, sizes: Mapping[str, int]) -> str:
+    """Return the lists by module; a module of one fate is one row.
+
+    Args:
+      sizes: path of every variable → its number of values.
+    """
+    rows = _grouped((_module_parts(p), fate, sizes[p]) for p, fate in self.origin.items())
+    there = [(tuple(re.split('[./]', name)), TAKEN, 0) for name in self.used]
+    there += [(tuple(re.split('[./]', name)), LEFT, 0) for name in self.left]
+    rows += [row for row in _grouped(there) if row[1] == LEFT]
+    width = max(len(name) for name, *_ in rows)
+    lines = [f'Starts from {self.source}:']
+    for name, fate, count, size in rows:
+      values = f'{size:>12,} values' if size else ''
+      lines.append(f'  {name:<{width}}  {fate:<11}  {count:>4} arrays{values}')
+    return '\n'.join([*lines, *(f'  {note}' for note in self.notes)])
+
+
+def begin(experiment: experiments.Experiment, variables: Variables) -> tuple[Variables, str]:
+  """Return the variables that a new run begins with, and where they come from, for a person.
+
+  Args:
+    experiment: the new run's.
+    variables: its net's, initialised; they stay where the config leaves all to chance, which needs no
+      words.
+
+  Raises:
+    PosejaxError: the run or file does not exist, holds another net (the first differences are listed)
+      or one for other inputs.
+  """
+  config = experiment.config
+  file = config.model.get('init_from', '')
+  if file and config.init_from:
+    raise PosejaxError(
+      f'config.init_from={config.init_from!r} and config.model.init_from={file!r} both say where to '
+      'start from; set one of them to the empty string.'
+    )
+  if not file and not config.init_from:
+    return variables, ''
+  take = _from_run if config.init_from else partial(_from_file, file)
+  start = take(experiment, variables)
+  sizes = {path: leaf.size for path, leaf in paths.flatten(variables).items()}
+  return paths.replace(variables, start.values), start.table(sizes)
+
+
+def _from_run(experiment: experiments.Experiment, variables: Variables) -> Start:
+  config = experiment.config
+  workdir = config.init_from
+  if not checkpoint.available_steps(workdir):
+    what = 'holds no checkpoint' if os.path.isdir(workdir) else 'does not exist'
+    raise PosejaxError(f'config.init_from={workdir!r} {what}; name a work directory of a run.')
+  run = saved_run.read(workdir, 'best')
+  _check_inputs('config.init_from', workdir, run.config.inputs, config.inputs)
+  here, there = paths.flatten(variables), paths.flatten(run.variables)
+  axes = _keypoint_axes(experiment, run, here)
+  may_differ = {path for path in (*here, *there) if path in axes or _group(path) in _MAY_DIFFER}
+  _check_same_body(here, there, may_differ, config, run.config)
+
+  same_build = {}
+  for group in {_group(path) for path in may_differ}:
+    members = {path for path in may_differ if _group(path) == group}
+    same_build[group] = _shapes(here, members, axes) == _shapes(there, members, axes)
+  shared = _shared(run, experiment) if axes else []
+  values, origin = {}, {}
+  for path, leaf in here.items():
+    if path in may_differ and not same_build[_group(path)]:
+      origin[path] = INITIALISED
+    elif path not in axes:
+      values[path], origin[path] = there[path], TAKEN
+    elif axes[path] is None or not shared:
+      origin[path] = INITIALISED
+    else:
+      values[path], origin[path] = _moved(there[path], leaf, axes[path], shared), BY_KEYPOINT
+  used = [path for path in there if origin.get(path) in (TAKEN, BY_KEYPOINT)]
+  return Start(
+    source=_title(workdir, run),
+    values=values,
+    origin=origin,
+    left=tuple(_module(path) for path in there if path not in used),
+    used=tuple(_module(path) for path in used),
+    notes=_keypoint_lists(run.skeleton, experiment.skeleton) if shared else (),
+  )
+
+
+def _from_file(file: str, experiment: experiments.Experiment, variables: Variables) -> Start:
+  config = experiment.config
+  backbone = getattr(experiment.model, 'backbone', None)
+  if backbone is None:
+    raise PosejaxError(
+      f'config.model.init_from={file!r}: {config.model.get("name")!r} has no backbone that another '
+      "project's weights would fit; to start from a run of posejax use config.init_from."
+    )
+  converted = convert.from_file(file, backbone)
+  inputs = InputsConfig(**dataclasses.asdict(converted.inputs))
+  _check_inputs('config.model.init_from', file, inputs, config.inputs)
+  values = {}
+  for path, value in paths.flatten(converted.variables).items():
+    collection, _, rest = path.partition('/')
+    values[f'{collection}/backbone/{rest}'] = value
+  counters = [name for name in converted.dropped if re.fullmatch(NEVER_USED, name)]
+  return Start(
+    source=f'{file}, a {converted.checkpoint}',
+    values=values,
+    origin={p: TAKEN if p in values else INITIALISED for p in paths.flatten(variables)},
+    left=tuple(name for name in converted.dropped if name not in counters),
+    used=converted.used,
+    notes=(f'{len(counters)} num_batches_tracked not needed',) if counters else (),
+  )
+
+
+def _check_inputs(key: str, name: str, there: InputsConfig, here: InputsConfig) -> None:
+  """Refuse inputs that the weights do not know: swapped colours learn, only worse, and say nothing."""
+  there, here = dataclasses.asdict(there), dataclasses.asdict(here)
+  different = [
+    f'  config.inputs.{field}: {there[field]!r} there, {here[field]!r} now'
+    for field in there
+    if tuple(there[field]) != tuple(here[field])
+  ]
+  if different:
+    raise PosejaxError(
+      f'{key}={name!r} was trained with other inputs:\n'
+      + '\n'.join(different)
+      + '\nSet these keys as they are there.'
+    )
+
+
+def _check_same_body(
+  here: Mapping[str, Any],
+  there: Mapping[str, Any],
+  may_differ: Set[str],
+  config: Config,
+  other: Config,
+) -> None:
+  """Refuse another net: everything that may not differ must have the same paths and shapes."""
+  shapes = [
+    {path: tuple(leaf.shape) for path, leaf in flat.items() if path not in may_differ}
+    for flat in (there, here)
+  ]
+  different = [
+    f'  {path}: {shapes[0].get(path, "absent")} there, {shapes[1].get(path, "absent")} now'
+    for path in sorted(shapes[0].keys() | shapes[1].keys(), key=_module)
+    if shapes[0].get(path) != shapes[1].get(path)
+  ]
+  if different:
+    raise PosejaxError(
+      f'config.init_from={config.init_from!r} holds another net: {other.model.get("name")!r} there, '
+      f'{config.model.get("name")!r} now. {len(different)} arrays outside the head differ:\n'
+      + '\n'.join(different[:_LISTED])
+      + '\nSet config.model as it is there; only the head may be another one.'
+    )
+
+
+def _keypoint_axes(
+  experiment: experiments.Experiment, run: saved_run.SavedRun, here: Mapping[str, Any]
+) -> dict[str, int | None]:
+  """Return the paths of arrays whose values belong to keypoints, where the two skeletons differ.
+
+  They are those that are larger in a net for one keypoint more: → the axis along which its index runs
+  over the keypoints, or None where it counts something else too, such as both coordinates.
+  """
+  skeleton = experiment.skeleton
+  if skeleton is None or run.meta['skeleton'] is None:
+    return {}
+  if skeleton.keypoints == run.skeleton.keypoints:
+    return {}
+  wider = dataclasses.replace(
+    skeleton, keypoints=(*skeleton.keypoints, 'one more'), sigmas=(*skeleton.sigmas, 1.0)
+  )
+  _, task = experiments.pose_task(experiment.config, wider)
+  K, axes = skeleton.num_keypoints, {}
+  for path, leaf in paths.flatten(jax.eval_shape(task.init, jax.random.key(0))).items():
+    pairs = list(zip(here[path].shape, leaf.shape, strict=True))
+    grown = [axis for axis, (a, b) in enumerate(pairs) if a != b]
+    if grown:
+      axes[path] = grown[0] if [pairs[axis] for axis in grown] == [(K, K + 1)] else None
+  return axes
+
+
+def _shapes(
+  flat: Mapping[str, Any], which: Set[str], axes: Mapping[str, int | None]
+) -> dict[str, Any]:
+  """Return the shapes of `which`, without those that follow from the number of keypoints."""
+  shapes = {}
+  for path in which & flat.keys():
+    shape = list(flat[path].shape)
+    if path in axes:
+      shape = len(shape) if axes[path] is None else shape[: axes[path]] + shape[axes[path] + 1 :]
+    shapes[path] = shape
+  return shapes
+
+
+def _shared(run: saved_run.SavedRun, experiment: experiments.Experiment) -> list[tuple[int, int]]:
+  """Return the places there and here of keypoints that both skeletons name."""
+  there, here = run.skeleton, experiment.skeleton
+  return [
+    (there.index(name), i) for i, name in enumerate(here.keypoints) if name in there.keypoints
+  ]
+
+
+def _moved(
+  there: np.ndarray, here: jax.Array, axis: int, shared: list[tuple[int, int]]
+) -> np.ndarray:
+  """Return `here` with the values of shared keypoints, along `axis`, from their places `there`."""
+  value = np.moveaxis(np.array(here), axis, 0)
+  source = np.moveaxis(there, axis, 0)
+  for i, j in shared:
+    value[j] = source[i]
+  return np.moveaxis(value, 0, axis)
+
+
+def _keypoint_lists(there: Skeleton, here: Skeleton) -> tuple[str, ...]:
+  lists = {
+    'taken by name': [name for name in here.keypoints if name in there.keypoints],
+    'initialised': [name for name in here.keypoints if name not in there.keypoints],
+    'left behind': [name for name in there.keypoints if name not in here.keypoints],
+  }
+  return tuple(f'keypoints {fate}: {", ".join(n) or "none"}' for fate, n in lists.items())
+
+
+def _title(workdir: str, run: saved_run.SavedRun) -> str:
+  best = run.meta['control']['best']
+  score = '' if best['value'] is None else f', {best["metric"]} {best["value"]:.4f}'
+  average = ', averaged parameters' if run.config.optimizer.ema_decay is not None else ''
+  return f'{workdir} ({run.config.model.get("name")}, step {run.step}{score}{average})'
+
+
+def _module(path: str) -> str:
+  """Return a path without its collection."""
+  return path.partition('/')[2]
+
+
+def _group(path: str) -> str:
+  """Return the outermost module of a path."""
+  return path.split('/')[1]
+
+
+def _module_parts(path: str) -> tuple[str, ...]:
+  return tuple(_module(path).split('/'))
+
+
+def _grouped(
+  items: Iterable[tuple[tuple[str, ...], str, int]], prefix: tuple[str, ...] = ()
+) -> list[tuple[str, str, int, int]]:
+  """Return (module, fate, arrays, values) of the largest modules whose arrays have one fate.
+
+  Args:
+    items: (names from the outermost module on, fate, values) of each array.
+    prefix: names of the modules around.
+  """
+  items = list(items)
+  groups: dict[str, list] = {}
+  for parts, fate, size in items:
+    groups.setdefault(parts[0], []).append((parts[1:], fate, size))
+  rows = []
+  for name, inner in groups.items():
+    path, fates = (*prefix, name), {fate for _, fate, _ in inner}
+    if len(fates) == 1:
+      rows.append(('/'.join(path), fates.pop(), len(inner), sum(size for *_, size in inner)))
+    else:
+      rows += _grouped(inner, path)
+  return rows
