@@ -207,6 +207,28 @@ def test_hrnet_imagenet_weights_start_a_pose_net():
   assert str(result.checkpoint) == 'hrnet_w32 without heatmaps (HRNet names)'
 
 
+def test_a_training_checkpoint_of_a_wrapped_net(tmp_path, baseline, converted):
+  item, storages = torch_bytes.state_dict({f'module.{n}': t for n, t in baseline.items()})
+  whole = torch_bytes.zip_form(
+    {'epoch': 140, 'state_dict': item}, {k: a.tobytes() for k, a in storages.items()}
+  )
+  path = tmp_path / 'checkpoint.pth.tar'
+  path.write_bytes(whole)
+  result = convert.from_file(path, 'pose_resnet18')
+  assert same(result.variables, converted.variables)
+  assert (result.used, result.dropped) == (converted.used, converted.dropped)
+
+  with pytest.raises(PosejaxError, match=r'checkpoint\.pth\.tar.*the model is a resnet50'):
+    convert.from_file(path, 'pose_resnet50')
+  path.write_bytes(whole[: len(whole) // 2])
+  with pytest.raises(PosejaxError, match=r'checkpoint\.pth\.tar.*cut off'):
+    convert.from_file(path, 'pose_resnet18')
+
+
+def test_used_and_dropped_are_all_tensors(baseline, converted):
+  assert sorted(converted.used + converted.dropped) == sorted(baseline)
+
+
 @pytest.mark.parametrize('dtype', [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_is_widened(dtype):
   tensors = {n: t.astype(dtype) for n, t in tensors_of('vgg16').items()}
