@@ -176,8 +176,7 @@ class Config:
   data: DataConfig = dataclasses.field(default_factory=DataConfig)
   inputs: InputsConfig = dataclasses.field(default_factory=InputsConfig)
   model: Options = dataclasses.field(default_factory=dict)
-  """`name` of `posejax.models.NAMES` and its keyword arguments; and `init_from`, a file of another
-  project whose backbone to start from (`posejax.train.start`)."""
+  """`name` of `posejax.models.NAMES`, its keyword arguments, and `init_from`: a published backbone."""
   codec: Options = dataclasses.field(default_factory=dict)
   """`name` of `posejax.codecs.CODECS` and its keyword arguments."""
   loss: Options = dataclasses.field(default_factory=dict)
