@@ -275,6 +275,32 @@ class TestPckh:
     assert not any(n.startswith('PCKh') for n in measured(tiny.config(**people))[1])
 
 
+LAYOUTS = {
+  'coco': layouts.coco,
+  'lsp': lambda root: layouts.leeds(root, extended=False)[0],
+  'lspet': lambda root: layouts.leeds(root, extended=True)[0],
+  'panoptic': layouts.panoptic,
+}
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_what_is_measured_on_each_public_data_set(name, tmp_path):
+  config = tiny.config(
+    data__name=name,
+    data__manual_dir=LAYOUTS[name](str(tmp_path / name)),
+    data__data_dir=str(tmp_path / 'prepared'),
+    data__num_eval_examples=None,
+    evaluate__batch_size=4,
+  )
+  built, metrics, _ = measured(config, Labels())
+  assert metrics['examples'] == len(built.eval_source)
+  assert metrics['PCK@0.05/torso'] == metrics['PCK@0.05/box'] == 1.0
+  assert metrics['MAE/pixels'] < 1e-3 < metrics['MAE/pixels/median_pose']
+  assert built.task.main_metric == 'PCK@0.20/torso'
+  assert ('AP/gtbox/flip+shift' in metrics) == (name == 'coco')
+  assert metrics.get('AP/gtbox/flip+shift', 1.0) == 1.0
+
+
 class TestRealData:
   def test_coco_val2017(self, real_data, tmp_path):
     folder = os.path.join(real_data, 'coco')
