@@ -11,14 +11,15 @@ process; the table gives medians over the turns and their ratio to the loop.
 """
 
 import argparse
+from functools import partial
 import glob
 import os
 import pathlib
 import statistics
-import time
 
 import cv2
 import numpy as np
+from stream import Stream, timed
 
 from posejax import skeletons
 from posejax.data import augment, executor, processes
@@ -117,16 +118,11 @@ def check_same(batch, source, crop_size) -> None:
       raise SystemExit(f'Example {i}: {apart.mean():.2f} grey levels and {shift:.3f} pixels apart.')
 
 
-def drain(iterate, batches, steps, workers) -> None:
-  for _ in iterate(batches, 0, steps, num_workers=workers, prefetch=2):
-    pass
-
-
 def main():
   parser = argparse.ArgumentParser(description=__doc__)
   default = os.path.join(os.environ.get('POSEJAX_REAL_DATA', '.'), 'lspet', 'images')
   parser.add_argument('--images', default=default)
-  parser.add_argument('--num_images', type=int, default=1920)
+  parser.add_argument('--num_images', type=int, default=960)
   parser.add_argument('--size', default='256x192', help='crop, height x width')
   parser.add_argument('--batch', type=int, default=32)
   parser.add_argument('--workers', type=int, default=os.cpu_count())
@@ -141,29 +137,25 @@ def main():
   check_same(batches(0), source, size)
   steps = len(source) // args.batch
   order = range(steps * args.batch)
-  # As in training, worker processes start once: an open stream keeps them from turn to turn.
-  workers = processes.Workers()
-  idle = workers.iterate(batches, 0, 1 + args.workers, args.workers, prefetch=0)
-  next(idle)
-  contenders = {
-    'plain loop': lambda: plain_loop(source, size, order, args.batch),
-    'batch function, no executor': lambda: [batches(step) for step in range(steps)],
-    'threads': lambda: drain(executor.iterate, batches, steps, args.workers),
-    'processes': lambda: drain(workers.iterate, batches, steps, args.workers),
-  }
+  executors = {'threads': executor.iterate, 'processes': processes.Workers().iterate}
   try:
     from posejax.data import pipeline
 
-    contenders['tf.data'] = lambda: drain(pipeline.iterate, batches, steps, args.workers)
+    executors['tf.data'] = pipeline.iterate
   except ImportError:
     print('tf.data: TensorFlow is not installed')
+  streams = {name: Stream(iterate, batches, args.workers) for name, iterate in executors.items()}
+  contenders = {
+    'plain loop': lambda: timed(lambda: plain_loop(source, size, order, args.batch)),
+    'batch function, no executor': lambda: timed(lambda: [batches(step) for step in range(steps)]),
+    **{name: partial(stream.turn, steps) for name, stream in streams.items()},
+  }
   times = {name: [] for name in contenders}
   for repeat in range(args.repeats + 1):
-    for name, run in contenders.items():
-      began = time.perf_counter()
-      run()
+    for name, turn in contenders.items():
+      taken = turn()
       if repeat:  # the first turn warms up
-        times[name].append(time.perf_counter() - began)
+        times[name].append(taken)
   images = steps * args.batch
   base = statistics.median(times['plain loop'])
   print(f'{images} JPEGs a turn, crop {args.size}, batch {args.batch}, {args.workers} workers')

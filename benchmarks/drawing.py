@@ -7,10 +7,11 @@ threads and in worker processes. The contenders take turns; the table gives medi
 """
 
 import argparse
+import itertools
 import statistics
-import time
 
 import cv2
+from stream import Stream, timed
 
 from posejax.data import augment, executor, processes
 from posejax.data.batches import TrainBatches
@@ -31,23 +32,20 @@ def main():
   crop = CropPerson(source.skeleton, (128, 96), 'msra', augment.Augmentation(flip=0.5))
   batches = TrainBatches(source, crop, seed=0, batch_size=_BATCH)
   steps = args.people // _BATCH
-  # As in training, worker processes start once: an open stream keeps them from turn to turn.
-  workers = processes.Workers()
-  idle = workers.iterate(batches, 0, 1 + args.workers, args.workers, prefetch=0)
-  next(idle)
+  threads = Stream(executor.iterate, batches, args.workers)
+  workers = Stream(processes.Workers().iterate, batches, args.workers)
+  first = itertools.count()  # everybody is drawn once: nothing to remember
   contenders = {
-    'one thread': lambda start, stop: map(batches, range(start, stop)),
-    'threads': lambda *span: executor.iterate(batches, *span, args.workers, prefetch=2),
-    'processes': lambda *span: workers.iterate(batches, *span, args.workers, prefetch=2),
+    'one thread': lambda: timed(lambda: [batches(next(first)) for _ in range(steps)]),
+    'threads': lambda: threads.turn(steps),
+    'processes': lambda: workers.turn(steps),
   }
   rates = {name: [] for name in contenders}
   for repeat in range(args.repeats + 1):
-    for name, iterate in contenders.items():
-      began = time.perf_counter()
-      for _ in iterate(repeat * steps, (repeat + 1) * steps):
-        pass
+    for name, turn in contenders.items():
+      taken = turn()
       if repeat:  # the first turn draws the textures
-        rates[name].append(steps * _BATCH / (time.perf_counter() - began))
+        rates[name].append(steps * _BATCH / taken)
   print(f'{steps * _BATCH} people a turn, crop 128x96, batch {_BATCH}, {args.workers} workers')
   for name, measured in rates.items():
     print(

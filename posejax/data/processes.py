@@ -7,11 +7,11 @@ neither memory nor processes behind.
 """
 
 import atexit
+import collections
 from collections.abc import Callable, Iterator
 import ctypes
 import dataclasses
 import itertools
-import math
 import mmap
 import multiprocessing
 from multiprocessing import connection, reduction, resource_tracker
@@ -20,6 +20,7 @@ import pickle
 import signal
 import tempfile
 import traceback
+import weakref
 
 import cv2
 import numpy as np
@@ -34,41 +35,39 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """Where a batch's arrays lie in a slot of shared memory.
+  """Where a batch's arrays lie in a slot, a piece of shared memory.
 
   Attributes:
-    arrays: (key, shape, dtype, offset in bytes) of each.
-    slot_size: bytes from one slot to the next.
+    arrays: (key, shape, dtype, first byte, end) of each.
+    size: of the slot, bytes.
   """
 
-  arrays: tuple[tuple[str, tuple[int, ...], np.dtype, int], ...]
-  slot_size: int
+  arrays: tuple[tuple[str, tuple[int, ...], np.dtype, int, int], ...]
+  size: int
 
   @classmethod
   def of(cls, batch: Batch) -> 'Layout':
     """Return the layout of batches that look like this one."""
-    arrays, offset = [], 0
+    arrays, start = [], 0
     for key, value in batch.items():
-      arrays.append((key, value.shape, value.dtype, offset))
-      offset += -(-value.nbytes // _ALIGNMENT) * _ALIGNMENT
-    return cls(tuple(arrays), max(offset, _ALIGNMENT))
+      arrays.append((key, value.shape, value.dtype, start, start + value.nbytes))
+      start += -(-value.nbytes // _ALIGNMENT) * _ALIGNMENT
+    return cls(tuple(arrays), max(start, 1))
 
-  def views(self, memory: mmap.mmap, slot: int) -> Batch:
-    """Return the arrays of a slot, not copied."""
+  def views(self, slot: np.ndarray) -> Batch:
+    """Return the arrays in a slot, uint8 `[size]`; they keep it alive and are no copies."""
     return {
-      key: np.frombuffer(memory, dtype, math.prod(shape), slot * self.slot_size + offset).reshape(
-        shape
-      )
-      for key, shape, dtype, offset in self.arrays
+      key: slot[start:end].view(dtype).reshape(shape)
+      for key, shape, dtype, start, end in self.arrays
     }
 
-  def write(self, batch: Batch, memory: mmap.mmap, slot: int) -> None:
+  def write(self, batch: Batch, slot: np.ndarray) -> None:
     """Copy a batch into a slot.
 
     Raises:
       ValueError: it does not look like the one that the layout was made of.
     """
-    views = self.views(memory, slot)
+    views = self.views(slot)
     looks, expected = (
       {key: (value.dtype, value.shape) for key, value in arrays.items()}
       for arrays in (batch, views)
@@ -126,26 +125,49 @@ class Workers:
       self._close(stream)
 
   def _batches(self, stream, pickled, first, steps, prefetch) -> Iterator[Batch]:
-    # Step number i is made by worker i % workers: each has its own slots and fills them in turn.
     workers, layout = len(self._pipes), Layout.of(first)
-    slots = workers * (1 + -(-prefetch // workers))
-    size = slots * layout.slot_size
-    descriptor = _nameless_file(size)
-    try:
-      memory = mmap.mmap(descriptor, size)
-      for worker in range(workers):
-        self._send(worker, ('open', stream, pickled, layout, size), descriptor)
-    finally:
-      os.close(descriptor)
-    for i, step in enumerate(steps[:slots]):
-      self._send(i % workers, ('make', stream, step, i))
+    for worker in range(workers):
+      self._send(worker, ('open', stream, pickled, layout))
+    # A batch lies in its slot for as long as anybody holds one of its arrays. Then the slot is free
+    # for another of its worker's batches; where none is free, one more is made.
+    free = [[] for _ in range(workers)]
+    under_way = collections.deque()
+    numbers = itertools.count()
+
+    def ask(i: int) -> None:
+      """Have step number i made, by worker i % workers."""
+      worker = i % workers
+      if free[worker]:
+        number, memory = free[worker].pop()
+      else:
+        number = next(numbers)
+        memory = self._new_slot(worker, stream, number, layout)
+      self._send(worker, ('make', stream, steps[i], number))
+      under_way.append((number, memory))
+
+    def take(i: int) -> Batch:
+      number, memory = under_way.popleft()
+      slot = np.frombuffer(memory, np.uint8)
+      weakref.finalize(slot, free[i % workers].append, (number, memory)).atexit = False
+      return layout.views(slot)
+
+    ahead = workers * (1 + -(-prefetch // workers))
+    for i in range(min(ahead, len(steps))):
+      ask(i)
     yield first
     for i, step in enumerate(steps):
       self._await(i % workers, stream, step)
-      batch = {key: view.copy() for key, view in layout.views(memory, i % slots).items()}
-      if i + slots < len(steps):
-        self._send(i % workers, ('make', stream, steps[i + slots], i % slots))
-      yield batch
+      if i + ahead < len(steps):
+        ask(i + ahead)
+      yield take(i)  # and hold nothing of it
+
+  def _new_slot(self, worker: int, stream: int, number: int, layout: Layout) -> mmap.mmap:
+    descriptor = _nameless_file(layout.size)
+    try:
+      self._send(worker, ('slot', stream, number), descriptor)
+      return mmap.mmap(descriptor, layout.size)
+    finally:
+      os.close(descriptor)
 
   def _await(self, worker: int, stream: int, step: int) -> None:
     """Wait until a step's batch is in its slot; raise what its making raised."""
@@ -248,38 +270,48 @@ def _work(pipe: connection.Connection) -> None:
   )
   _keep_freed_memory()
   cv2.setNumThreads(1)
-  streams = {}
+  streams: dict[int, _Stream] = {}
   try:
     while True:
-      kind, stream, *message = pipe.recv()
+      kind, number, *message = pipe.recv()
       if kind == 'open':
-        streams[stream] = _open(*message, reduction.recv_handle(pipe))
-      elif kind == 'close':
-        del streams[stream]
+        streams[number] = _Stream(*message)
+      elif kind == 'slot':
+        streams[number].add_slot(message[0], reduction.recv_handle(pipe))
+      elif kind == 'make':
+        pipe.send((number, message[0], streams[number].make(*message)))
       else:
-        pipe.send((stream, message[0], _make(*streams[stream], *message)))
+        del streams[number]
   except (EOFError, OSError):
     pass  # the owner closed its end, or is dead
 
 
-def _open(pickled: bytes, layout: Layout, size: int, descriptor: int):
-  memory = mmap.mmap(descriptor, size)
-  os.close(descriptor)
-  try:
-    return pickle.loads(pickled), layout, memory
-  except Exception as error:
-    return error, layout, memory
+class _Stream:
+  """One batch function in a worker, and the slots that it fills."""
 
+  def __init__(self, pickled: bytes, layout: Layout):
+    self._layout = layout
+    self._slots: dict[int, np.ndarray] = {}
+    self._fault = None
+    try:
+      self._make_batch = pickle.loads(pickled)
+    except Exception as error:
+      self._fault = error
 
-def _make(make_batch, layout: Layout, memory: mmap.mmap, step: int, slot: int):
-  """Make a batch and return None, or return the error that it raised."""
-  try:
-    if isinstance(make_batch, BaseException):
-      raise make_batch
-    layout.write(make_batch(step), memory, slot)
-  except Exception as error:
-    return _sendable(error)
-  return None
+  def add_slot(self, number: int, descriptor: int) -> None:
+    """Map a slot, and close its descriptor."""
+    self._slots[number] = np.frombuffer(mmap.mmap(descriptor, self._layout.size), np.uint8)
+    os.close(descriptor)
+
+  def make(self, step: int, slot: int) -> Exception | None:
+    """Make a batch and return None, or return the error that it raised."""
+    try:
+      if self._fault is not None:
+        raise self._fault
+      self._layout.write(self._make_batch(step), self._slots[slot])
+    except Exception as error:
+      return _sendable(error)
+    return None
 
 
 def _sendable(error: Exception) -> Exception:

@@ -74,16 +74,37 @@ def wait_for(condition, seconds=20):
 
 @pytest.mark.parametrize('size', [1, 63, 64, 65, 1000])
 def test_arrays_of_a_slot_do_not_overlap(size):
-  batch = {'a': np.zeros(size, np.uint8), 'b': np.ones((2, 3)), 'c': np.zeros((0, 2), np.int32)}
+  batch = {
+    'a': np.full(size, 7, np.uint8),
+    'b': np.ones((2, 3)),
+    'c': np.zeros((0, 2), np.int32),
+    'd': np.array(True),
+  }
   layout = Layout.of(batch)
-  memory = bytearray(3 * layout.slot_size)
-  for slot in (1, 0, 2):
-    layout.write({**batch, 'a': np.full(size, slot + 1, np.uint8)}, memory, slot)
-  for slot in range(3):
-    views = layout.views(memory, slot)
-    assert views['a'].tolist() == [slot + 1] * size
-    np.testing.assert_array_equal(views['b'], batch['b'])
-    assert views['c'].shape == (0, 2)
+  slot = np.full(layout.size, 255, np.uint8)
+  layout.write(batch, slot)
+  for key, view in layout.views(slot).items():
+    assert view.dtype == batch[key].dtype
+    np.testing.assert_array_equal(view, batch[key])
+
+
+def test_a_batch_that_is_held_is_not_written_over():
+  held = {}
+  for step, batch in enumerate(Workers().iterate(tens, 0, 60, num_workers=2, prefetch=2)):
+    if step % 7 == 0:
+      held[step] = batch['ten'][3:5]  # a part of an array keeps the slot as well
+  assert list(held) == [0, 7, 14, 21, 28, 35, 42, 49, 56]
+  for step, part in held.items():
+    np.testing.assert_array_equal(part, np.full((2, 5), 10.0 * step))
+
+
+def test_slots_are_used_again(monkeypatch):
+  made = []
+  new_slot = Workers._new_slot
+  monkeypatch.setattr(Workers, '_new_slot', lambda *args: (made.append(args), new_slot(*args))[1])
+  for _ in Workers().iterate(tens, 0, 60, num_workers=2, prefetch=2):
+    pass
+  assert 4 <= len(made) <= 7
 
 
 def test_streams_share_workers_and_end_with_the_last():
@@ -104,7 +125,7 @@ def test_streams_share_workers_and_end_with_the_last():
   assert {int(next(outer)['process']) for _ in range(20)} == at_work
   held = next(outer)
   outer.close()
-  assert int(held['process']) in at_work  # a copy: the memory of the slot is gone
+  assert int(held['process']) in at_work  # what is held outlives the stream
   assert not any(map(running, at_work))
   again = list(workers.iterate(numbered, 5, 8, num_workers=1, prefetch=0))
   assert [batch['step'].tolist() for batch in again] == [[5, -5], [6, -6], [7, -7]]
