@@ -1,6 +1,6 @@
 """House-number digits (SVHN, cropped): a plain net, and wide residual ones.
 
-    python main.py --config=configs/svhn_cnn.py --config.data.manual_dir=DIR   # DIR/{train,test}_32x32.mat
+    python main.py --config=configs/svhn_cnn.py --config.data.manual_dir=DIR  # DIR/{train,test}_32x32.mat
     python main.py --config=configs/svhn_cnn.py:mixed --config.data.manual_dir=DIR   # few real digits
     python main.py --config=configs/svhn_cnn.py:synthetic                      # nothing to download
     python main.py --config=configs/svhn_cnn.py:variant=wide --config.data.manual_dir=DIR   # the full set

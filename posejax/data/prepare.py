@@ -46,7 +46,7 @@ def prepare(
   )
   if manual_dir:
     builder.annotation_files(manual_dir)  # complains about what is missing before anything is done
-  if not _is_prepared(builder) and not manual_dir and not (download and builder.DOWNLOADS):
+  if not is_prepared(builder) and not manual_dir and not (download and builder.DOWNLOADS):
     raise PosejaxError(missing_message(name, builder))
   ensure(builder, manual_dir)
   return builder
@@ -54,13 +54,13 @@ def prepare(
 
 def ensure(builder: tfds.core.DatasetBuilder, manual_dir: str = '') -> None:
   """Prepare a builder's data set where it is not, from `manual_dir` or by its own download."""
-  if _is_prepared(builder):
+  if is_prepared(builder):
     return
   folder = os.path.dirname(str(builder.data_path))
   os.makedirs(folder, exist_ok=True)
   with _locked(folder):
     sweep(folder)
-    if not _is_prepared(builder):
+    if not is_prepared(builder):
       _prepare(builder, manual_dir)
 
 
@@ -75,7 +75,8 @@ def missing_message(name: str, builder: PeopleBuilder) -> str:
   )
 
 
-def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+  """Return whether a builder's data set is there."""
   # The builder's own method warns where it says no.
   return os.path.isfile(os.path.join(str(builder.data_path), 'dataset_info.json'))
 

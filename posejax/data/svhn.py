@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import hashlib
 import os
 from typing import Any
+import urllib.error
+import urllib.request
 
 import numpy as np
 import scipy.io
@@ -16,6 +18,7 @@ from posejax.data.synthetic.digits import CLASS_NAMES
 from posejax.errors import PosejaxError
 from posejax.types import Example
 
+HOMEPAGE = 'http://ufldl.stanford.edu/housenumbers'
 FILES = {'train': 'train_32x32.mat', 'test': 'test_32x32.mat', 'extra': 'extra_32x32.mat'}
 _SHAPE = (32, 32, 3)
 
@@ -67,7 +70,7 @@ def _read_mat(manual_dir: str, part: str) -> tuple[np.ndarray, np.ndarray]:
   if not os.path.isfile(path):
     raise PosejaxError(
       f'{path} is missing. config.data.manual_dir must hold {", ".join(FILES.values())} (the last '
-      "for data.name='svhn_extra' only), from http://ufldl.stanford.edu/housenumbers."
+      f"for data.name='svhn_extra' only), from {HOMEPAGE}."
     )
   try:
     content = scipy.io.loadmat(path)
@@ -119,14 +122,16 @@ class Downloaded:
       'svhn_cropped', data_dir=os.path.expanduser(data_dir) or None, file_format='array_record'
     )
     try:
+      if not prepare.is_prepared(builder):
+        _check_reachable()
       prepare.ensure(builder)
     except PosejaxError:
       raise
     except Exception as error:  # no network, a proxy, a changed checksum: TFDS and urllib have many
       raise PosejaxError(
         f'SVHN is not prepared in {builder.data_dir} and could not be downloaded: {_brief(error)}\n'
-        f'Fetch {", ".join(FILES.values())} from http://ufldl.stanford.edu/housenumbers into a folder '
-        'and set --config.data.manual_dir to it, or train on drawn digits, which need no files: '
+        f'Fetch {", ".join(FILES.values())} from {HOMEPAGE} into a folder and set '
+        '--config.data.manual_dir to it, or train on drawn digits, which need no files: '
         '--config=configs/svhn_cnn.py:synthetic'
       ) from error
     self._parts = [builder.as_data_source(part) for part in parts]
@@ -146,6 +151,15 @@ class Downloaded:
   def labels(self, index: int) -> Example:
     """Return example `index` without its picture (which is read all the same)."""
     return {'label': self[index]['label']}
+
+
+def _check_reachable() -> None:
+  """Raise OSError where the authors' site does not answer; TFDS would try for minutes."""
+  request = urllib.request.Request(HOMEPAGE, method='HEAD')
+  try:
+    urllib.request.urlopen(request, timeout=20).close()
+  except urllib.error.HTTPError:
+    pass  # it answers
 
 
 def _brief(error: BaseException) -> str:
