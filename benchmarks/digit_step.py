@@ -1,0 +1,151 @@
+"""A training step of the digit classifier: posejax against PyTorch, same net, batch and optimiser.
+
+    python benchmarks/digit_step.py                      # the plain net, batch 64
+    python benchmarks/digit_step.py --config=configs/svhn_cnn.py:mixed   # no twin: posejax alone
+
+posejax runs its own compiled step, from uint8 images and labels to the updated state: normalising,
+gradient norm, accuracy and per-example losses included. PyTorch gets normalised images, and runs
+forward, cross-entropy, backward and AdamW in channels last. Before anything is timed, both nets get the
+same weights and must give the same logits. The two take turns in one process; the table gives medians.
+"""
+
+import argparse
+from functools import partial
+import importlib.util
+import os
+import sys
+
+import contest
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))  # configs import configs.common
+
+
+def read_config(path: str, batch_size: int):
+  """Return the Config of a file and its argument."""
+  from posejax.config import Config
+
+  path, _, argument = path.partition(':')
+  spec = importlib.util.spec_from_file_location('digit_config', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  values = module.get_config(argument).to_dict()
+  values |= {'batch_size': batch_size}
+  values['data'] |= {'name': 'synthetic_digits', 'parts': {}, 'num_train_examples': batch_size}
+  values['optimizer'] |= {'schedule': 'constant', 'schedule_steps': 1_000_000}
+  return Config.from_dict(values)
+
+
+class Posejax:
+  """The project's own step, over and over on one batch of drawn digits."""
+
+  def __init__(self, config):
+    import jax
+
+    from posejax import experiment
+    from posejax.data.batches import TrainBatches
+    from posejax.train import optim, parallel, state
+    from posejax.train.step import make_train_step
+
+    built = experiment.from_config(config)
+    self.model, task = built.model, built.task
+    variables = task.init(jax.random.key(0))
+    optimizer = optim.create(config.optimizer)
+    make_step = partial(
+      make_train_step,
+      task,
+      optimizer,
+      optim.schedule(config.optimizer, config.batch_size),
+      jax.random.key(0),
+      config.optimizer.ema_decay,
+    )
+    mesh = parallel.make_mesh()
+    self.state = parallel.put_replicated(
+      state.create(variables, optimizer, config.optimizer.ema_decay), mesh
+    )
+    self.host_batch = TrainBatches(built.train_source, task.prepare_train, 0, config.batch_size)(0)
+    self.batch = parallel.put_batch(self.host_batch, mesh)
+    self._step = parallel.compile_train_step(make_step, mesh, 'jit')
+
+  def step(self):
+    """Run one step to its end."""
+    import jax
+
+    self.state, output = self._step(self.state, self.batch)
+    jax.block_until_ready((self.state, output))
+
+
+class PyTorch:
+  """The twin of the plain net; `images` are normalised float32 `[B, H, W, 3]`."""
+
+  def __init__(self, net, images, labels, config):
+    import torch
+
+    self._torch, self._net = torch, net.to(memory_format=torch.channels_last).train()
+    self._images = torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(
+      memory_format=torch.channels_last
+    )
+    self._labels = torch.tensor(labels, dtype=torch.long)
+    self._optimizer = torch.optim.AdamW(
+      net.parameters(), config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay
+    )
+
+  def step(self):
+    """Run one step to its end."""
+    self._optimizer.zero_grad(set_to_none=True)
+    loss = self._torch.nn.functional.cross_entropy(self._net(self._images), self._labels)
+    loss.backward()
+    self._optimizer.step()
+
+
+def make_twin(ours: Posejax, config, args):
+  """Return the PyTorch contender, or None and why not."""
+  try:
+    import torch
+    from twins.svhn_cnn import PlainNet
+  except ImportError:
+    return None, 'PyTorch is not installed'
+  if config.model.get('variant') != 'baseline':
+    return None, 'only the plain net has a twin'
+  images = np.asarray(ours.host_batch['images'], np.float32) / 255
+  images = (images - np.float32(config.inputs.mean)) / np.float32(config.inputs.std)
+  variables = ours.state.variables
+  expected = np.asarray(ours.model.apply(variables, images[:4])['logits'])
+  net = PlainNet(images.shape[1:3], expected.shape[-1])
+  net.load_posejax(variables)
+  with torch.no_grad():
+    found = net.eval()(torch.tensor(images[:4].transpose(0, 3, 1, 2))).numpy()
+  contest.check_equal(found, expected, args)
+  return PyTorch(net, images, ours.host_batch['labels'], config), ''
+
+
+def main():
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--config', default='configs/svhn_cnn.py')
+  parser.add_argument('--batch', type=int, default=64)
+  parser.add_argument('--repeats', type=int, default=30)
+  parser.add_argument('--keep_memory', action='store_true')
+  args = parser.parse_args()
+  args.device, args.dtype = 'cpu', 'float32'
+  contest.prepare(args)
+  config = read_config(args.config, args.batch)
+  ours = Posejax(config)
+  twin, reason = make_twin(ours, config, args)
+  contenders = {'posejax': ours.step}
+  if twin is None:
+    print(f'posejax alone: {reason}.')
+  else:
+    contenders['PyTorch'] = twin.step
+  seconds = contest.turns(contenders, args.repeats)
+  print('net | batch | posejax ms | PyTorch ms | ratio')
+  cells = [config.model.get('variant'), args.batch, f'{1000 * seconds["posejax"]:.1f}']
+  if twin is not None:
+    theirs = seconds['PyTorch']
+    cells += [f'{1000 * theirs:.1f}', f'{theirs / seconds["posejax"]:.2f}']
+  print(' | '.join(map(str, cells)))
+
+
+if __name__ == '__main__':
+  main()
