@@ -5,8 +5,14 @@ from functools import partial
 
 import flax.linen as nn
 
-from posejax import codecs, experiment_classification, experiment_metrics, models, tasks
-from posejax.config import Config, with_options
+from posejax import (
+  experiment_classification,
+  experiment_metrics,
+  experiment_outputs,
+  models,
+  tasks,
+)
+from posejax.config import Config
 from posejax.data import augment, cache, crops, sources
 from posejax.errors import PosejaxError, nearest
 from posejax.skeletons import Skeleton
@@ -47,13 +53,13 @@ def from_config(config: Config) -> Experiment:
 def _pose(config: Config) -> Experiment:
   train_source = sources.create(config.data, 'train', config.seed)
   eval_source = sources.create(config.data, 'eval', config.seed)
-  eval_source = experiment_metrics.evaluated_source(config, eval_source)
-  model, task = pose_task(config, train_source.skeleton, train_source, eval_source)
   if train_source.skeleton is None:
     raise PosejaxError(
       f"config.data.name={train_source.name!r} has no keypoints, which task='pose' needs; for labelled "
       "pictures set config.task='classification'."
     )
+  eval_source = experiment_metrics.evaluated_source(config, eval_source)
+  model, task = pose_task(config, train_source.skeleton, train_source, eval_source)
   if config.data.cache:
     train_source, eval_source = cache.Cached(train_source), cache.Cached(eval_source)
   return Experiment(config, train_source.skeleton, model, task, train_source, eval_source)
@@ -77,14 +83,7 @@ def pose_task(
     **{'num_keypoints': skeleton.num_keypoints, 'dtype': config.dtype, **config.model_options}
   )
   crop_size = config.data.crop_size
-  codec = codecs.create(
-    **{
-      'name': 'msra',
-      'crop_size': crop_size,
-      'heatmap_size': pose.heatmap_size(model, crop_size),
-      **config.codec,
-    }
-  )
+  codec, loss = experiment_outputs.codec_and_loss(config, model, skeleton.num_keypoints)
   crop = partial(
     crops.CropPerson, skeleton, crop_size, codec.convention, box_padding=config.data.box_padding
   )
@@ -99,7 +98,7 @@ def pose_task(
     model=model,
     skeleton=skeleton,
     codec=codec,
-    loss_fn=with_options('loss', {'name': 'mse', **config.loss}, pose.LOSSES),
+    loss=loss,
     normalize_fn=partial(pose.normalize, **dataclasses.asdict(config.inputs)),
     flip=config.evaluate.flip,
     shift=shift,

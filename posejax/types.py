@@ -66,7 +66,14 @@ A batch of labelled pictures has `images`, `index`, `mask` and
 | `keypoints_crop` | float32 `[B, K, 2]` |
 | `keypoints_image` | float32 `[B, K, 2]` |
 | `scores` | float32 `[B, K]`, heatmap maximum or the like, not calibrated |
-| `heatmaps` | float32 `[B, h, w, K]`, where the task has heatmaps |
+
+and, averaged with the mirrored crop's where that is on, the output that its codec reads:
+
+| key | value |
+|---|---|
+| `heatmaps` | float32 `[B, h, w, K]` |
+| `coordinates` | float32 `[B, K, 2]`: x, y as fractions of the crop; `[B, K, 4]` with their sigmas' logits |
+| `logits` | float32 `[B, H, W, K + 1]`: of every pixel's class, background first |
 
 A classifier's are `logits` and `scores` (their softmax), float32 `[B, C]`, and `labels`, int32 `[B]`.
 """

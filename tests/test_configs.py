@@ -22,6 +22,8 @@ _ARGUMENTS = {
   'pose_densenet': ['smoke'],
   'pose_hrnet': ['smoke'],
   'pose_resnet': ['smoke', 'smoke,v2'],
+  'pose_fcn8s': ['smoke'],
+  'pose_regression': ['smoke', 'smoke,loss=rle'],
   'svhn_cnn': ['smoke', 'smoke,mixed'],
 }
 _CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]

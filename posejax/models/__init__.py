@@ -12,7 +12,17 @@ import inspect
 import flax.linen as nn
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import densenet, heads, hrnet, layers, resnet, svhn_cnn
+from posejax.models import (
+  densenet,
+  fcn8s,
+  heads,
+  hrnet,
+  layers,
+  regression,
+  resnet,
+  svhn_cnn,
+  vgg,
+)
 
 
 def pose_resnet(
@@ -87,6 +97,55 @@ def pose_densenet_compact(
   return heads.HeatmapNet(backbone, heads.SkipHead(num_keypoints, head_features, **common))
 
 
+def fcn8s_net(
+  *,
+  num_keypoints: int = 17,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+  batch_norm: bool = True,
+  width: float = 1.0,
+) -> nn.Module:
+  """Return FCN-8s on a VGG16: logits of the background and every keypoint at input size.
+
+  Height and width must be divisible by 32. `width` 1.0 takes torchvision's weights, of `vgg16_bn`
+  with `batch_norm` and of `vgg16` without; a quarter of the channels (0.25) is for a CPU.
+  """
+  backbone = vgg.VGG16(batch_norm, dtype, bn_group_size, width)
+  return fcn8s.SegmentationNet(backbone, fcn8s.Fcn8sHead(num_keypoints + 1, dtype))
+
+
+def regression_cnn(
+  *,
+  num_keypoints: int = 17,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+  sigmas: bool = False,
+  features: tuple[int, ...] = (32, 64, 128, 192, 256),
+  blocks: int = 1,
+  hidden: int = 256,
+) -> nn.Module:
+  """Return a residual CNN with max-pooling that outputs coordinates, through a dense layer."""
+  common = {'dtype': dtype, 'bn_group_size': bn_group_size}
+  backbone = regression.ResidualCNN(tuple(features), blocks, **common)
+  head = regression.RegressionHead(num_keypoints, sigmas, 'flatten', hidden, dtype)
+  return regression.RegressionNet(backbone, head)
+
+
+def regression_resnet(
+  depth: int,
+  *,
+  num_keypoints: int = 17,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+  sigmas: bool = False,
+) -> nn.Module:
+  """Return a ResNet that outputs coordinates from the mean of its deepest map, as published."""
+  common = {'dtype': dtype, 'bn_group_size': bn_group_size}
+  backbone = resnet.ResNet(depth, **common)
+  head = regression.RegressionHead(num_keypoints, sigmas, dtype=dtype)
+  return regression.RegressionNet(backbone, head)
+
+
 _TABLE: dict[str, Callable[..., nn.Module]] = {
   'pose_resnet18': partial(pose_resnet, 18),
   'pose_resnet34': partial(pose_resnet, 34),
@@ -104,6 +163,13 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'pose_densenet_compact': pose_densenet_compact,
   'pose_hrnet_w32': partial(pose_hrnet, 32),
   'pose_hrnet_w48': partial(pose_hrnet, 48),
+  'fcn8s': fcn8s_net,
+  'regression_cnn': regression_cnn,
+  'regression_resnet18': partial(regression_resnet, 18),
+  'regression_resnet34': partial(regression_resnet, 34),
+  'regression_resnet50': partial(regression_resnet, 50),
+  'regression_resnet101': partial(regression_resnet, 101),
+  'regression_resnet152': partial(regression_resnet, 152),
   'svhn_cnn': svhn_cnn.create,
 }
 

@@ -39,21 +39,22 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -
 
 
 def deconv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """Return the transposed convolution of kernel size 4, stride 2, padding 1, which doubles h and w.
+  """Return the transposed convolution that makes h and w f times as large, f even.
 
-  `kernel` is `[4, 4, C, D]` in PyTorch's orientation: input pixel i adds `x[i] * kernel[k]` to output
-  pixel `2 i + k - 1`. Computed exactly as a sub-pixel convolution: every output phase sees two of the
-  four taps per axis, so one 2x2 convolution to 4 D channels gives all four phases, which are then
-  interleaved. XLA's own transposed convolution has a pathologically slow weight gradient on CPUs.
+  `kernel` is `[2 f, 2 f, C, D]` in PyTorch's orientation, its stride f, its padding f / 2: input pixel
+  i adds `x[i] * kernel[k]` to output pixel `f i + k - f / 2`. Computed exactly as a sub-pixel
+  convolution: every output phase sees two of the taps per axis, so one 2x2 convolution to f * f * D
+  channels gives all phases, which are then interleaved. XLA's own transposed convolution has a
+  pathologically slow weight gradient on CPUs.
   """
   batch, h, w, c = x.shape
-  d = kernel.shape[-1]
-  # Tap k = 2 u + p belongs to phase p; a cross-correlation meets the later tap first, hence the flip.
-  phases = kernel.reshape(2, 2, 2, 2, c, d)[::-1, :, ::-1]
-  phases = phases.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c, 4 * d)
-  y = conv2d(x, phases, padding=1).reshape(batch, h + 1, w + 1, 2, 2, d)
-  y = y.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * h + 2, 2 * w + 2, d)
-  return y[:, 1:-1, 1:-1]
+  d, f = kernel.shape[-1], kernel.shape[0] // 2
+  # Tap k = f u + p belongs to phase p; a cross-correlation meets the later tap first, hence the flip.
+  phases = kernel.reshape(2, f, 2, f, c, d)[::-1, :, ::-1]
+  phases = phases.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c, f * f * d)
+  y = conv2d(x, phases, padding=1).reshape(batch, h + 1, w + 1, f, f, d)
+  y = y.transpose(0, 1, 3, 2, 4, 5).reshape(batch, f * (h + 1), f * (w + 1), d)
+  return y[:, f // 2 : -f // 2, f // 2 : -f // 2]
 
 
 def _max(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -129,16 +130,20 @@ class Conv(nn.Module):
 
 
 class Deconv(nn.Module):
-  """Transposed convolution, kernel 4x4, stride 2, padding 1, no bias: doubles height and width."""
+  """Transposed convolution without bias that makes height and width `factor` times as large.
+
+  The kernel is twice the factor wide: 4x4, stride 2, padding 1 where it doubles. The factor is even.
+  """
 
   features: int
   dtype: Any = 'float32'
   kernel_init: Callable = he_normal_fan_out
+  factor: int = 2
 
   @nn.compact
   def __call__(self, x):
-    """Return `[B, 2 h, 2 w, features]`."""
-    shape = (4, 4, x.shape[-1], self.features)
+    """Return `[B, factor * h, factor * w, features]`."""
+    shape = (2 * self.factor, 2 * self.factor, x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
     return deconv2d(x.astype(self.dtype), kernel.astype(self.dtype))
 

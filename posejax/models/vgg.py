@@ -22,11 +22,13 @@ class VGG16(nn.Module):
 
   Attributes:
     batch_norm: normalise after every convolution.
+    width: channels are this many times those of the paper, for what has to be small.
   """
 
   batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
+  width: float = 1.0
 
   @nn.compact
   def __call__(self, x, train: bool = False):
@@ -35,7 +37,8 @@ class VGG16(nn.Module):
     for block, (features, count) in enumerate(BLOCKS, 1):
       for layer in range(1, count + 1):
         name = f'{block}_{layer}'
-        x = layers.Conv(features, bias=True, dtype=self.dtype, name=f'conv{name}')(x)
+        channels = max(1, round(self.width * features))
+        x = layers.Conv(channels, bias=True, dtype=self.dtype, name=f'conv{name}')(x)
         if self.batch_norm:
           x = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name=f'bn{name}')(x, train)
         x = nn.relu(x)
