@@ -70,7 +70,8 @@ def main(argv: list[str]) -> None:
     from posejax.train.evaluate_workdir import evaluate_workdir
 
     # The run's own config holds, but for what this command line sets.
-    overrides = config_flags.get_override_values(flags.FLAGS['config'])
+    named = _CONFIG.value is not None
+    overrides = config_flags.get_override_values(flags.FLAGS['config']) if named else {}
     evaluate_workdir(workdir, _CHECKPOINT.value, overrides)
   else:
     from posejax.train.loop import train

@@ -144,7 +144,7 @@ def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, ru
   assert str(tmp_path) in again.stdout
   run(tmp_path, *_SMOKE, '--config.num_steps=3')
   assert [r['step'] for r in read_rows(str(tmp_path)) if r['split'] == 'train'] == [1, 2, 3]
-  run(tmp_path, *_SMOKE, '--mode=eval', '--checkpoint=latest')
+  run(tmp_path, '--mode=eval', '--checkpoint=latest')  # the directory knows its config
   measured = json.loads((tmp_path / 'eval-3.json').read_text())
   logged = [r for r in read_rows(str(tmp_path)) if r['split'] == 'eval'][-1]
   for name in ('PCK@0.20/torso', 'MAE/pixels', 'examples'):
@@ -170,10 +170,11 @@ def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, ru
     (('--config.data.name=synthetic_peopel',), "Did you mean 'synthetic_people'"),
     (('--workdir=/proc/nothing',), '/proc/nothing'),
     (('--mode=eval',), 'Train first'),
+    (('--mode=train',), 'has no config.json'),
   ],
 )
 def test_bad_input_is_one_clear_line(tmp_path, run, flags, message):
-  config = () if flags[0].startswith('--config=') else _SMOKE
+  config = () if flags[0].startswith(('--config=', '--mode=train')) else _SMOKE
   result = run(tmp_path, *config, *flags, check=False)
   assert result.returncode != 0
   assert message in result.stderr
