@@ -60,15 +60,9 @@ class CocoFile:
     Raises:
       PosejaxError: file or folder is missing or inconsistent, or nobody is left.
     """
-    dataset = coco_format.read(annotations)
-    category = coco_format.keypoint_category(dataset, annotations)
-    self.annotations, self.category_ids = annotations, category['ids']
     faults = pictures.Faults()
-    people = coco_format.people_by_image(
-      dataset, category['ids'], len(category['keypoints']), annotations, faults
-    )
-    everybody = [person for group in people.values() for person in group]
-    self.skeleton = own_skeleton.resolve(category, skeleton, everybody, annotations)
+    dataset, category, people, self.skeleton = _read_annotations(annotations, skeleton, faults)
+    self.annotations, self.category_ids = annotations, category['ids']
     kept = _part([image['id'] for image in dataset['images']], part, annotations)
     wanted = [image for image in dataset['images'] if image['id'] in kept]
     present = _present(wanted, images, on_error == 'skip', faults)
@@ -118,6 +112,24 @@ class CocoFile:
       OSError: it is gone, or not to be read.
     """
     return _read(self._images[image_id], self._folder)
+
+
+def read_skeleton(annotations: str, skeleton: Skeleton | dict[str, Any] | None) -> Skeleton:
+  """Return the skeleton of a `CocoFile` of these annotations, without looking for pictures."""
+  return _read_annotations(annotations, skeleton, pictures.Faults())[-1]
+
+
+def _read_annotations(
+  path: str, skeleton: Skeleton | dict[str, Any] | None, faults: pictures.Faults
+) -> tuple[dict, dict, dict[Any, list[coco_format.Person]], Skeleton]:
+  """Return the file's content, its category, its people by image, and their skeleton."""
+  dataset = coco_format.read(path)
+  category = coco_format.keypoint_category(dataset, path)
+  people = coco_format.people_by_image(
+    dataset, category['ids'], len(category['keypoints']), path, faults
+  )
+  everybody = [person for group in people.values() for person in group]
+  return dataset, category, people, own_skeleton.resolve(category, skeleton, everybody, path)
 
 
 def _part(image_ids: list, part: str | None, path: str) -> set:

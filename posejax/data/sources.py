@@ -159,7 +159,7 @@ def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
     config.eval_annotations,
     config.eval_images or config.images,
     # What was inferred or estimated from the training annotations holds for both.
-    own().skeleton,
+    coco_file.read_skeleton(config.annotations, skeleton),
     on_error=config.on_error,
   )
   return source
