@@ -82,7 +82,7 @@ def _small(config):
   config.data.augment = {'name': 'none', 'flip': 0.5}
   config.data.num_train_examples = 8192
   config.data.cache = True
-  config.model.features = (16, 32, 64, 96, 128)
+  config.model.features = (16, 32, 64, 128)
   config.optimizer.schedule = 'cosine'
   config.optimizer.warmup_steps = 100
   config.early_stopping.patience = 0

@@ -11,7 +11,7 @@ from posejax.codecs.base import Codec
 from posejax.types import Array
 
 _MAP_SIZE = 64
-_MIN_SIGMA = 0.02
+_BUMP = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +68,16 @@ class Regression(Codec):
     return self.output_maps(targets) * jnp.asarray(weights)[:, None, None]
 
   def output_maps(self, outputs: Array) -> jax.Array:
-    """Return a bump at each keypoint, as wide as the net is unsure, for people to look at."""
+    """Return a bump at each keypoint, for people to look at.
+
+    All are of one size: a sigma says how sure the net is of one keypoint against another, in units
+    that a flow has learnt beside it.
+    """
     outputs = jnp.asarray(outputs, jnp.float32)
-    sigma = jnp.full((*outputs.shape[:-1], 2), _MIN_SIGMA)
-    if outputs.shape[-1] == 4:
-      sigma = jnp.maximum(sigmas(outputs), _MIN_SIGMA)
     cells = (jnp.arange(_MAP_SIZE, dtype=jnp.float32)[:, None] + 0.5) / _MAP_SIZE
     # A map's cells cover the crop, whose first pixel's centre is half a pixel inside it.
     centers = outputs[..., :2] + 0.5 / self._size
-    x, y = (
-      jnp.exp(-(((cells - centers[:, None, :, a]) / sigma[:, None, :, a]) ** 2) / 2) for a in (0, 1)
-    )
+    x, y = (jnp.exp(-(((cells - centers[:, None, :, axis]) / _BUMP) ** 2) / 2) for axis in (0, 1))
     return y[:, :, None] * x[:, None]
 
 

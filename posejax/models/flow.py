@@ -15,34 +15,36 @@ KEPT = (1, 0, 1, 0, 1, 0)
 """Per coupling layer, from the normal distribution on: the coordinate that it leaves as it is."""
 
 
-class _Net(nn.Module):
-  """A number that scales or moves a coordinate, from the other one.
+class _Dense(nn.Module):
+  """A dense layer of every net of the flow at once: two nets (scale, shift) of each coupling layer."""
 
-  The source's nets see both coordinates, of which the one that changes is masked as 0: the same.
-  """
+  features_in: int
+  features: int
 
-  bounded: bool
-
-  @nn.compact
-  def __call__(self, x):
+  def setup(self):
+    """Create the parameters."""
+    shape = (len(KEPT), 2, self.features_in, self.features)
     # Nearly zero at first (a gain of 0.01), so that the flow starts as the normal distribution.
-    init = nn.initializers.variance_scaling(1e-4, 'fan_avg', 'uniform')
-    for i in (1, 2):
-      x = nn.leaky_relu(nn.Dense(HIDDEN, kernel_init=init, name=f'dense{i}')(x), 0.01)
-    x = nn.Dense(1, kernel_init=init, name='dense3')(x)
-    return nn.tanh(x) if self.bounded else x
+    init = nn.initializers.variance_scaling(1e-4, 'fan_avg', 'uniform', batch_axis=(0, 1))
+    self.kernel = self.param('kernel', init, shape)
+    self.bias = self.param('bias', nn.initializers.zeros, (len(KEPT), 2, self.features))
+
+  def __call__(self, layer: int, x: jax.Array) -> jax.Array:
+    """Return `[2, P, features]` for `x` `[2, P, features_in]`."""
+    return x @ self.kernel[layer] + self.bias[layer][:, None]
 
 
 class RealNVP(nn.Module):
   """A flow between a standard normal distribution and a learnt one over points `[..., 2]`.
 
-  Parameters: `scale<i>` and `shift<i>` of each coupling layer. Float32 always.
+  Parameters: `dense1` to `dense3`, each of all nets together. Float32 always.
   """
 
   def setup(self):
-    """Name the nets."""
-    self.scales = [_Net(bounded=True, name=f'scale{i}') for i in range(len(KEPT))]
-    self.shifts = [_Net(bounded=False, name=f'shift{i}') for i in range(len(KEPT))]
+    """Create the layers."""
+    # The source's nets see both coordinates, of which the one that changes is masked as 0: the same.
+    self.dense1, self.dense2 = _Dense(1, HIDDEN), _Dense(HIDDEN, HIDDEN)
+    self.dense3 = _Dense(HIDDEN, 1)
 
   def forward(self, z: jax.Array) -> jax.Array:
     """Return the points that the normal distribution's `z` become."""
@@ -66,7 +68,12 @@ class RealNVP(nn.Module):
     return log_volume - (z**2).sum(-1) / 2 - np.log(2 * np.pi)
 
   def _coupling(self, layer: int, kept: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return self.scales[layer](kept), self.shifts[layer](kept)
+    """Return what the other coordinate is scaled by (its logarithm) and moved by, `[..., 1]` each."""
+    x = jnp.broadcast_to(kept.reshape(-1, 1), (2, kept.size, 1))
+    x = nn.leaky_relu(self.dense1(layer, x), 0.01)
+    x = nn.leaky_relu(self.dense2(layer, x), 0.01)
+    scale, shift = self.dense3(layer, x)
+    return nn.tanh(scale).reshape(kept.shape), shift.reshape(kept.shape)
 
 
 def _with_other(x: jax.Array, kept: int, other: jax.Array) -> jax.Array:

@@ -13,9 +13,9 @@ POOLINGS = ('average', 'flatten')
 
 
 class ResidualCNN(nn.Module):
-  """Return `{'c1', 'c2', ...}`, maps at strides 2, 4 ...: residual blocks, then a 2x2 max-pool, each.
+  """Return `{'c1', 'c2', ...}`, maps at strides 4, 8 ...: residual blocks, then a 2x2 max-pool, each.
 
-  Parameters: `conv1`, `bn1`, and `layer<stage>_<block>/...` from `layer1_0`.
+  A 5x5 convolution of stride 2 comes first. Parameters: `conv1`, `bn1`, and `layer<stage>_<block>/...` from `layer1_0`.
 
   Attributes:
     features: channels of each stage.
@@ -30,7 +30,7 @@ class ResidualCNN(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
     """Return the feature maps of `[B, H, W, 3]`."""
-    x = layers.Conv(self.features[0], dtype=self.dtype, name='conv1')(x)
+    x = layers.Conv(self.features[0], 5, 2, dtype=self.dtype, name='conv1')(x)
     x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn1')(x, train))
     maps = {}
     for stage, features in enumerate(self.features, 1):

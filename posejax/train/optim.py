@@ -13,8 +13,8 @@ Schedule = Callable[[jax.Array], jax.Array]
 
 
 def _kernels(params):
-  # Biases and the scales of norms have one dimension; decaying them is in nobody's recipe.
-  return jax.tree.map(lambda p: p.ndim > 1, params)
+  # Decaying biases and the scales of norms is in nobody's recipe.
+  return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)
 
 
 _DIRECTIONS = {

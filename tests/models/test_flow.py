@@ -15,7 +15,7 @@ def params():
   """Parameters far from the start, where the flow bends the plane."""
   shapes = jax.eval_shape(FLOW.init, jax.random.key(0), jnp.zeros((1, 2)))
   rng = np.random.default_rng(0)
-  return jax.tree.map(lambda p: rng.normal(0, 0.2, p.shape).astype(np.float32), shapes)
+  return jax.tree.map(lambda p: rng.normal(0, 0.15, p.shape).astype(np.float32), shapes)
 
 
 _density = jax.jit(FLOW.apply)
@@ -51,7 +51,7 @@ def test_volume_is_the_determinant_of_the_jacobian(params):
 @pytest.fixture(scope='module')
 def grid():
   """Middles of the cells of a square, `[n, n, 2]`, and the area of a cell."""
-  edge, cells = 14.0, 180
+  edge, cells = 12.0, 200
   middles = ((np.arange(cells) + 0.5) * 2 / cells - 1) * edge
   return np.stack(np.meshgrid(middles, middles), -1).astype(np.float32), (2 * edge / cells) ** 2
 

@@ -16,9 +16,9 @@ def _shapes(model, size):
     # torchvision's counts without the classifier (11,176,512; 23,508,032) and one dense layer.
     ('regression_resnet18', {}, (64, 96), 11_176_512 + 513 * 34),
     ('regression_resnet50', {'sigmas': True}, (64, 96), 23_508_032 + 2049 * 68),
-    # By stage 18,560 + 57,728 + 230,144 + 578,688 + 1,082,880 after the first convolution's 928; the
-    # dense layers see 6 x 6 pixels of 256 channels.
-    ('regression_cnn', {}, (220, 220), 1_968_928 + (6 * 6 * 256 + 1) * 256 + 257 * 34),
+    # By stage 18,560 + 57,728 + 230,144 + 578,688 + 1,082,880 after the first convolution's 2,464; the
+    # dense layers see 3 x 3 pixels of 256 channels.
+    ('regression_cnn', {}, (220, 220), 1_970_464 + (3 * 3 * 256 + 1) * 256 + 257 * 34),
   ],
 )
 def test_parameter_count(name, options, size, count):
