@@ -15,7 +15,8 @@ POOLINGS = ('average', 'flatten')
 class ResidualCNN(nn.Module):
   """Return `{'c1', 'c2', ...}`, maps at strides 4, 8 ...: residual blocks, then a 2x2 max-pool, each.
 
-  A 5x5 convolution of stride 2 comes first. Parameters: `conv1`, `bn1`, and `layer<stage>_<block>/...` from `layer1_0`.
+  A 5x5 convolution of stride 2 comes first. Parameters: `conv1`, `bn1`, and `layer<stage>_<block>/...`
+  from `layer1_0`.
 
   Attributes:
     features: channels of each stage.
