@@ -74,8 +74,9 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
     # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
     before = workdirs.read_config(workdir) if steps else None
     config = resolve(config) if before is None else continue_from(config, before, workdir)
-    if steps and steps[-1] >= config.num_steps:
-      _say_complete(workdir, steps[-1], config, first)
+    finished = checkpoint.finished_step(workdir, config)
+    if finished is not None:
+      _say_complete(workdir, finished, config, first)
       return {}
     experiment = experiments.from_config(config)
     if first:
@@ -424,11 +425,18 @@ def results_in(workdir: str) -> str:
 
 
 def _say_complete(workdir: str, done: int, config: Config, first: bool) -> None:
-  if first:
+  if not first:
+    return
+  if done < config.num_steps:
     print(
-      f'This run is complete: {done} of {config.num_steps} steps are done.\n{results_in(workdir)}\n'
-      f'To train longer, raise --config.num_steps; to evaluate it, use --mode=eval.'
+      f'This run is complete: it stopped early, after step {done}.\n{results_in(workdir)}\n'
+      'To evaluate it, use --mode=eval.'
     )
+    return
+  print(
+    f'This run is complete: {done} of {config.num_steps} steps are done.\n{results_in(workdir)}\n'
+    f'To train longer, raise --config.num_steps; to evaluate it, use --mode=eval.'
+  )
 
 
 def _check_batch_sizes(config: Config, mesh) -> None:
