@@ -42,6 +42,11 @@ def convert_workdir(
   """
   if config.task != 'pose':
     raise PosejaxError(f"config.task={config.task!r}; only nets of config.task='pose' convert.")
+  if other := config.init_from or config.model.get('init_from'):
+    raise PosejaxError(
+      f'init_from={other!r} in the config and the file {path} both say where to start from; leave the '
+      'former empty.'
+    )
   skeleton = _skeleton(config)
   model, task = experiments.pose_task(config, skeleton)
   init_key, _ = jax.random.split(jax.random.key(config.seed))

@@ -282,7 +282,8 @@ def _message(checkpoint: Checkpoint, target: _Target, differences: list[str]) ->
   keypoints = getattr(target.head, 'num_keypoints', None)
   remedy = 'It may be another variant of that net, which posejax does not have.'
   if checkpoint.backbone != target.backbone_name:
-    remedy = f'Use a model with that backbone, pose_{checkpoint.backbone} or the like.'
+    such = [name for name in models.NAMES if name.endswith(checkpoint.backbone)]
+    remedy = 'Use a model with that backbone' + (f', such as {such[0]!r}.' if such else '.')
   elif checkpoint.num_keypoints is not None and keypoints not in (None, checkpoint.num_keypoints):
     remedy = (
       f"Set the model's num_keypoints={checkpoint.num_keypoints}, or start its last convolution, "

@@ -120,6 +120,11 @@ def test_a_directory_that_holds_a_run_is_left_alone(file, tmp_path, capsys):
   assert (workdir / 'config.json').read_bytes() == before
 
 
+def test_another_place_to_start_from_is_refused(file, tmp_path, capsys):
+  assert cli.main(command(file, tmp_path / 'run', '--config.init_from=other')) == 2
+  assert "init_from='other'" in capsys.readouterr().err
+
+
 def test_a_public_data_set_need_not_be_there(file, tmp_path):
   folder = tmp_path / 'nothing'
   data = ('--config.data.name=coco', f'--config.data.data_dir={folder}')

@@ -284,7 +284,8 @@ def test_another_depth_is_an_error(baseline):
     convert.from_tensors(baseline, 'pose_resnet34')
   lines = str(error.value).splitlines()
   assert 'holds a resnet18 for 17 keypoints' in lines[0]
-  assert 'the model is a resnet34 for 17 keypoints. Use a model with that backbone' in lines[0]
+  assert 'the model is a resnet34 for 17 keypoints. Use a model with that backbone, ' in lines[0]
+  assert "such as 'pose_resnet18'" in lines[0]
   assert lines[1].strip().startswith('layer1.2.')
   assert len(lines) == 10
   assert lines[-1].strip().startswith('and ')
