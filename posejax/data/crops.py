@@ -1,13 +1,14 @@
 """One person's crop: decode, augment, warp, and the labels in both frames."""
 
 import dataclasses
-import math
+import functools
 
 import cv2
 import numpy as np
 
 from posejax import skeletons
 from posejax.data import augment, decode
+from posejax.data.batches import Later
 from posejax.geometry import affine
 from posejax.types import Example
 
@@ -32,21 +33,30 @@ class CropPerson:
 
   def __call__(self, example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return the arrays of one example."""
-    image = decode.decode_image(example['image'], source=example.get('image_name', 'image'))
-    matrix, labels = self.labels(example, rng)
-    return {'images': self.augmentation.photometric(rng, self._warp(image, matrix)), **labels}
+    arrays = self.begin(example, rng)
+    images = np.empty(arrays['images'].shape, arrays['images'].dtype)
+    arrays['images'].write(images)
+    return {**arrays, 'images': images}
 
-  def _warp(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+  def begin(self, example: Example, rng: np.random.Generator) -> dict[str, np.ndarray | Later]:
+    """Return the arrays of one example, its picture to be made later."""
+    matrix, labels = self.labels(example, rng)
+    write = functools.partial(self._draw, example, rng, matrix)
+    return {'images': Later((*self.crop_size, 3), np.dtype(np.uint8), write), **labels}
+
+  def _draw(
+    self, example: Example, rng: np.random.Generator, matrix: np.ndarray, crop: np.ndarray
+  ) -> None:
     H, W = self.crop_size
-    left, top, right, bottom = _seen(image.shape, matrix, self.crop_size)
-    if left >= right or top >= bottom:
-      return np.zeros((H, W, 3), np.uint8)  # the crop lies beside the picture
+    image = decode.decode_image(example['image'], source=example.get('image_name', 'image'))
     # OpenCV 5 warps four channels in two thirds of the time that it takes for three, to the same
-    # values; adding a channel to what the crop shows and dropping it again costs a tenth of that.
-    image = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2RGBA)
-    shifted = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
-    crop = cv2.warpAffine(image, shifted, (W, H), flags=cv2.INTER_LINEAR)
-    return cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
+    # values; adding a channel and dropping it again costs a tenth of that.
+    image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    warped = cv2.warpAffine(image, matrix, (W, H), flags=cv2.INTER_LINEAR)
+    cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=crop)
+    varied = self.augmentation.photometric(rng, crop)
+    if varied is not crop:
+      crop[...] = varied
 
   def labels(
     self, example: Example, rng: np.random.Generator
@@ -72,16 +82,3 @@ class CropPerson:
       'head_sizes': np.float32(example.get('head_size', 0)),
       'crop_to_image': affine.invert(matrix).astype(np.float32),
     }
-
-
-def _seen(
-  shape: tuple[int, ...], matrix: np.ndarray, crop_size: tuple[int, int]
-) -> tuple[int, int, int, int]:
-  """Return (left, top, right, bottom) of a picture's pixels that a crop is interpolated from."""
-  ends = []
-  for size, (a, b, c) in zip(shape[1::-1], affine.invert(matrix).tolist(), strict=True):
-    reach = (a * (crop_size[1] - 1), b * (crop_size[0] - 1))
-    low, high = (c + sum(pick(0.0, r) for r in reach) for pick in (min, max))
-    # One pixel more than the outermost neighbours: nobody's rounding decides.
-    ends.append((max(0, math.floor(low) - 1), min(size, math.ceil(high) + 2)))
-  return ends[0][0], ends[1][0], ends[0][1], ends[1][1]

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -149,6 +150,52 @@ def test_an_error_arrives_as_it_was_raised(iterate):
 def test_nothing_or_one_to_do(iterate, start, stop):
   batches = list(iterate(broken_at_three, start, stop, num_workers=2, prefetch=1))
   assert [int(batch['step'][0, 0]) for batch in batches] == list(range(start, stop))
+
+
+def test_a_batch_holds_the_crops_of_its_examples():
+  # Made in another order than one by one: labels first, then pictures straight into the batch.
+  source = people.SyntheticPeople('eval', num_examples=6)
+  crop = CropPerson(
+    skeletons.COCO, (64, 48), 'udp', augment.create('hrnet', color=0.7, hue=0.1, occlusion=0.7)
+  )
+  train = TrainBatches(source, crop, seed=3, batch_size=6)(1)
+  padded = EvalBatches(source, crop, batch_size=4)(1)
+  for batch, seeds in (
+    (train, [(1, 3, 1, int(i)) for i in train['index']]),
+    (padded, [0, 0]),
+  ):
+    for row, seed in enumerate(seeds):
+      single = crop(source[int(batch['index'][row])], np.random.default_rng(seed))
+      assert batch.keys() == single.keys() | {'index', 'mask'}
+      for key, value in single.items():
+        np.testing.assert_array_equal(batch[key][row], value, err_msg=key)
+  assert len({image.tobytes() for image in train['images']}) == 6
+  assert not any(padded[key][2:].any() for key in padded if key != 'index')
+
+
+def test_a_crop_shows_the_picture_warped_by_its_matrix():
+  picture = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
+  picture = cv2.GaussianBlur(picture, (0, 0), 2)
+  ok, jpeg = cv2.imencode('.jpg', picture)
+  assert ok
+  example = {
+    'image': jpeg.tobytes(),
+    'keypoints': np.full((17, 2), 50.0),
+    'visibility': np.full(17, 2),
+    'box': np.array([20, 5, 118, 80]),
+  }
+  crop = CropPerson(
+    skeletons.COCO, (64, 48), 'msra', augment.Augmentation(flip=0.5, rotation=60, scale=0.3)
+  )
+  for seed in range(6):
+    arrays = crop(example, np.random.default_rng(seed))
+    expected = cv2.warpAffine(
+      cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1],
+      arrays['crop_to_image'],
+      (48, 64),
+      flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
+    assert np.abs(arrays['images'].astype(int) - expected).max() <= 2
 
 
 def test_a_crop_leads_back_to_the_picture_also_mirrored():
