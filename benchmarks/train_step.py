@@ -1,15 +1,18 @@
-"""A training step of a heatmap net: posejax against PyTorch, same net, batch and optimiser.
+"""A training step of a pose net: posejax against PyTorch, same net, batch and optimiser.
 
     python benchmarks/train_step.py                                     # ResNet-18, 256x192, batch 8
     python benchmarks/train_step.py --model=pose_resnet50 --batch=4
     python benchmarks/train_step.py --model=pose_densenet_compact --batch=32 --size=128x96
+    python benchmarks/train_step.py --model=fcn8s --batch=2
+    python benchmarks/train_step.py --model=regression_cnn --batch=32 --size=220x220
     python benchmarks/train_step.py --device=gpu --dtype=bfloat16 --batch=128 --profile
 
 posejax runs its own compiled step, from uint8 images and keypoints to the updated state: normalising,
 drawing targets, gradient norm and per-example losses included. PyTorch gets normalised images and
-targets ready made, and runs forward, mean squared error, backward and Adam; on a CPU with channels
+targets ready made, and runs forward, the net's loss (mean squared error; for FCN-8s cross-entropy, and
+not even balanced), backward and Adam; on a CPU with channels
 last (which is faster than its default here), on a GPU with autocast and torch.compile besides. Before
-anything is timed, both nets get the same weights and must predict the same heatmaps. The two take
+anything is timed, both nets get the same weights and must predict the same. The two take
 turns in one process; the table gives medians, the share of what a product of large matrices of the
 same type reaches on the device (counting three forward passes a step), and the memory that posejax's
 compiled step needs and that PyTorch had allocated at most. `--profile` adds where the time goes.
@@ -22,6 +25,9 @@ import time
 
 import contest
 import numpy as np
+
+# What nets that don't output heatmaps are trained with.
+CODECS = {'fcn8s': 'discs', 'regression_cnn': 'regression'}
 
 
 def make_batch(batch_size, size, num_keypoints):
@@ -43,7 +49,7 @@ class Posejax:
   def __init__(self, args, size):
     import jax
 
-    from posejax import experiment, skeletons
+    from posejax import experiment, experiment_outputs, skeletons
     from posejax.config import Config
     from posejax.train import optim, parallel, state
     from posejax.train.step import make_train_step
@@ -54,10 +60,14 @@ class Posejax:
         'dtype': args.dtype,
         'data': {'crop_size': size},
         'model': {'name': args.model},
+        'codec': {'name': CODECS.get(args.model, 'msra')},
         'optimizer': {'schedule': 'constant', 'schedule_steps': 1_000_000},
       }
     )
     self.model, self.task = experiment.pose_task(config, skeletons.COCO)
+    self.codec, _ = experiment_outputs.codec_and_loss(
+      config, self.model, skeletons.COCO.num_keypoints
+    )
     optimizer = optim.create(config.optimizer)
     make_step = partial(
       make_train_step,
@@ -89,7 +99,7 @@ class Posejax:
 
 
 class PyTorch:
-  """The twin; `images` and `targets` are float32 in channels-last order, as posejax computes them."""
+  """The twin; `images` and `targets` are what posejax computes, channels last."""
 
   def __init__(self, net, images, targets, device, dtype):
     import torch
@@ -97,23 +107,28 @@ class PyTorch:
     self._torch = torch
     self._device = 'cuda' if device == 'gpu' else 'cpu'
     self._dtype = getattr(torch, dtype)
-    as_tensor = partial(torch.tensor, device=self._device)
-    self._images, self._targets = (
-      as_tensor(a.transpose(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
-      for a in (images, targets)
-    )
+    self._images, self._targets = self._to_torch(images), self._to_torch(targets)
+    # Whole numbers are classes.
+    by_class = not self._targets.is_floating_point()
+    self._loss_fn = torch.nn.functional.cross_entropy if by_class else torch.nn.functional.mse_loss
     net = net.to(self._device, memory_format=torch.channels_last).train()
     self._optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     self._net = torch.compile(net) if device == 'gpu' else net
+
+  def _to_torch(self, array):
+    """Return a tensor, of maps `[B, h, w, C]` channels first as PyTorch has them."""
+    tensor = self._torch.tensor(np.asarray(array), device=self._device)
+    if tensor.ndim == 4:
+      tensor = tensor.permute(0, 3, 1, 2).contiguous(memory_format=self._torch.channels_last)
+    return tensor if tensor.is_floating_point() else tensor.long()
 
   def step(self):
     """Run one step to its end."""
     torch = self._torch
     self._optimizer.zero_grad(set_to_none=True)
     with torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32):
-      heatmaps = self._net(self._images)
-    loss = (heatmaps.float() - self._targets).square().mean()
-    loss.backward()
+      outputs = self._net(self._images)
+    self._loss_fn(outputs.float(), self._targets).backward()
     self._optimizer.step()
     if self._device == 'cuda':
       torch.cuda.synchronize()
@@ -125,25 +140,27 @@ class PyTorch:
 
 def make_twin(ours: Posejax, args, size):
   """Return the PyTorch contender, or None and why not."""
-  from posejax import codecs
   from posejax.config import InputsConfig
 
   inputs = InputsConfig()
   images = np.asarray(ours.batch['images'], np.float32) / 255
   images = (images - np.float32(inputs.mean)) / np.float32(inputs.std)
   variables = ours.state.variables
-  expected = np.asarray(ours.model.apply(variables, images[:1])['heatmaps'])
-  net, reason = contest.make_twin(args.model, args.device, variables, expected.shape[-1])
+  ((output, expected),) = ours.model.apply(variables, images[:1]).items()
+  expected = np.asarray(expected)
+  count = expected.shape[1 if output == 'coordinates' else -1]
+  net, reason = contest.make_twin(args.model, args.device, variables, count)
   if net is None:
     return None, reason
   import torch
 
   with torch.no_grad():
-    found = net.eval()(torch.tensor(images[:1].transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
+    found = net.eval()(torch.tensor(images[:1].transpose(0, 3, 1, 2))).numpy()
+  if found.ndim == 4:
+    found = found.transpose(0, 2, 3, 1)
   contest.check_equal(found, expected, args)
-  codec = codecs.create(name='msra', crop_size=size, heatmap_size=expected.shape[1:3])
-  targets, _ = codec.encode(ours.batch['keypoints'], ours.batch['visibility'])
-  return PyTorch(net, images, np.asarray(targets), args.device, args.dtype), ''
+  targets, _ = ours.codec.encode(ours.batch['keypoints'], ours.batch['visibility'])
+  return PyTorch(net, images, targets, args.device, args.dtype), ''
 
 
 def main():

@@ -20,9 +20,10 @@ class Twin(nn.Module):
           continue
         value = np.asarray(value)
         if key == 'kernel':
-          value = (
-            value.transpose(2, 3, 0, 1) if 'deconv' in path[-1] else value.transpose(3, 2, 0, 1)
-          )
+          if value.ndim == 2:
+            value = value.T
+          else:
+            value = value.transpose((2, 3, 0, 1) if 'deconv' in path[-1] else (3, 2, 0, 1))
         state['.'.join([*path, names.get(key, key)])] = torch.tensor(value)
 
     walk(variables['params'], [])

@@ -36,7 +36,7 @@ class Fcn8sHead(nn.Module):
   """Scores of the three maps by 1x1 convolutions, added from the deepest up and enlarged in between.
 
   The enlarging deconvolutions start bilinear and are learnt. Parameters: `score_<map>` and
-  `upsample_<map>` (twice from `pool5` and `pool4`, eight times from `pool3`).
+  `deconv_<map>` (twice from `pool5` and `pool4`, eight times from `pool3`).
   """
 
   num_classes: int
@@ -58,10 +58,7 @@ class Fcn8sHead(nn.Module):
         name=f'score_{name}',
       )(maps[name])
       x = score if x is None else x + score
-      upsample = layers.Deconv(
-        self.num_classes, self.dtype, bilinear, factor, name=f'upsample_{name}'
-      )
-      x = upsample(x)
+      x = layers.Deconv(self.num_classes, self.dtype, bilinear, factor, name=f'deconv_{name}')(x)
     return x
 
 

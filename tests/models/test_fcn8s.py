@@ -79,6 +79,6 @@ def test_every_map_reaches_the_output():
     return (outputs['logits'] ** 2).sum()
 
   gradients = jax.jit(jax.grad(energy))(variables['params']['head'])
-  assert set(gradients) == {f'{part}_pool{i}' for part in ('score', 'upsample') for i in (3, 4, 5)}
+  assert set(gradients) == {f'{part}_pool{i}' for part in ('score', 'deconv') for i in (3, 4, 5)}
   for gradient in jax.tree.leaves(gradients):
     assert np.any(gradient)
