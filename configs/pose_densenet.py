@@ -6,7 +6,9 @@
     python main.py --config=configs/pose_densenet.py:panoptic --config.data.manual_dir=DIR
 
 `:lspet` learns Leeds Sports Pose Extended from scratch; people there stand on their heads, so it turns
-the pictures much. `:panoptic` is another net: DenseNet-121 with the SimpleBaseline head at 224x224, by that paper's recipe
+the pictures much.
+
+`:panoptic` is another net: DenseNet-121 with the SimpleBaseline head at 224x224, by that paper's recipe
 (configs/pose_resnet.py), on CMU Panoptic. Not run here to the end.
 
 Hardware, time and result: README.md, Results. What the recipe owes to measurements (600 or 1,200 steps
@@ -19,7 +21,7 @@ from configs import common
 
 
 def get_config(arg=None):
-  """Return the experiment; `:large` for a bigger net and a longer run, `:lspet`, `:panoptic`, `:smoke`."""
+  """Return the experiment; `:large` for a bigger net and a longer run, or `:lspet`, `:panoptic`; `:smoke`."""
   arg = common.parse_arg(arg, large=False, lspet=False, panoptic=False)
   config = common.get_default()
   if arg.panoptic:
