@@ -56,9 +56,7 @@ class DataConfig:
   augment: Options = dataclasses.field(default_factory=dict)
   """Fields of `posejax.data.augment.Augmentation`, or `name` of a preset and fields that differ."""
   executor: str = 'tfdata'
-  """What runs the batch function ahead of the step: 'tfdata', 'threads' or 'processes'. Same bytes.
-
-  'processes' keeps more cores busy with decoding and drawing, and each keeps a `cache` of its own."""
+  """Makes batches ahead of the step: 'tfdata', 'threads', 'processes' (a `cache` each). Same bytes."""
   num_workers: int = 2
   """Batches prepared in parallel, per process."""
   prefetch: int = 2
