@@ -21,7 +21,7 @@ from configs import common
 
 
 def get_config(arg=None):
-  """Return the experiment; `:large` for a bigger net and a longer run, or `:lspet`, `:panoptic`; `:smoke`."""
+  """Return the experiment; `:large` for a bigger net, `:lspet` or `:panoptic`, `:smoke`."""
   arg = common.parse_arg(arg, large=False, lspet=False, panoptic=False)
   config = common.get_default()
   if arg.panoptic:
