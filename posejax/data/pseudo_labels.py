@@ -9,6 +9,10 @@ import numpy as np
 from posejax.data import coco_write
 from posejax.geometry import boxes as box_geometry
 
+_SURE = 0.85
+"""The share of a person's keypoints, the most confident ones, that its next box is drawn around."""
+_SMALLEST = 5.0  # pixels
+
 
 class PseudoLabels(NamedTuple):
   """Annotations of COCO's format, and what became of the predictions.
@@ -18,14 +22,12 @@ class PseudoLabels(NamedTuple):
     annotations: with `score` (mean of the kept keypoints') and `keypoint_scores` beside COCO's keys.
     left_out: reason -> how many people.
     kept_keypoints: how many keypoints the annotations label.
-    all_keypoints: how many were predicted.
   """
 
   images: list[dict[str, Any]]
   annotations: list[dict[str, Any]]
   left_out: dict[str, int]
   kept_keypoints: int
-  all_keypoints: int
 
 
 def confident(
@@ -41,6 +43,38 @@ def confident(
   """
   inside = (keypoints >= -0.5) & (keypoints <= image_hw[:, None, ::-1] - 0.5)
   return (scores >= min_score) & inside.all(axis=-1)
+
+
+def tightened(
+  names: Sequence[str],
+  keypoints: np.ndarray,
+  scores: np.ndarray,
+  sizes: dict[str, tuple[int, int]],
+  boxes: np.ndarray,
+) -> np.ndarray:
+  """Return boxes `[N, 4]` around the more confident keypoints, to predict in once more.
+
+  A net trained on crops of people is at a loss where the person is a part of the crop only. With a
+  net that reaches PCK@0.20/torso 0.33 in annotated boxes on LSPET's validation pictures, of which
+  people fill two fifths each way, one pass over whole pictures reached 0.10, the next ones in such
+  boxes 0.16, 0.18 and 0.19.
+
+  Args:
+    names: N, each one's picture.
+    keypoints: `[N, K, 2]`, image frame, predicted within `boxes`.
+    scores: `[N, K]`.
+    sizes: picture -> (h, w).
+    boxes: `[N, 4]` xyxy; kept where the keypoints lie too close together for a box.
+  """
+  boxes = boxes.copy()
+  fewest = np.quantile(scores, 1 - _SURE, axis=1, method='lower')
+  for number, name in enumerate(names):
+    sure = scores[number] >= fewest[number]
+    box = box_geometry.box_from_keypoints(keypoints[number], sure)
+    box = box_geometry.clip(box, sizes[name])
+    if (box[2:] - box[:2]).min() > _SMALLEST:
+      boxes[number] = box
+  return boxes
 
 
 def make(
@@ -91,6 +125,4 @@ def make(
     entry['keypoint_scores'] = [round(float(score), 4) for score in scores[number]]
     annotations.append(entry)
   labelled = sum(entry['num_keypoints'] for entry in annotations)
-  return PseudoLabels(
-    list(images.values()), annotations, dict(left_out), labelled, int(scores.size)
-  )
+  return PseudoLabels(list(images.values()), annotations, dict(left_out), labelled)

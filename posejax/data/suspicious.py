@@ -23,6 +23,9 @@ OUTSIDE_BOX = 0.05
 _OUTSIDE_PIXELS = 2.0
 TURNED = 0.05
 """Least width of shoulders and hips, in longer sides of the box, to say which way they face."""
+SQUARE_FACE = (1.0, 4.0)
+"""Distance between the eyes over their height above the nose, of faces seen neither from the side nor
+from above or below; 90 of 99 faces of COCO with both eyes and the nose visible."""
 SMALL_SIDE, LONG_ASPECT = 8.0, 10.0
 """A box with a shorter side (pixels) or a larger ratio of its sides is degenerate."""
 SAME_PERSON = 0.02
@@ -106,9 +109,12 @@ def mirrored_face(people: People) -> Iterable[Finding]:
   if not set(_FACE) <= set(people.skeleton.keypoints):
     return
   nose, left, right = _points(people, _FACE)
-  turn = _turn((left + right) / 2 - nose, left - right)
+  up, across = (left + right) / 2 - nose, left - right
+  turn = _turn(up, across)
+  squareness = np.linalg.norm(across, axis=-1) / np.maximum(np.linalg.norm(up, axis=-1), 1e-6)
+  square = (squareness > SQUARE_FACE[0]) & (squareness < SQUARE_FACE[1])
   visible = _all_at_least(people, _FACE, 2)
-  for number in np.flatnonzero(visible & (turn < 0)):
+  for number in np.flatnonzero(visible & square & (turn < 0)):
     detail = 'the left eye lies where the right one should'
     yield Finding('mirrored face', float(-turn[number]), detail, people.names[number])
 

@@ -35,7 +35,7 @@ def test_only_confident_keypoints_within_the_picture_are_labelled():
     'people with fewer than 2 confident keypoints': 1,
     'people with an empty box': 1,  # both keypoints on one spot
   }
-  assert (made.kept_keypoints, made.all_keypoints) == (4, 12)
+  assert made.kept_keypoints == 4
   assert [image['file_name'] for image in made.images] == ['one.jpg']
   assert made.annotations[0]['score'] == 0.7
   assert made.annotations[0]['keypoint_scores'] == [0.9, 0.5, 0.49]
@@ -66,3 +66,18 @@ def test_what_is_written_is_read_to_train_on(tmp_path):
   np.testing.assert_array_equal(source[0]['keypoints'][:2], KEYPOINTS[0, :2])
   np.testing.assert_array_equal(source[0]['visibility'], [2, 2, 0])
   np.testing.assert_array_equal(source[1]['keypoints'][:2], KEYPOINTS[2, :2])
+
+
+def test_the_next_box_is_around_the_more_confident_keypoints():
+  rng = np.random.default_rng(0)
+  keypoints = rng.uniform((20, 12), (40, 30), (2, 20, 2)).astype(np.float32)
+  scores = rng.uniform(0.5, 1, (2, 20)).astype(np.float32)
+  keypoints[0, :3], scores[0, :3] = ((0, 0), (63, 47), (63, 0)), 0.1  # 17 of 20 are 85 %
+  keypoints[1] = 25  # all on one spot
+  boxes = np.array([[0, 0, 63, 47]] * 2, np.float32)
+  again = pseudo_labels.tightened(['two.jpg'] * 2, keypoints, scores, SIZES, boxes)
+  expected = [*keypoints[0, 3:].min(axis=0), *keypoints[0, 3:].max(axis=0)]
+  np.testing.assert_array_equal(again, [expected, boxes[1]])
+  far = keypoints + 30
+  again = pseudo_labels.tightened(['two.jpg'] * 2, far, scores, SIZES, boxes)
+  assert (again <= (63, 47, 63, 47)).all()

@@ -19,6 +19,12 @@ def register(commands) -> None:
     'is taken to show one person, who fills it',
   )
   command.add_argument(
+    '--passes',
+    type=int,
+    default=3,
+    help='without --boxes: how often to predict, each time in a box around what the last found (3)',
+  )
+  command.add_argument(
     '--min_score', type=float, default=0.5, help='the lowest score of a keypoint to keep (0.5)'
   )
   command.add_argument(
@@ -36,12 +42,15 @@ def register(commands) -> None:
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
+  import dataclasses
+
   from posejax.commands.data import options
   from posejax.data import coco_write, pseudo_labels, unlabelled
   from posejax.errors import PosejaxError
   from posejax.train import saved_run
 
   path = options.file_to_write('--out', arguments.out, ('.json',))
+  passes = options.positive('--passes', arguments.passes)
   run = saved_run.read(arguments.workdir, arguments.checkpoint)
   predict = saved_run.SourcePredictor(run)
   K = run.skeleton.num_keypoints
@@ -53,20 +62,23 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   found = unlabelled.find(arguments.images, arguments.on_error, _bar('pictures'))
   if arguments.boxes:
     people, skipped = unlabelled.from_file(found, run.skeleton, arguments.boxes)
-    boxes = people.boxes
   else:
-    people, skipped, boxes = unlabelled.whole_pictures(found, run.skeleton), {}, None
+    people, skipped = unlabelled.whole_pictures(found, run.skeleton), {}
   keypoints, scores = predict(people, _bar('predictions'))
+  for number in range(2, 1 if arguments.boxes else passes + 1):
+    boxes = pseudo_labels.tightened(people.names, keypoints, scores, found.sizes, people.boxes)
+    people = dataclasses.replace(people, boxes=boxes)
+    keypoints, scores = predict(people, _bar(f'predictions, pass {number}'))
   made = pseudo_labels.make(
     people.names,
     keypoints,
     scores,
     found.sizes,
-    boxes,
+    people.boxes if arguments.boxes else None,
     arguments.min_score,
     fewest,
   )
-  _report(made, len(people), {**found.left_out, **skipped}, float(scores.max()))
+  _report(made, scores, {**found.left_out, **skipped})
   if not made.annotations:
     raise PosejaxError(
       f'Nobody is left, so {path} is not written. Lower --min_score or --min_keypoints, or train the '
@@ -94,11 +106,19 @@ def _bar(what: str):
   return lambda items: tqdm(items, what, leave=False)
 
 
-def _report(made, predicted: int, left_out: dict[str, int], highest: float) -> None:
+def _report(made, scores, left_out: dict[str, int]) -> None:
+  import numpy as np
+
   print(
-    f'{len(made.annotations):,} of {predicted:,} people kept, on {len(made.images):,} pictures; '
-    f'{made.kept_keypoints:,} of {made.all_keypoints:,} predicted keypoints (the highest score is '
-    f'{highest:.2f}).'
+    f'{len(made.annotations):,} of {len(scores):,} people kept, on {len(made.images):,} pictures; '
+    f'{made.kept_keypoints:,} of {scores.size:,} predicted keypoints.'
   )
   for reason, count in sorted({**made.left_out, **left_out}.items()):
     print(f'  left out: {count:,} {reason}')
+  shares = (0.75, 0.5, 0.25, 0.1)
+  levels = np.quantile(scores, [1 - share for share in shares])
+  print(
+    'Scores of all keypoints: '
+    + ', '.join(f'{share:.0%} reach {v:.2f}' for share, v in zip(shares, levels, strict=True))
+    + '.'
+  )
