@@ -69,7 +69,8 @@ class Start:
     lines = [f'Starts from {self.source}:']
     for name, fate, count, size in rows:
       values = f'{size:>12,} values' if size else ''
-      lines.append(f'  {name:<{width}}  {fate:<11}  {count:>4} arrays{values}')
+      arrays = 'array ' if count == 1 else 'arrays'
+      lines.append(f'  {name:<{width}}  {fate:<11}  {count:>4} {arrays}{values}'.rstrip())
     return '\n'.join([*lines, *(f'  {note}' for note in self.notes)])
 
 
