@@ -67,9 +67,9 @@ def tightened(
     boxes: `[N, 4]` xyxy; kept where the keypoints lie too close together for a box.
   """
   boxes = boxes.copy()
-  fewest = np.quantile(scores, 1 - _SURE, axis=1, method='lower')
+  least = np.sort(scores, axis=1)[:, -max(1, int(_SURE * scores.shape[1]))]
   for number, name in enumerate(names):
-    sure = scores[number] >= fewest[number]
+    sure = scores[number] >= least[number]
     box = box_geometry.box_from_keypoints(keypoints[number], sure)
     box = box_geometry.clip(box, sizes[name])
     if (box[2:] - box[:2]).min() > _SMALLEST:
