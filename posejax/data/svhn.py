@@ -5,6 +5,7 @@ ufldl.stanford.edu/housenumbers, format 2.
 """
 
 from collections.abc import Sequence
+import contextlib
 import hashlib
 import os
 from typing import Any
@@ -156,10 +157,8 @@ class Downloaded:
 def _check_reachable() -> None:
   """Raise OSError where the authors' site does not answer; TFDS would try for minutes."""
   request = urllib.request.Request(HOMEPAGE, method='HEAD')
-  try:
+  with contextlib.suppress(urllib.error.HTTPError):  # an answer, too
     urllib.request.urlopen(request, timeout=20).close()
-  except urllib.error.HTTPError:
-    pass  # it answers
 
 
 def _brief(error: BaseException) -> str:
