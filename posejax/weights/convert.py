@@ -119,7 +119,8 @@ def from_tensors(
 
   Raises:
     PosejaxError: the checkpoint is of another net, depth or number of keypoints, lacks a tensor, has
-      one too many, or one of another shape or type; the first differences are listed.
+      one too many, or one of another shape or type or that is not finite; the first differences are
+      listed.
   """
   checkpoint = identify(tensors)
   if isinstance(model, str):
@@ -231,7 +232,7 @@ def _peer_name(path: str, checkpoint: Checkpoint, target: _Target) -> str | None
 def _misfits(
   filled: dict[str, str], shapes: dict[str, tuple[int, ...]], tensors: Tensors
 ) -> list[str]:
-  """Return a line for every tensor that is missing, or has another shape or type than it must."""
+  """Return a line for every tensor that is missing, not finite, or of a wrong shape or type."""
   lines = []
   for path, name in filled.items():
     expected = shapes[path]
@@ -241,6 +242,8 @@ def _misfits(
       lines.append(f'{name}: not there, {list(expected)} expected')
     elif tensors[name].shape != expected or tensors[name].dtype not in _DTYPES:
       lines.append(f'{name}: {_text(tensors[name])} there, float32 {list(expected)} expected')
+    elif not np.isfinite(tensors[name]).all():
+      lines.append(f'{name}: holds values that are not finite')
   return lines
 
 
@@ -280,14 +283,14 @@ def _text(tensor: np.ndarray) -> str:
 
 def _message(checkpoint: Checkpoint, target: _Target, differences: list[str]) -> str:
   keypoints = getattr(target.head, 'num_keypoints', None)
-  remedy = 'It may be another variant of that net, which posejax does not have.'
+  remedy = 'It may be damaged, or a variant of that net which posejax does not have.'
   if checkpoint.backbone != target.backbone_name:
     such = [name for name in models.NAMES if name.endswith(checkpoint.backbone)]
     remedy = 'Use a model with that backbone' + (f', such as {such[0]!r}.' if such else '.')
   elif checkpoint.num_keypoints is not None and keypoints not in (None, checkpoint.num_keypoints):
     remedy = (
-      f"Set the model's num_keypoints={checkpoint.num_keypoints}, or start its last convolution, "
-      "'head/final', anew."
+      f"Set the model's num_keypoints={checkpoint.num_keypoints}, or start its last convolution anew, "
+      "fresh=['head/final'] (--fresh=head/final)."
     )
   rest = len(differences) - _LISTED
   return '\n'.join(

@@ -263,6 +263,14 @@ ONE = np.zeros(1, np.float32)
     ({'bn1__bias': ONE}, r'bn1\.bias: float32 \[1\] there, float32 \[64\] expected'),
     ({'bn1__bias': np.zeros(64, np.int64)}, r'bn1\.bias: int64 \[64\] there, float32 \[64\]'),
     ({'bn1__bias': np.zeros(64)}, r'bn1\.bias: float64 \[64\] there'),
+    (
+      {'bn1__bias': np.full(64, np.nan, np.float32)},
+      r'bn1\.bias: holds values that are not finite',
+    ),
+    (
+      {'bn1__bias': np.full(64, np.inf, ml_dtypes.bfloat16)},
+      r'bn1\.bias: holds values that are not finite',
+    ),
     ({'deconv_layers__0__bias': ONE}, r'deconv_layers\.0\.bias: .* unknown here'),
     (
       {'final_layer__weight': np.zeros((17, 256, 3, 3), np.float32)},
