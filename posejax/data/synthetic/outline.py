@@ -166,13 +166,15 @@ def own_parts(points: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 def covers(points: np.ndarray, polygons: np.ndarray) -> np.ndarray:
   """Return bool `[K, T]`: whether point `[K, 2]` lies in the convex polygon `[T, V, 2]`."""
-  x, y = polygons[..., 0], polygons[..., 1]
-  edge = np.concatenate([polygons[:, 1:], polygons[:, :1]], 1) - polygons
-  ex, ey = edge[..., 0], edge[..., 1]
-  # ex * (py - y) - ey * (px - x) >= 0, rearranged so that only two products are [K, T, V].
+  # Vertices first: so every step runs along rows of polygons, and the last one over whole planes.
+  corners = np.ascontiguousarray(polygons.transpose(2, 1, 0))  # [2, V, T]
+  (x, y), (ex, ey) = corners, np.concatenate([corners[:, 1:], corners[:, :1]], 1) - corners
+  # ex * (py - y) - ey * (px - x) >= 0, rearranged so that only two products are [V, K, T].
   offset = ey * x - ex * y
-  px, py = points[:, 0, None, None], points[:, 1, None, None]
-  return (ex * py - ey * px + offset >= -1e-9).all(-1)
+  inward = ex[:, None] * points[:, 1, None]
+  inward -= ey[:, None] * points[:, 0, None]
+  inward += offset[:, None]
+  return inward.min(0) >= -1e-9
 
 
 def topmost(points: np.ndarray, polygons: np.ndarray) -> np.ndarray:
