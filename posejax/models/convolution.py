@@ -15,6 +15,8 @@ import jax.numpy as jnp
 
 NARROW = 256
 """Channels up to which a kernel gradient handles all kernel columns in one product."""
+FEW = 32
+"""Inputs of an output pixel (k * k * C) up to which sums are taken tap by tap: a 3x3 stem's are 27."""
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -23,16 +25,20 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Ar
   """Return the cross-correlation of `x` `[B, h, w, C]` and `kernel` `[k, k, C, D]`."""
   k, _, c, d = kernel.shape
   h, w = ((n + 2 * padding - k) // stride + 1 for n in x.shape[1:3])
-  if k > 1 and kernel.size < 2 * x.shape[0] * h * w * d:
+  if k * k * c > FEW and k > 1 and kernel.size < 2 * x.shape[0] * h * w * d:
     return _convolve(x, kernel, stride, ((padding, padding), (padding, padding)))
-  # A kernel that is large beside the map, or of one pixel: one product of matrices.
-  x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-  ends = (h - 1) * stride + 1, (w - 1) * stride + 1
-  taps = [
-    x[:, i : i + ends[0] : stride, j : j + ends[1] : stride] for i in range(k) for j in range(k)
-  ]
+  # A kernel that is large beside the map, of few inputs, or of one pixel: one product of matrices.
+  taps = _taps(x, k, stride, padding, (h, w))
   patches = jnp.concatenate(taps, -1) if k > 1 else taps[0]
   return lax.dot_general(patches, kernel.reshape(k * k * c, d), (((3,), (0,)), ((), ())))
+
+
+def _taps(x, size, stride, padding, shape):
+  """Return what each of the kernel's pixels sees, in row-major order: `[B, h, w, C]` each."""
+  h, w = ((n - 1) * stride + 1 for n in shape)
+  x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+  places = [(i, j) for i in range(size) for j in range(size)]
+  return [x[:, i : i + h : stride, j : j + w : stride] for i, j in places]
 
 
 def _convolve(x, kernel, stride, padding, input_dilation=1):
@@ -103,6 +109,9 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding
     if d < c:  # the first factor is transposed, so it should be the smaller
       return _contract_pixels(dy, x).T.reshape(1, 1, c, d)
     return _contract_pixels(x, dy).reshape(1, 1, c, d)
+  if size * size * c <= FEW:
+    taps = _taps(x, size, stride, padding, (h, w))
+    return jnp.stack([_contract_pixels(tap, dy) for tap in taps]).reshape(size, size, c, d)
   # Examples and columns are summed over: they are the channels, and rows the one spatial axis.
   x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))).transpose(3, 1, 0, 2)
   dy = dy.transpose(1, 0, 2, 3)

@@ -17,16 +17,18 @@ def _random(*shape, seed=0):
 # (h, w), size, stride, padding, C, D. Each way through the code, remainders and odd sizes among them.
 CASES = [
   ((10, 7), 3, 1, 1, 4, 6),  # several taps per product
-  ((10, 7), 3, 1, 1, 2, 260),  # one column of taps per product
+  ((10, 7), 3, 1, 1, 4, 260),  # one column of taps per product
+  ((10, 7), 3, 1, 1, 3, 6),  # few inputs
   ((4, 3), 3, 1, 1, 40, 24),  # large kernel, small map: an input gradient by taps
   ((5, 7), 3, 2, 1, 40, 24),
-  ((10, 8), 3, 2, 1, 3, 6),
+  ((10, 8), 3, 2, 1, 4, 6),
   ((9, 13), 3, 2, 1, 3, 6),
-  ((9, 12), 3, 1, 0, 3, 6),  # without padding
+  ((9, 12), 3, 1, 0, 4, 6),  # without padding
   ((15, 18), 7, 2, 3, 3, 5),
   ((9, 14), 4, 4, 0, 3, 6),  # pixels left over at the far edges
-  ((8, 12), 2, 2, 0, 4, 6),
-  ((6, 9), 2, 1, 1, 4, 5),
+  ((8, 12), 2, 2, 0, 9, 6),
+  ((6, 9), 2, 1, 1, 9, 5),
+  ((7, 9), 2, 2, 0, 4, 6),  # few inputs, a row left over
   ((6, 9), 1, 1, 0, 6, 4),
   ((7, 9), 1, 2, 0, 4, 6),
 ]
