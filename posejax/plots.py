@@ -19,7 +19,8 @@ def learning_curves(rows: Rows, metric: str) -> np.ndarray:
   figure = Figure(figsize=(11, 4), layout='constrained')
   left, right = figure.subplots(1, 2)
   steps, losses = _series(rows, 'train', 'loss')
-  left.semilogy(steps, losses, color='tab:blue', label='training loss')
+  left.plot(steps, losses, color='tab:blue', label='training loss')
+  left.set_yscale(_scale(losses))
   left.set(xlabel='step', ylabel='loss', title='Training')
   rate = left.twinx()
   rate.plot(*_series(rows, 'train', 'learning_rate'), color='tab:gray', alpha=0.6, lw=1)
@@ -58,7 +59,8 @@ def compared_curves(groups: Mapping[str, Sequence[Rows]], metric: str) -> np.nda
   ]
   if baselines:
     right.axhline(baselines[0][1], ls='--', color='tab:gray', lw=1, label='median pose')
-  left.set(xlabel='step', ylabel='loss', yscale='log', title='Training loss')
+  every_loss = [_series(rows, 'train', 'loss')[1] for rows in itertools.chain(*groups.values())]
+  left.set(xlabel='step', ylabel='loss', yscale=_scale(*every_loss), title='Training loss')
   right.set(xlabel='step', title=metric)
   for axes in (left, right):
     axes.grid(alpha=0.3)
@@ -72,6 +74,11 @@ def _series(rows: Rows, split: str, name: str) -> tuple[list[int], np.ndarray]:
   rows = [row for row in rows if row['split'] == split]
   values = [np.nan if row.get(name) is None else row[name] for row in rows]
   return [row['step'] for row in rows], np.array(values, float)
+
+
+def _scale(*losses: np.ndarray) -> str:
+  """Return the axis for losses: logarithmic, unless one is a likelihood's that became negative."""
+  return 'linear' if any((values <= 0).any() for values in losses) else 'log'
 
 
 def _colors(count: int) -> list:

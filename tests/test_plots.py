@@ -31,6 +31,15 @@ def test_learning_curves_draw_what_rows_hold():
   assert not same(picture, plots.learning_curves(rows(0.1, None, 0.3, baseline=0.2), METRIC))
 
 
+def test_a_loss_below_zero_is_drawn_whole():
+  found = rows(0.1, 0.2, 0.3, 0.4)
+  for row, loss in zip(found[::2], (1.0, -0.5, -1.0, -1.5), strict=True):
+    row['loss'] = loss
+  picture = plots.learning_curves(found, METRIC)
+  found[-2]['loss'] = -1.2
+  assert not same(picture, plots.learning_curves(found, METRIC))
+
+
 def test_runs_of_a_group_share_a_colour_and_groups_do_not():
   two = {'a': [rows(0.1, 0.3), rows(0.2, 0.5)], 'b': []}
   one_each = {'a': [rows(0.1, 0.3)], 'b': [rows(0.2, 0.5)]}
