@@ -35,7 +35,8 @@ def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, source
     found = [cache.Cached(source) for source in found]
   train_source, eval_source = found
   class_names = train_source.class_names
-  model = models.create(**{'num_classes': len(class_names), 'dtype': config.dtype, **config.model_options})
+  options = {'num_classes': len(class_names), 'dtype': config.dtype, **config.model_options}
+  model = models.create(**options)
   prepare = partial(whole_pictures.WholePicture, config.data.crop_size)
   task = classification.create(
     model=model,

@@ -72,7 +72,7 @@ and, averaged with the mirrored crop's where that is on, the output that its cod
 | key | value |
 |---|---|
 | `heatmaps` | float32 `[B, h, w, K]` |
-| `coordinates` | float32 `[B, K, 2]`: x, y as fractions of the crop; `[B, K, 4]` with their sigmas' logits |
+| `coordinates` | float32 `[B, K, 2]`: x, y as fractions of the crop; `[B, K, 4]` with sigmas' logits |
 | `logits` | float32 `[B, H, W, K + 1]`: of every pixel's class, background first |
 
 A classifier's are `logits` and `scores` (their softmax), float32 `[B, C]`, and `labels`, int32 `[B]`.
