@@ -8,10 +8,14 @@
 Without `manual_dir`, TFDS downloads the set (1.6 GB with its extra digits).
 
 * default: convolution, batch norm, ReLU and pooling twice, flatten, dense, dense.
-* `:mixed`: a narrow wide-ResNet on drawn digits and the real ones, each of those ten times an epoch.
+* `:mixed`: a third block, drawn digits, and the real ones ten times an epoch.
 * `:variant=wide`: WRN-16-8 with dropout 0.4 and cutout 20 on train and extra, 160 epochs. Zagoruyko and
   Komodakis report 98.46 % without cutout (github.com/szagoruyko/wide-residual-networks), DeVries and
   Taylor 98.70 % with it (github.com/uoguelph-mlrg/Cutout). Not run here: 755,000 steps want a GPU.
+  With `mixed` or `synthetic` beside it: WRN-10-2, without dropout.
+
+Measured on 550 real digits to train on and 150 to test on, two CPU cores that others used too, no run to
+its end: default 72.7 % after 500 of 1,500 steps, `:mixed` 83.3 % after 600 of 3,000.
 
 No digit is ever mirrored.
 """
@@ -24,7 +28,6 @@ def get_config(arg=None):
   arg = common.parse_arg(arg, variant='baseline', mixed=False, synthetic=False)
   config = common.get_default()
   config.task = 'classification'
-  config.best_metric = 'accuracy'
   config.num_steps = 3000
   config.batch_size = 64
   config.log_every_steps = 50
@@ -53,8 +56,10 @@ def get_config(arg=None):
   config.optimizer.learning_rate = 1e-3
   config.optimizer.weight_decay = 0.05
   config.optimizer.warmup_steps = 100
+  if arg.variant == 'baseline':
+    config.model.update(features=(32, 64), hidden=128)
   if arg.variant == 'wide':
-    _wide(config)
+    _wide(config, full=not (arg.mixed or arg.synthetic))
   if arg.mixed:
     _mixed(config)
   if arg.synthetic:
@@ -66,15 +71,18 @@ def get_config(arg=None):
   return config
 
 
-def _wide(config):
-  """Set the published recipe for the full set."""
+def _wide(config, full):
+  """Set a wide residual net: with the published recipe for the full set, or small enough for a CPU."""
+  if not full:
+    config.model.update(depth=10, width=2, dropout=0.0)
+    return
+  config.model.update(depth=16, width=8, dropout=0.4)
   config.num_steps = 160 * 604_388 // 128
   config.batch_size = 128
   config.eval_every_steps = 5000
   config.checkpoint_every_steps = 1000
   config.data.name = 'svhn_extra'
   config.data.augment = {'name': 'none', 'cutout': 20 / 32}
-  config.model.update(depth=16, width=8, dropout=0.4)
   config.optimizer.name = 'sgd'
   config.optimizer.nesterov = True
   config.optimizer.learning_rate = 0.01
@@ -86,7 +94,7 @@ def _wide(config):
 
 def _mixed(config):
   """Set what a few hundred real digits gain from drawn ones."""
-  config.num_steps = 10_000
+  config.num_steps = 15_000
   config.eval_every_steps = 500
   config.checkpoint_every_steps = 500
   config.data.name = 'mixture'
@@ -95,8 +103,9 @@ def _mixed(config):
     'synthetic_digits': {'num_train_examples': 32_768, 'evaluate': False},
   }
   config.data.cache = True
-  config.model = {'name': 'svhn_cnn', 'variant': 'wide', 'depth': 10, 'width': 2, 'dropout': 0.0}
-  config.optimizer.learning_rate = 3e-3
+  if config.model.variant == 'baseline':
+    config.model.features = (32, 64, 128)  # a third block
+  config.optimizer.learning_rate = 2e-3
   config.optimizer.ema_decay = 0.998
 
 

@@ -24,7 +24,7 @@ _ARGUMENTS = {
   'pose_resnet': ['smoke', 'smoke,v2'],
   'pose_fcn8s': ['smoke'],
   'pose_regression': ['smoke', 'smoke,loss=rle'],
-  'svhn_cnn': ['smoke', 'smoke,mixed'],
+  'svhn_cnn': ['smoke', 'smoke,mixed', 'smoke,variant=wide'],
 }
 _CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]
 

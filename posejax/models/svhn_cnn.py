@@ -30,7 +30,8 @@ class PlainNet(nn.Module):
     for i, features in enumerate(self.features, 1):
       x = layers.Conv(features, dtype=self.dtype, name=f'conv{i}')(x)
       x = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name=f'bn{i}')(x, train)
-      x = nn.relu(layers.max_pool(x, 2))  # the same as ReLU before pooling, on a quarter of the values
+      # The same values as with ReLU first, which then has four times as many to look at.
+      x = nn.relu(layers.max_pool(x, 2))
     x = x.reshape(len(x), -1)
     x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name='dense1')(x))
     x = nn.Dense(self.num_classes, dtype=self.dtype, name='dense2')(x)
