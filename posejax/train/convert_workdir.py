@@ -13,7 +13,7 @@ from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
 from posejax.train import checkpoint, lr_scales, optim, parallel, state, workdirs
 from posejax.train.control import Control
-from posejax.train.loop import Window, checkpoint_meta
+from posejax.train.meta import Window, checkpoint_meta
 from posejax.weights import Converted, convert
 
 

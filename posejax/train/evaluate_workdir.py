@@ -13,7 +13,7 @@ from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
 from posejax.train import parallel, saved_run
 from posejax.train.evaluate import compile_eval_step, evaluate
-from posejax.train.loop import batches_of, eval_batches
+from posejax.train.feed import batches_of, eval_batches
 
 
 def evaluate_workdir(

@@ -4,14 +4,12 @@ Order of things at a step's end: its row, then its evaluation, then its checkpoi
 says that everything up to its step was logged, and a run that resumes from it logs everything after.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import contextlib
-import dataclasses
 from functools import partial
 import math
 import os
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,36 +17,14 @@ import numpy as np
 
 from posejax import experiment as experiments
 from posejax.config import Config, continue_from, resolve
-from posejax.data import executor, processes
-from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.skeletons import Skeleton
 from posejax.train import checkpoint, lr_scales, optim, parallel, start, state, step, stop, workdirs
 from posejax.train.control import Control
 from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
+from posejax.train.feed import batches_of, eval_batches, train_batches
+from posejax.train.meta import Window, checkpoint_meta
 from posejax.train.progress import Progress
 from posejax.train.report import Report, parameter_table
-from posejax.types import Batch
-
-
-@dataclasses.dataclass
-class Window:
-  """Training metrics since the last row, averaged when it is written; part of the checkpoint."""
-
-  count: int = 0
-  sums: dict[str, float] = dataclasses.field(default_factory=dict)
-
-  def add(self, scalars: dict[str, Any]) -> None:
-    """Take one step's metrics."""
-    self.count += 1
-    for name, value in scalars.items():
-      self.sums[name] = self.sums.get(name, 0.0) + float(value)
-
-  def take(self) -> dict[str, float]:
-    """Return the means and start anew."""
-    means = {name: value / self.count for name, value in self.sums.items()}
-    self.count, self.sums = 0, {}
-    return means
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -104,31 +80,6 @@ def _disk_full_is_said(workdir: str) -> Iterator[None]:
     ) from error
 
 
-def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
-  """Return the executor's `iterate` that `config.data.executor` names."""
-  if config.data.executor == 'threads':
-    iterate = executor.iterate
-  elif config.data.executor == 'processes':
-    iterate = processes.Workers().iterate
-  else:
-    from posejax.data import pipeline  # TensorFlow: seconds to import, and not always there
-
-    iterate = pipeline.iterate
-  return partial(iterate, num_workers=config.data.num_workers, prefetch=config.data.prefetch)
-
-
-def eval_batches(experiment: experiments.Experiment) -> EvalBatches:
-  """Return the batches of the evaluation split, this process's share of them."""
-  config = experiment.config
-  return EvalBatches(
-    experiment.eval_source,
-    experiment.task.prepare_eval,
-    config.evaluate.batch_size or config.batch_size,
-    jax.process_index(),
-    jax.process_count(),
-  )
-
-
 class _Run:
   """One call of `train` after everything was built: what its phases share."""
 
@@ -144,14 +95,7 @@ class _Run:
     self.stop_flag = stop_flag
     self.iterate = batches_of(self.config)
     self.eval_batches = eval_batches(experiment)
-    self.train_batches = TrainBatches(
-      experiment.train_source,
-      self.task.prepare_train,
-      self.config.seed,
-      self.config.batch_size,
-      jax.process_index(),
-      jax.process_count(),
-    )
+    self.train_batches = train_batches(experiment)
     self.window = Window()
     self.control = Control.create(self.config, self.task.main_metric)
     self.evaluated_step = 0
@@ -383,30 +327,6 @@ class _Run:
       f'Done after step {now}. Best {best.metric}: {value}.\n' + results_in(self.workdir)
     )
     return self.metrics
-
-
-def checkpoint_meta(
-  config: Config,
-  skeleton: Skeleton | None,
-  control: Control,
-  window: Window,
-  evaluated_step: int,
-  metrics: dict[str, float],
-  fingerprints: dict[str, str],
-) -> dict[str, Any]:
-  """Return what a checkpoint holds beside the training state, ready for JSON.
-
-  `fingerprints` are those of the data by split; of data that may not change when the run goes on.
-  """
-  return {
-    'config': config.to_dict(),
-    'skeleton': skeleton and dataclasses.asdict(skeleton),
-    'control': dataclasses.asdict(control),
-    'window': dataclasses.asdict(window),
-    'evaluated_step': evaluated_step,
-    'metrics': metrics,
-    'data': fingerprints,
-  }
 
 
 def describe(metrics: dict[str, float], name: str) -> str:

@@ -1,0 +1,50 @@
+"""What feeds a run: batches of a config's data under the executor that it names."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import jax
+
+from posejax import experiment as experiments
+from posejax.config import Config
+from posejax.data import executor, processes
+from posejax.data.batches import EvalBatches, TrainBatches
+from posejax.types import Batch
+
+
+def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
+  """Return the executor's `iterate` that `config.data.executor` names."""
+  if config.data.executor == 'threads':
+    iterate = executor.iterate
+  elif config.data.executor == 'processes':
+    iterate = processes.Workers().iterate
+  else:
+    from posejax.data import pipeline  # TensorFlow: seconds to import, and not always there
+
+    iterate = pipeline.iterate
+  return partial(iterate, num_workers=config.data.num_workers, prefetch=config.data.prefetch)
+
+
+def eval_batches(experiment: experiments.Experiment) -> EvalBatches:
+  """Return the batches of the evaluation split, this process's share of them."""
+  config = experiment.config
+  return EvalBatches(
+    experiment.eval_source,
+    experiment.task.prepare_eval,
+    config.evaluate.batch_size or config.batch_size,
+    jax.process_index(),
+    jax.process_count(),
+  )
+
+
+def train_batches(experiment: experiments.Experiment) -> TrainBatches:
+  """Return the batches of the training split, this process's share of them."""
+  config = experiment.config
+  return TrainBatches(
+    experiment.train_source,
+    experiment.task.prepare_train,
+    config.seed,
+    config.batch_size,
+    jax.process_index(),
+    jax.process_count(),
+  )
