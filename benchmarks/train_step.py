@@ -49,8 +49,9 @@ class Posejax:
   def __init__(self, args, size):
     import jax
 
-    from posejax import experiment, experiment_outputs, skeletons
+    from posejax import experiment, skeletons
     from posejax.config import Config
+    from posejax.experiment import outputs
     from posejax.train import optim, parallel, state
     from posejax.train.step import make_train_step
 
@@ -65,9 +66,7 @@ class Posejax:
       }
     )
     self.model, self.task = experiment.pose_task(config, skeletons.COCO)
-    self.codec, _ = experiment_outputs.codec_and_loss(
-      config, self.model, skeletons.COCO.num_keypoints
-    )
+    self.codec, _ = outputs.codec_and_loss(config, self.model, skeletons.COCO.num_keypoints)
     optimizer = optim.create(config.optimizer)
     make_step = partial(
       make_train_step,

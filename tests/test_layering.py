@@ -17,7 +17,6 @@ LAYERS = [
   {'models'},
   {'weights', 'doctor'},
   {'data', 'tasks'},
-  {'experiment_classification', 'experiment_metrics', 'experiment_outputs'},
   {'experiment'},
   {'train'},
   {'sweep'},

@@ -5,7 +5,7 @@ import pytest
 from posejax import experiment, skeletons
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.experiment_outputs import codec_and_loss
+from posejax.experiment.outputs import codec_and_loss
 
 REGRESSION = {'name': 'regression_cnn', 'features': (4, 6), 'hidden': 8}
 
