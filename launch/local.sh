@@ -33,9 +33,12 @@ done
 # The first that fails takes the others with it: they would wait for it.
 status=0
 while ((${#running[@]})); do
+  # A signal that comes just before `wait` blocks is handled when it returns: let it return often.
+  sleep 1 >/dev/null 2>&1 &
+  tick=$!
   code=0
-  wait -n -p ended "${!running[@]}" || code=$?
-  [[ -n ${ended-} ]] || continue # a signal, not an end
+  wait -n -p ended "${!running[@]}" "$tick" || code=$?
+  [[ -n ${ended-} && $ended != "$tick" ]] || continue # a signal or the tick, not an end
   unset "running[$ended]"
   if ((code != 0 && status == 0)); then
     status=$code
