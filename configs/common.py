@@ -160,6 +160,23 @@ class _Later(NamedTuple):
   args: tuple
 
 
+def small(config: ml_collections.ConfigDict) -> None:
+  """Set what minutes on two CPU cores are enough for: crops of drawn people, batches, the schedule."""
+  config.num_steps = 6000
+  config.batch_size = 16
+  config.log_every_steps = 100
+  config.eval_every_steps = 1000
+  config.checkpoint_every_steps = 500
+  config.evaluate.batch_size = 64
+  config.data.crop_size = (96, 64)
+  config.data.augment = {'name': 'none', 'flip': 0.5}
+  # Drawing shares two cores with training: draw so many people once and keep them (500 MB).
+  config.data.num_train_examples = 8192
+  config.data.cache = True
+  config.optimizer.schedule = 'cosine'
+  config.optimizer.warmup_steps = 100
+
+
 def smoke(config: ml_collections.ConfigDict) -> None:
   """Shrink a config to two steps on a few people, to see that everything runs."""
   config.num_steps = 2

@@ -29,17 +29,7 @@ def get_config(arg=None):
   config = common.get_default()
   if arg.panoptic:
     return _panoptic(config, arg)
-  config.num_steps = 6000
-  config.batch_size = 16
-  config.log_every_steps = 100
-  config.eval_every_steps = 1000
-  config.checkpoint_every_steps = 500
-  config.evaluate.batch_size = 64
-  config.data.crop_size = (96, 64)
-  config.data.augment = {'name': 'none', 'flip': 0.5}
-  # Drawing shares two cores with training: draw so many people once and keep them (500 MB).
-  config.data.num_train_examples = 8192
-  config.data.cache = True
+  common.small(config)
   config.model = {
     'name': 'pose_densenet_compact',
     'growth': 16,
@@ -51,7 +41,6 @@ def get_config(arg=None):
   # A small net learns faster where a bump outweighs the background it stands on.
   config.loss = {'name': 'mse', 'foreground_weight': 3.0}
   config.optimizer.learning_rate = 1.5e-2
-  config.optimizer.warmup_steps = 100
   config.optimizer.b2 = 0.99
   config.optimizer.clip_norm = 1.0
   if arg.large:

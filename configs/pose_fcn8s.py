@@ -50,19 +50,9 @@ def get_config(arg=None):
 
 
 def _small(config):
-  """Take the main job's crops, batches and schedule (configs/pose_densenet.py), to compare with it."""
-  config.num_steps = 6000
-  config.batch_size = 16
-  config.log_every_steps = 100
-  config.evaluate.batch_size = 64
-  config.data.crop_size = (96, 64)
-  config.data.augment = {'name': 'none', 'flip': 0.5}
-  config.data.num_train_examples = 8192
-  config.data.cache = True
+  common.small(config)
   config.model.width = 0.25
   config.codec.radius = 3.0
   config.optimizer.learning_rate = 3e-3
   config.optimizer.reference_batch_size = None
-  config.optimizer.schedule = 'cosine'
-  config.optimizer.warmup_steps = 100
   config.optimizer.clip_norm = 1.0
