@@ -59,6 +59,8 @@ def start(repository, script, *arguments, **variables):
     cwd=repository,
     stderr=subprocess.PIPE,
     text=True,
+    # A background job of a script ignores Ctrl-C, and bash cannot trap what it was started to ignore.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
 
 
