@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from posejax.data.over import OverSource
 from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
 from posejax.types import Example
@@ -122,7 +123,7 @@ def _fields(entry: Any, where: str) -> tuple[Any, Any, list[float], float]:
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectedPeople:
+class DetectedPeople(OverSource):
   """The boxes detected on a source's pictures: examples without labels, to measure AP on.
 
   Their `visibility` is 0 and their `keypoints` mean nothing. Beside an Example's keys they have
@@ -133,7 +134,6 @@ class DetectedPeople:
     detections: the boxes, in order.
   """
 
-  source: Any
   detections: Detections
 
   @property
@@ -142,33 +142,9 @@ class DetectedPeople:
     return f'{self.source.name}, detected boxes'
 
   @property
-  def skeleton(self) -> Skeleton:
-    """The underlying source's skeleton."""
-    return self.source.skeleton
-
-  @property
   def fingerprint(self) -> str:
     """Of pictures, annotations and boxes."""
     return f'{self.source.fingerprint}+{self.detections.fingerprint}'
-
-  @property
-  def annotations(self) -> str:
-    """The underlying source's file."""
-    return self.source.annotations
-
-  @property
-  def category_ids(self) -> tuple[Any, ...]:
-    """The underlying source's."""
-    return self.source.category_ids
-
-  @property
-  def image_ids(self) -> tuple[Any, ...]:
-    """The underlying source's; those without a detected box included."""
-    return self.source.image_ids
-
-  def read_image(self, image_id: Any) -> bytes:
-    """Return the encoded picture of one of `image_ids`."""
-    return self.source.read_image(image_id)
 
   def __len__(self) -> int:
     return len(self.detections.image_ids)
@@ -181,12 +157,20 @@ class DetectedPeople:
     """Return example `index` without its picture."""
     if not 0 <= index < len(self):
       raise IndexError(f'example {index} of {len(self)}')
-    K = self.skeleton.num_keypoints
+    image_id = self.detections.image_ids[index]
     return {
-      'keypoints': np.zeros((K, 2), np.float32),
-      'visibility': np.zeros(K, np.int32),
-      'box': self.detections.boxes[index],
-      'image_name': f'image {self.detections.image_ids[index]}',
-      'image_id': self.detections.image_ids[index],
+      **unlabelled_person(self.skeleton, self.detections.boxes[index], f'image {image_id}'),
+      'image_id': image_id,
       'box_score': float(self.detections.scores[index]),
     }
+
+
+def unlabelled_person(skeleton: Skeleton, box: np.ndarray, image_name: str) -> Example:
+  """Return the labels of somebody of whom only the box is known: `visibility` is 0 throughout."""
+  K = skeleton.num_keypoints
+  return {
+    'keypoints': np.zeros((K, 2), np.float32),
+    'visibility': np.zeros(K, np.int32),
+    'box': box,
+    'image_name': image_name,
+  }

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from posejax.config import Config, DataConfig
 from posejax.data import coco_file, mixture, own_skeleton, svhn
+from posejax.data.over import OverSource
 from posejax.data.synthetic import digits, people
 from posejax.errors import PosejaxError, nearest
 from posejax.skeletons import SKELETONS, Skeleton
@@ -60,45 +61,19 @@ def has_annotations(source: Source) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class First:
+class First(OverSource):
   """The first `num_examples` of a source.
 
   Of one of COCO's format these are people; `image_ids` are the pictures with nobody left out. People
   before them on a picture that was cut are examples still, but AP does not count that picture.
   """
 
-  source: Any
   num_examples: int
-
-  @property
-  def name(self) -> str:
-    """The underlying source's name."""
-    return self.source.name
-
-  @property
-  def skeleton(self) -> Skeleton:
-    """The underlying source's skeleton."""
-    return self.source.skeleton
-
-  @property
-  def class_names(self) -> tuple[str, ...]:
-    """The underlying source's classes, where it has labels."""
-    return self.source.class_names
 
   @property
   def fingerprint(self) -> str:
     """The underlying source's fingerprint and the limit."""
     return f'{self.source.fingerprint}[:{self.num_examples}]'
-
-  @property
-  def annotations(self) -> str | None:
-    """The underlying source's file, where it has one."""
-    return getattr(self.source, 'annotations', None)
-
-  @property
-  def category_ids(self) -> tuple[Any, ...]:
-    """The underlying source's."""
-    return self.source.category_ids
 
   @functools.cached_property
   def image_ids(self) -> tuple[Any, ...]:
@@ -108,10 +83,6 @@ class First:
     ids = [self.source.labels(i)['image_id'] for i in range(len(self) + 1)]
     return tuple(dict.fromkeys(i for i in ids if i != ids[-1]))
 
-  def read_image(self, image_id: Any) -> bytes:
-    """Return the encoded picture of one of the underlying source's `image_ids`."""
-    return self.source.read_image(image_id)
-
   def __len__(self) -> int:
     return min(self.num_examples, len(self.source))
 
@@ -119,10 +90,6 @@ class First:
     if not 0 <= index < len(self):
       raise IndexError(f'example {index} of {len(self)}')
     return self.source[index]
-
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture."""
-    return self.source.labels(index)
 
 
 def _synthetic_people(config: DataConfig, split: str, seed: int) -> Source:

@@ -94,13 +94,7 @@ class UnlabelledPeople:
     """Return example `index` without its picture."""
     if not 0 <= index < len(self):
       raise IndexError(f'example {index} of {len(self)}')
-    K = self.skeleton.num_keypoints
-    return {
-      'keypoints': np.zeros((K, 2), np.float32),
-      'visibility': np.zeros(K, np.int32),
-      'box': self.boxes[index],
-      'image_name': self.names[index],
-    }
+    return detections.unlabelled_person(self.skeleton, self.boxes[index], self.names[index])
 
 
 def whole_pictures(found: Pictures, skeleton: Skeleton) -> UnlabelledPeople:
