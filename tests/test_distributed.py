@@ -1,12 +1,8 @@
-import os
-import socket
-import subprocess
-import sys
-
 import pytest
 
 from posejax import distributed
 from posejax.errors import PosejaxError
+from tests import processes
 
 EXPLICIT = {
   'JAX_COORDINATOR_ADDRESS': 'node0:1234',
@@ -79,29 +75,4 @@ def test_contradictions_are_named(change, message):
 
 
 def test_two_processes_add_up():
-  with socket.socket() as free:
-    free.bind(('127.0.0.1', 0))
-    port = free.getsockname()[1]
-  processes = [
-    subprocess.Popen(
-      [sys.executable, '-c', SUM_OVER_PROCESSES],
-      env={
-        **os.environ,
-        'JAX_PLATFORMS': 'cpu',
-        'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
-        'POSEJAX_NUM_PROCESSES': '2',
-        'POSEJAX_PROCESS_ID': str(i),
-      },
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    for i in range(2)
-  ]
-  try:
-    outputs = [process.communicate(timeout=120) for process in processes]
-  finally:
-    for process in processes:
-      process.kill()
-  assert [process.returncode for process in processes] == [0, 0], outputs
-  assert [out.splitlines()[-1] for out, _ in outputs] == ['total 11.0'] * 2
+  assert processes.last_lines(SUM_OVER_PROCESSES) == ['total 11.0'] * 2

@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import pytest
 
 from posejax.errors import PosejaxError
 from posejax.train import parallel
+from tests import processes
 
 GATHER = """
 import jax
@@ -59,29 +59,5 @@ def test_a_batch_that_devices_do_not_divide_is_refused_with_a_proposal():
 
 def test_lists_of_different_lengths_are_gathered_from_all_processes():
   assert parallel.gather([3, 4]) == [3, 4]
-  with socket.socket() as free:
-    free.bind(('127.0.0.1', 0))
-    port = free.getsockname()[1]
-  processes = [
-    subprocess.Popen(
-      [sys.executable, '-c', GATHER],
-      env={
-        **os.environ,
-        'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
-        'POSEJAX_NUM_PROCESSES': '2',
-        'POSEJAX_PROCESS_ID': str(i),
-      },
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    for i in range(2)
-  ]
-  try:
-    outputs = [process.communicate(timeout=120) for process in processes]
-  finally:
-    for process in processes:
-      process.kill()
-  assert [process.returncode for process in processes] == [0, 0], outputs
   expected = '[(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]'
-  assert [out.splitlines()[-1] for out, _ in outputs] == [expected] * 2
+  assert processes.last_lines(GATHER) == [expected] * 2
