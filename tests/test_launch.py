@@ -54,13 +54,12 @@ def tool(repository, name, text):
 def start(repository, script, *arguments, **variables):
   environment = {**os.environ, 'PATH': f'{repository / "bin"}:{os.environ["PATH"]}', **variables}
   return subprocess.Popen(
-    [str(repository / 'launch' / script), *arguments],
+    # A background job of a script ignores Ctrl-C, and bash cannot trap what it was started to ignore.
+    ['env', '--default-signal=INT', str(repository / 'launch' / script), *arguments],
     env=environment,
     cwd=repository,
     stderr=subprocess.PIPE,
     text=True,
-    # A background job of a script ignores Ctrl-C, and bash cannot trap what it was started to ignore.
-    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
 
 
