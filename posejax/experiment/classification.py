@@ -9,7 +9,7 @@ from posejax import models, tasks
 from posejax.config import Config, with_options
 from posejax.data import augment, cache, sources, whole_pictures
 from posejax.errors import PosejaxError
-from posejax.tasks import classification, pose
+from posejax.tasks import classification, net
 
 
 def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, sources.Source]:
@@ -43,7 +43,7 @@ def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, source
     class_names=class_names,
     crop_size=config.data.crop_size,
     loss_fn=with_options('loss', {'name': 'cross_entropy', **config.loss}, classification.LOSSES),
-    normalize_fn=partial(pose.normalize, **dataclasses.asdict(config.inputs)),
+    normalize_fn=partial(net.normalize, **dataclasses.asdict(config.inputs)),
     prepare_train=prepare(augment.create(**config.data.augment)),
     prepare_eval=prepare(augment.create('none')),
   )

@@ -11,7 +11,7 @@ from posejax.data import augment, cache, crops, sources
 from posejax.errors import PosejaxError
 from posejax.experiment import metrics, outputs
 from posejax.skeletons import Skeleton
-from posejax.tasks import pose, pose_metrics
+from posejax.tasks import net, pose, pose_metrics
 
 
 def build(
@@ -69,7 +69,7 @@ def pose_task(
     skeleton=skeleton,
     codec=codec,
     loss=loss,
-    normalize_fn=partial(pose.normalize, **dataclasses.asdict(config.inputs)),
+    normalize_fn=partial(net.normalize, **dataclasses.asdict(config.inputs)),
     flip=config.evaluate.flip,
     shift=shift,
     metrics=measured,

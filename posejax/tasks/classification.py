@@ -10,7 +10,7 @@ import numpy as np
 
 from posejax import losses
 from posejax.metrics import accuracy
-from posejax.tasks import class_pictures
+from posejax.tasks import class_pictures, net
 from posejax.tasks.base import Aux, Task
 from posejax.types import Batch, Predictions, PrepareFn, Variables
 
@@ -23,7 +23,7 @@ def create(
   class_names: Sequence[str],
   crop_size: tuple[int, int],
   loss_fn: Callable[..., jax.Array],
-  normalize_fn: Callable[[jax.Array], jax.Array],
+  normalize_fn: net.NormalizeFn,
   prepare_train: PrepareFn,
   prepare_eval: PrepareFn,
 ) -> Task:
@@ -43,13 +43,7 @@ def create(
     return model.init(key, jnp.zeros((1, *crop_size, 3), jnp.float32))
 
   def loss(variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, Aux]:
-    outputs, model_state = model.apply(
-      variables,
-      normalize_fn(batch['images']),
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': key},
-    )
+    outputs, model_state = net.apply_in_training(model, normalize_fn, variables, batch, key)
     example_losses = loss_fn(outputs['logits'], batch['labels'])
     right = jnp.argmax(outputs['logits'], -1) == batch['labels']
     return example_losses.mean(), Aux(model_state, {'accuracy': right.mean()}, example_losses)

@@ -1,6 +1,5 @@
 """Single-person pose, whatever the net outputs: the Task value."""
 
-from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -10,20 +9,12 @@ import jax.numpy as jnp
 from posejax.codecs import Codec
 from posejax.geometry import affine
 from posejax.skeletons import Skeleton
+from posejax.tasks import net
 from posejax.tasks.base import Aux, Task
 from posejax.tasks.pose_losses import PoseLoss
 from posejax.tasks.pose_metrics import PoseMetrics
 from posejax.tasks.pose_panels import draw_panels
 from posejax.types import Batch, Predictions, PrepareFn, Variables
-
-
-def normalize(
-  images: jax.Array, mean: tuple[float, ...], std: tuple[float, ...], channels: str
-) -> jax.Array:
-  """Turn uint8 RGB `[B, H, W, 3]` into what a net expects: float32 in its own channel order."""
-  if channels == 'bgr':
-    images = images[..., ::-1]
-  return (images.astype(jnp.float32) / 255 - jnp.array(mean)) / jnp.array(std)
 
 
 def create(
@@ -32,9 +23,9 @@ def create(
   skeleton: Skeleton,
   codec: Codec,
   loss: PoseLoss,
-  normalize_fn: Callable[[jax.Array], jax.Array],
+  normalize_fn: net.NormalizeFn,
   flip: bool,
-  shift: bool | None,
+  shift: bool,
   metrics: PoseMetrics,
   prepare_train: PrepareFn,
   prepare_eval: PrepareFn,
@@ -48,12 +39,11 @@ def create(
     loss: of the codec's output. What it learns itself is a part of the parameters, `params/loss`.
     normalize_fn: uint8 images -> what the model expects.
     flip: average outputs with the mirrored crop's when predicting.
-    shift: what the codec does about mirrored cells being off; its habit where None.
+    shift: mirrored outputs by the codec's offset before averaging; its habit is `codec.shift_flip`.
     metrics: how predictions are measured.
     prepare_train: one example's arrays, augmented.
     prepare_eval: one example's arrays, as they are.
   """
-  shift = codec.shift_flip if shift is None else shift
 
   def init(key: jax.Array) -> Variables:
     variables = model.init(key, jnp.zeros((1, *codec.crop_size, 3), jnp.float32))
@@ -63,13 +53,7 @@ def create(
     return {**variables, 'params': {**variables['params'], 'loss': learned}}
 
   def task_loss(variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, Aux]:
-    outputs, model_state = model.apply(
-      variables,
-      normalize_fn(batch['images']),
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': key},
-    )
+    outputs, model_state = net.apply_in_training(model, normalize_fn, variables, batch, key)
     targets, weights = codec.encode(batch['keypoints'], batch['visibility'])
     learned = variables['params'].get('loss')
     example_losses = loss(learned, outputs[codec.output], targets, weights)

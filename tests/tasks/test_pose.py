@@ -8,7 +8,7 @@ from posejax.data import augment, crops
 from posejax.data.batches import EvalBatches
 from posejax.data.synthetic import people
 from posejax.experiment import from_config
-from posejax.tasks import pose
+from posejax.tasks import net, pose
 from posejax.tasks.pose_losses import LOSSES
 from posejax.tasks.pose_metrics import PoseMetrics
 from posejax.train.evaluate import compile_eval_step, evaluate
@@ -59,7 +59,7 @@ def make(codec_name, flip, shift=None):
     loss=next(iter(LOSSES[codec.output].values())),
     normalize_fn=lambda images: images.astype(jnp.float32),
     flip=flip,
-    shift=shift,
+    shift=codec.shift_flip if shift is None else shift,
     metrics=PoseMetrics(skeletons.COCO, CROP, np.full((17, 2), 0.5)),
     prepare_train=prepare,
     prepare_eval=prepare,
@@ -111,8 +111,8 @@ def test_bgr_nets_see_bgr():
   images = np.zeros((1, 2, 3, 3), np.uint8)
   images[..., 0] = 255  # red
   mean, std = (0.1, 0.2, 0.3), (0.5, 0.5, 0.25)
-  rgb = pose.normalize(jnp.asarray(images), mean, std, 'rgb')[0, 0, 0]
-  bgr = pose.normalize(jnp.asarray(images), mean, std, 'bgr')[0, 0, 0]
+  rgb = net.normalize(jnp.asarray(images), mean, std, 'rgb')[0, 0, 0]
+  bgr = net.normalize(jnp.asarray(images), mean, std, 'bgr')[0, 0, 0]
   np.testing.assert_allclose(rgb, [1.8, -0.4, -1.2], rtol=1e-6)
   np.testing.assert_allclose(bgr, [-0.2, -0.4, 2.8], rtol=1e-6)
 

@@ -22,7 +22,7 @@ import pytest
 from posejax import models
 from posejax.codecs import Msra
 from posejax.models import densenet, vgg
-from posejax.tasks import pose
+from posejax.tasks.net import normalize
 from posejax.types import Variables
 from posejax.weights import convert
 from tests.goldens import seeded
@@ -107,7 +107,7 @@ class Parity:
   def answers(self, variables: Variables, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return every stage's feature maps `[N, h, w, C]`, named as in the golden."""
     inputs = self.converted.inputs
-    images = pose.normalize(jnp.asarray(images), inputs.mean, inputs.std, inputs.channels)
+    images = normalize(jnp.asarray(images), inputs.mean, inputs.std, inputs.channels)
     stages, captured = self.apply(variables, images)
     if self.name.startswith('pose_resnet'):
       stages |= captured['backbone']['__call__'][0]
