@@ -80,7 +80,7 @@ class OptimizerConfig:
   """How parameters move."""
 
   name: str = 'adam'
-  """'adam', 'adamw' or 'sgd'."""
+  """'adam', 'adamw', 'muon' (Adam for all but kernels) or 'sgd'."""
   learning_rate: float = 1e-3
   """Peak learning rate, for batches of `reference_batch_size`."""
   reference_batch_size: int | None = None
@@ -108,11 +108,11 @@ class OptimizerConfig:
   nesterov: bool = False
   """Of 'sgd': look ahead by the momentum."""
   b1: float = 0.9
-  """Of 'adam' and 'adamw'."""
+  """Of Adam."""
   b2: float = 0.999
-  """Of 'adam' and 'adamw'."""
+  """Of Adam."""
   weight_decay: float = 0.0
-  """'adamw': decoupled; 'adam' and 'sgd': added to the gradient (L2). Kernels only."""
+  """'adamw' and 'muon': decoupled; 'adam' and 'sgd': added to the gradient (L2). Kernels only."""
   clip_norm: float | None = None
   """Largest global norm of the gradient (not clipped where unset)."""
   ema_decay: float | None = None

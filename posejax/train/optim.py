@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 from posejax.config import OptimizerConfig
 from posejax.errors import PosejaxError, nearest
@@ -17,18 +18,48 @@ def _kernels(params):
   return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)
 
 
+def _adam(config: OptimizerConfig) -> optax.GradientTransformation:
+  return optax.scale_by_adam(b1=config.b1, b2=config.b2)
+
+
+def _muon(config: OptimizerConfig) -> optax.GradientTransformation:
+  def axes(kernels):
+    # A kernel is a matrix from all it reads (height x width x channels) to what it writes.
+    return jax.tree.map(
+      lambda k: optax.contrib.MuonDimensionNumbers(tuple(range(k.ndim - 1)), k.ndim - 1), kernels
+    )
+
+  def as_large_as_adams(update):
+    rank = min(update.size // update.shape[-1], update.shape[-1])
+    return 0.2 * jnp.sqrt(update.size / rank) * update
+
+  matrices = optax.chain(
+    optax.contrib.scale_by_muon(weight_dimension_numbers=axes),
+    optax.stateless_with_tree_map(lambda update, _: as_large_as_adams(update)),
+  )
+  return optax.partition({True: matrices, False: _adam(config)}, _kernels)
+
+
 _DIRECTIONS = {
-  'adam': lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
-  'adamw': lambda c: optax.scale_by_adam(b1=c.b1, b2=c.b2),
+  'adam': _adam,
+  'adamw': _adam,
+  'muon': _muon,
   'sgd': lambda c: optax.trace(decay=c.momentum, nesterov=c.nesterov),
 }
+
+_DECOUPLED = ('adamw', 'muon')
 
 
 def create(config: OptimizerConfig) -> optax.GradientTransformation:
   """Return the direction of the step: gradient → update, before the learning rate.
 
-  The gradient is clipped first. Weight decay is applied as named: 'adamw' adds it to the update
-  (decoupled), 'adam' and 'sgd' to the gradient (L2). Note that the published pose recipes list a
+  'muon' turns a kernel's momentum into the nearest orthogonal matrix, so that all directions move
+  alike, and moves the rest by Adam. An update has the root mean square that Adam's has (0.2), so
+  learning rates that suit Adam are where to start from. Source: Jordan et al.,
+  https://github.com/KellerJordan/Muon; Liu et al. (arXiv:2502.16982) for the 0.2.
+
+  The gradient is clipped first. Weight decay is applied as named: 'adamw' and 'muon' add it to the
+  update (decoupled), 'adam' and 'sgd' to the gradient (L2). Note that the published pose recipes list a
   weight decay of 1e-4 that their Adam never applied (REFERENCE: microsoft/human-pose-estimation.pytorch
   lib/utils/utils.py, get_optimizer), so parity with them is `adam` with `weight_decay=0`.
   """
@@ -40,7 +71,7 @@ def create(config: OptimizerConfig) -> optax.GradientTransformation:
   parts = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
   decay = [optax.add_decayed_weights(config.weight_decay, _kernels)] if config.weight_decay else []
   direction = [_DIRECTIONS[config.name](config)]
-  parts += direction + decay if config.name == 'adamw' else decay + direction
+  parts += direction + decay if config.name in _DECOUPLED else decay + direction
   return optax.chain(*parts)
 
 

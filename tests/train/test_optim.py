@@ -77,6 +77,24 @@ def test_weight_decay_acts_as_the_name_says_and_on_kernels_only(name):
   )
 
 
+def test_muon_moves_kernels_alike_in_all_directions_and_the_rest_by_adam():
+  config = make(name='muon', learning_rate=0.1, weight_decay=0.3)
+  rng = np.random.default_rng(0)
+  params = {'kernel': jnp.asarray(rng.normal(size=(3, 3, 2, 5)), jnp.float32), 'bias': jnp.ones(5)}
+  grads = {k: jnp.asarray(rng.normal(size=p.shape) * 1e-3, jnp.float32) for k, p in params.items()}
+  optimizer = optim.create(config)
+  updates, _ = optimizer.update(grads, optimizer.init(params), params)
+  bias = np.asarray(params['bias'] - 0.1 * updates['bias'])
+  by_hand = adam_by_hand(config, [grads['bias']], params['bias'], 0.0, False)
+  np.testing.assert_allclose(bias, by_hand, rtol=1e-4)
+  # The first step's momentum is the gradient: the update has its singular vectors and other values.
+  moved = np.asarray(updates['kernel'] - 0.3 * params['kernel']).reshape(18, 5)
+  u, _, vt = np.linalg.svd(np.asarray(grads['kernel']).reshape(18, 5), full_matrices=False)
+  values = u.T @ moved @ vt.T / (0.2 * np.sqrt(18))
+  np.testing.assert_allclose(values - np.diag(np.diag(values)), 0, atol=1e-3)
+  assert np.all((np.diag(values) > 0.6) & (np.diag(values) < 1.3))
+
+
 def test_sgd_with_momentum_and_l2():
   config = make(name='sgd', learning_rate=0.1, momentum=0.9, weight_decay=0.5)
   x, velocity = 2.0, 0.0
