@@ -13,8 +13,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-NARROW = 256
-"""Channels up to which a kernel gradient handles all kernel columns in one product."""
+MANY = 4
+"""Times as many input as output channels from which on a kernel gradient shifts the output instead."""
 FEW = 32
 """Inputs of an output pixel (k * k * C) up to which sums are taken tap by tap: a 3x3 stem's are 27."""
 ONE_CORE = 64
@@ -116,23 +116,19 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int, padding
     if d < c:  # the first factor is transposed, so it should be the smaller
       return _contract_pixels(dy, x).T.reshape(1, 1, c, d)
     return _contract_pixels(x, dy).reshape(1, 1, c, d)
-  if size * size * c <= FEW:
-    taps = _taps(x, size, stride, padding, (h, w))
-    return jnp.stack([_contract_pixels(tap, dy) for tap in taps]).reshape(size, size, c, d)
   # Examples and columns are summed over: they are the channels, and rows the one spatial axis.
   x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))).transpose(3, 1, 0, 2)
   dy = dy.transpose(1, 0, 2, 3)
-  if stride == 1 and d <= NARROW:
-    # A narrow output makes a narrow product: put the kernel's columns beside each other.
+  # The kernel's columns go beside each other on the narrower side, where that makes wide products.
+  if stride == 1 and c >= MANY * d:
     shifted = [jnp.pad(dy, ((0, 0), (0, 0), (j, size - 1 - j), (0, 0))) for j in range(size)]
     columns = _contract_columns(x, jnp.stack(shifted, 3).reshape(h, -1, size * d), stride, size)
     return columns.reshape(c, size, size, d).transpose(1, 2, 0, 3)
-  dy = dy.reshape(h, b * w, d)
-  columns = [
-    _contract_columns(x[..., j : j + (w - 1) * stride + 1 : stride], dy, stride, size)
-    for j in range(size)
-  ]
-  return jnp.stack(columns, 2).transpose(1, 2, 0, 3)
+  shifted = jnp.stack([x[..., j : j + (w - 1) * stride + 1 : stride] for j in range(size)])
+  columns = _contract_columns(
+    shifted.reshape(size * c, *shifted.shape[2:]), dy.reshape(h, b * w, d), stride, size
+  )
+  return columns.reshape(size, c, size, d).transpose(2, 0, 1, 3)
 
 
 def _contract_pixels(x: jax.Array, y: jax.Array) -> jax.Array:

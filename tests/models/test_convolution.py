@@ -16,8 +16,8 @@ def _random(*shape, seed=0):
 
 # (h, w), size, stride, padding, C, D. Each way through the code, remainders and odd sizes among them.
 CASES = [
-  ((10, 7), 3, 1, 1, 4, 6),  # several taps per product
-  ((10, 7), 3, 1, 1, 4, 260),  # one column of taps per product
+  ((10, 7), 3, 1, 1, 4, 6),  # kernel gradient: the input's columns beside each other
+  ((10, 7), 3, 1, 1, 13, 3),  # the output's
   ((10, 7), 3, 1, 1, 3, 6),  # few inputs
   ((4, 3), 3, 1, 1, 40, 24),  # large kernel, small map: an input gradient by taps
   ((5, 7), 3, 2, 1, 40, 24),
@@ -120,6 +120,8 @@ def test_max_pool_gives_a_tie_to_the_first_in_row_major_order():
     for column in (0, 1, 3):
       expected[row, column] += 1
   np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
+  gradient = jax.grad(lambda x: layers.max_pool(x, 2).sum())(x)
+  np.testing.assert_array_equal(gradient[0, :, :, 0], np.tile([[1, 0], [0, 0]], (2, 3)))
 
 
 def test_average_pool_and_upsampling_by_hand():
