@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Mapping
-import ctypes
 import glob
 import os
 import re
@@ -11,6 +10,8 @@ import tempfile
 import time
 
 import numpy as np
+
+from posejax import huge_pages
 
 TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
 """Largest error of heatmaps, relative to their maximum; a GPU computes float32 products in TF32."""
@@ -25,14 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser, batch: str) -> None:
   parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16'])
   parser.add_argument('--device', default='cpu', choices=['cpu', 'gpu'])
   parser.add_argument('--repeats', type=int, default=10)
-  parser.add_argument('--keep_memory', action='store_true', help=keep_freed_memory.__doc__)
   parser.add_argument('--profile', action='store_true', help="list posejax's longest operations")
 
 
 def prepare(args: argparse.Namespace) -> None:
-  """Set up both frameworks' processes; before either is imported."""
-  if args.keep_memory:
-    keep_freed_memory()
+  """Set up the process for both frameworks, as main.py does; before either is imported."""
+  huge_pages.use()
   os.environ['JAX_PLATFORMS'] = {'cpu': 'cpu', 'gpu': 'cuda'}[args.device]
   # Both frameworks share a GPU here: JAX must not take its memory at the start.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
@@ -43,21 +42,6 @@ def prepare(args: argparse.Namespace) -> None:
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   # As XLA does by default, so that float32 means the same.
   torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-
-
-def keep_freed_memory() -> None:
-  """Let glibc keep memory that was freed, instead of giving it back after every step.
-
-  XLA's CPU backend allocates a step's temporary memory anew each time. Given back, its pages are
-  faulted in and zeroed in the next step: a fifth of a ResNet-18 step's CPU time. Must run before
-  threads start, because each thread's own arena would give large blocks back all the same.
-  """
-  libc = ctypes.CDLL(None)
-  arena_max, mmap_max, trim_threshold = -8, -4, -1  # malloc.h
-  if not all(
-    libc.mallopt(*o) for o in ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1))
-  ):
-    raise SystemExit('--keep_memory needs glibc.')
 
 
 def crop_size(args: argparse.Namespace) -> tuple[int, int]:

@@ -126,7 +126,6 @@ def main():
   parser.add_argument('--config', default='configs/svhn_cnn.py')
   parser.add_argument('--batch', type=int, default=64)
   parser.add_argument('--repeats', type=int, default=30)
-  parser.add_argument('--keep_memory', action='store_true')
   args = parser.parse_args()
   args.device, args.dtype = 'cpu', 'float32'
   contest.prepare(args)

@@ -44,12 +44,15 @@ def get_config(arg=None):
   config.optimizer.b2 = 0.99
   config.optimizer.clip_norm = 1.0
   if arg.large:
-    config.num_steps = 16_000
+    config.num_steps = 12_800
     config.batch_size = 32
-    # So many steps would see 8,192 people sixty times over: draw everybody anew.
+    config.data.crop_size = (128, 96)
+    # So many steps would see 8,192 people fifty times over: draw everybody anew.
     config.data.num_train_examples = None
     config.data.cache = False
-    config.model.update(growth=32, block_layers=(1, 4, 10), head_features=48)
+    config.model.update(growth=48, block_layers=(1, 4, 8), head_features=48)
+    config.optimizer.name = 'muon'
+    config.optimizer.learning_rate = 3e-2
     config.optimizer.ema_decay = 0.999
   if arg.lspet:
     _lspet(config, arg)
