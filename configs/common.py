@@ -103,6 +103,28 @@ def data_set_arguments() -> dict[str, bool]:
   return dict.fromkeys(DATA_SETS, False)
 
 
+def published(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict) -> str | None:
+  """Train a net of published size: by `use_data_set`, or as long as drawn people teach it something.
+
+  Args:
+    config: set: source, crop, augmentation, schedule.
+    arg: from `parse_arg`, which was told `data_set_arguments()`.
+
+  Returns:
+    The data set's name, or None where people are drawn.
+  """
+  config.num_steps = 20_000
+  config.batch_size = 32
+  config.eval_every_steps = 1000
+  config.checkpoint_every_steps = 1000
+  config.data.crop_size = (256, 192)
+  config.data.augment = {'name': 'msra'}
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.reference_batch_size = 128
+  config.optimizer.schedule = 'step'
+  return use_data_set(config, arg)
+
+
 def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict) -> str | None:
   """Train on the public data set that the argument names, by the published recipe for heatmap nets.
 

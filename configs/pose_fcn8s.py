@@ -26,16 +26,7 @@ def get_config(arg=None):
   """
   arg = common.parse_arg(arg, small=False, **common.data_set_arguments())
   config = common.get_default()
-  config.num_steps = 20_000
-  config.batch_size = 32
-  config.eval_every_steps = 1000
-  config.checkpoint_every_steps = 1000
-  config.data.crop_size = (256, 192)
-  config.data.augment = {'name': 'msra'}
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.reference_batch_size = 128
-  config.optimizer.schedule = 'step'
-  common.use_data_set(config, arg)
+  common.published(config, arg)
   config.model = {'name': 'fcn8s', 'batch_norm': True, 'width': 1.0}
   config.codec = {'name': 'discs', 'radius': 8.0}
   config.loss = {'name': 'cross_entropy', 'background_share': 0.5, 'focus': 0.0}

@@ -29,24 +29,15 @@ def get_config(arg=None):
   """
   arg = common.parse_arg(arg, width=32, **common.data_set_arguments())
   config = common.get_default()
-  config.num_steps = 20_000
-  config.batch_size = 32
-  config.eval_every_steps = 1000
-  config.checkpoint_every_steps = 1000
-  config.data.crop_size = (256, 192)
-  config.data.augment = {'name': 'hrnet'}
+  data_set = common.published(config, arg)
+  if data_set in (None, 'coco'):
+    config.data.augment = {'name': 'hrnet'}
   config.model.name = f'pose_hrnet_w{arg.width}'
   config.model.modules = (1, 4, 3)
   config.model.blocks = 4
   config.codec = {'name': 'msra', 'sigma': 2.0}
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.reference_batch_size = 128
-  config.optimizer.schedule = 'step'
-  data_set = common.use_data_set(config, arg)
   if data_set:
     config.num_steps = config.num_steps * 210 // 140
-  if data_set == 'coco':
-    config.data.augment = {'name': 'hrnet'}
   config.optimizer.step_boundaries = (170 / 210, 200 / 210)
   if arg.smoke:
     common.smoke(config)

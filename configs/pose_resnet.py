@@ -40,19 +40,10 @@ def get_config(arg=None):
   """
   arg = common.parse_arg(arg, depth=18, v2=False, **common.data_set_arguments())
   config = common.get_default()
-  config.num_steps = 20_000
-  config.batch_size = 32
-  config.eval_every_steps = 1000
-  config.checkpoint_every_steps = 1000
-  config.data.crop_size = (256, 192)
-  config.data.augment = {'name': 'msra'}
+  common.published(config, arg)
   config.model.name = f'pose_resnet{arg.depth}' + ('_v2' if arg.v2 else '')
   config.model.head_features = (256, 256, 256)
   config.codec = {'name': 'msra', 'sigma': 2.0}
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.reference_batch_size = 128
-  config.optimizer.schedule = 'step'
-  common.use_data_set(config, arg)
   if arg.smoke:
     common.smoke(config)
     config.model.head_features = (8, 8, 8)
