@@ -267,8 +267,8 @@ def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
 
   Args:
     config: the run's.
-    overrides: dotted key -> value. Only keys of `evaluate` and `data` may differ from the run's: what
-      is evaluated on, and how.
+    overrides: dotted key -> value. Only keys of `evaluate`, `data` and `codec` may differ from the
+      run's: what is evaluated on, and how the net's outputs are read.
 
   Raises:
     PosejaxError: another key differs, or is unknown.
@@ -283,11 +283,12 @@ def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
   changed = Config.from_dict(values)
   flat_new, flat_old = flatten(changed.to_dict()), flatten(config.to_dict())
   for key, value in flat_new.items():
-    fixed = not key.startswith(('evaluate.', 'data.')) or key.startswith('data.crop_size')
+    free = key.startswith(('evaluate.', 'data.', 'codec.'))
+    fixed = not free or key.startswith('data.crop_size')
     if fixed and value != flat_old.get(key):
       raise PosejaxError(
         f'config.{key}={value!r} cannot be set for an evaluation: the run has '
-        f'{flat_old.get(key, "nothing")!r}. Keys of config.evaluate and config.data can.'
+        f'{flat_old.get(key, "nothing")!r}. Keys of config.evaluate, config.data and config.codec can.'
       )
   return changed
 

@@ -94,6 +94,10 @@ def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
   straight = evaluate_workdir(workdir, 'latest', {'evaluate.flip': False})
   assert 'AP/gtbox/noflip' in straight
   assert straight['distance/pixels'] != metrics['distance/pixels']
+  finer = evaluate_workdir(workdir, 'latest', {'codec.name': 'dark'})
+  assert finer['distance/pixels'] != metrics['distance/pixels']
+  with pytest.raises(PosejaxError, match="'regression' is about coordinates, and .* heatmaps"):
+    evaluate_workdir(workdir, 'latest', {'codec.name': 'regression', 'codec.sigma': None})
   with open(os.path.join(folder, 'signs.json')) as file:
     annotations = json.load(file)['annotations']
   boxes = [
