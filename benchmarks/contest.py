@@ -11,8 +11,6 @@ import time
 
 import numpy as np
 
-from posejax import huge_pages
-
 TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
 """Largest error of heatmaps, relative to their maximum; a GPU computes float32 products in TF32."""
 _ROUGH = 0.1  # of bfloat16
@@ -30,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, batch: str) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-  """Set up the process for both frameworks, as main.py does; before either is imported."""
-  huge_pages.use()
+  """Set up both frameworks' processes; before either is imported."""
   os.environ['JAX_PLATFORMS'] = {'cpu': 'cpu', 'gpu': 'cuda'}[args.device]
   # Both frameworks share a GPU here: JAX must not take its memory at the start.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
