@@ -70,10 +70,11 @@ def max_pool(x: jax.Array, window: int, stride: int = 2, padding: int = 0) -> ja
   """
   if window not in (2, 3) or stride != 2:
     raise ValueError(f'max_pool knows windows 2 and 3 at stride 2, not {window} at {stride}')
-  if window == 2 and not padding:
-    return _max_pool2(x)
+  if window == 2:
+    around = (padding, padding)
+    return _max_pool2(jnp.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-jnp.inf))
   # Columns before rows: the row-major first of the window's maxima then wins.
-  return _max_pool_axis(_max_pool_axis(x, 2, window, padding), 1, window, padding)
+  return _max_pool3_axis(_max_pool3_axis(x, 2, padding), 1, padding)
 
 
 @jax.custom_vjp
@@ -111,10 +112,10 @@ def _max_pool2_backward(residuals, dy):
 _max_pool2.defvjp(_max_pool2_forward, _max_pool2_backward)
 
 
-def _max_pool_axis(x: jax.Array, axis: int, window: int, padding: int) -> jax.Array:
+def _max_pool3_axis(x: jax.Array, axis: int, padding: int) -> jax.Array:
   size = x.shape[axis]
-  out = (size + 2 * padding - window) // 2 + 1
-  pairs = out + (window == 3)
+  out = (size + 2 * padding - 3) // 2 + 1
+  pairs = out + 1
   # Pad (or crop) to whole pairs; a padded value never wins.
   after = 2 * pairs - size - padding
   widths = [(0, 0, 0)] * x.ndim
@@ -122,8 +123,6 @@ def _max_pool_axis(x: jax.Array, axis: int, window: int, padding: int) -> jax.Ar
   x = lax.pad(x, jnp.array(-jnp.inf, x.dtype), widths)
   x = x.reshape(*x.shape[:axis], pairs, 2, *x.shape[axis + 1 :])
   first, second = (lax.index_in_dim(x, i, axis + 1, keepdims=False) for i in (0, 1))
-  if window == 2:
-    return _max(first, second)
   y = _max(lax.slice_in_dim(first, 0, out, axis=axis), lax.slice_in_dim(second, 0, out, axis=axis))
   return _max(y, lax.slice_in_dim(first, 1, out + 1, axis=axis))
 

@@ -95,7 +95,7 @@ def test_deconvolution_and_its_gradients_equal_a_scatter(h, w, c, d):
 
 
 @pytest.mark.parametrize('shape', [(8, 6), (7, 6), (6, 9), (5, 3)])
-@pytest.mark.parametrize(('window', 'padding'), [(2, 0), (3, 1), (3, 0)])
+@pytest.mark.parametrize(('window', 'padding'), [(2, 0), (2, 1), (3, 1), (3, 0)])
 def test_max_pool_and_its_gradient_equal_flax(shape, window, padding):
   # All values differ, so every window has one maximum.
   size = 2 * shape[0] * shape[1] * 3
