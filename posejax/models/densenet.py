@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from posejax.models import layers
 
@@ -33,7 +32,7 @@ class DenseLayer(nn.Module):
     y = layers.Conv(BOTTLENECK * GROWTH, 1, dtype=self.dtype, name='conv1')(y)
     y = nn.relu(norm(name='norm2')(y, train))
     y = layers.Conv(GROWTH, 3, dtype=self.dtype, name='conv2')(y)
-    return jnp.concatenate([x, y], -1)
+    return layers.concatenate(x, y)
 
 
 class DenseNet(nn.Module):
@@ -115,6 +114,6 @@ class CompactDenseNet(nn.Module):
         x = block(features, 2, 2, 0, name=f'transition{i - 1}')(x, train)
       for j in range(1, count + 1):
         y = block(self.growth, name=f'denseblock{i}_layer{j}')(x, train)
-        x = jnp.concatenate([x, y], -1)
+        x = layers.concatenate(x, y)
       maps[f'c{i + 1}'] = x
     return maps

@@ -78,10 +78,7 @@ class ExchangeModule(nn.Module):
 
     outputs = []
     for i in range(self.num_outputs):
-      total = moved(i, 0)
-      for j in range(1, len(branches)):
-        total = total + moved(i, j)
-      outputs.append(nn.relu(total))
+      outputs.append(layers.add_relu(*(moved(i, j) for j in range(len(branches)))))
     return outputs
 
 

@@ -6,6 +6,7 @@ Parameters and batch statistics are float32; `dtype` is what convolutions comput
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -13,7 +14,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from posejax.models import convolution
+from posejax.models import convolution, fusion
 
 DTYPES = ('float32', 'bfloat16')
 
@@ -25,7 +26,7 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -
   """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[kh, kw, C, D]`.
 
   On CPUs its gradients are computed by posejax.models.convolution, which XLA's own are no match for
-  there; on GPUs and TPUs they are XLA's. This is the one place where a platform decides.
+  there; on GPUs and TPUs they are XLA's.
   """
   if jax.default_backend() == 'cpu':
     return convolution.conv2d(x, kernel, stride, padding)
@@ -141,6 +142,30 @@ def upsample2(x: jax.Array) -> jax.Array:
   return x.reshape(b, 2 * h, 2 * w, c)
 
 
+@fusion.alone
+def concatenate(x: jax.Array, y: jax.Array) -> jax.Array:
+  """Return `x` with the channels of `y` behind its own."""
+  return jnp.concatenate([x, y], -1)
+
+
+@fusion.alone
+def add(x: jax.Array, y: jax.Array) -> jax.Array:
+  """Return the sum of two arrays of one shape."""
+  return x + y
+
+
+@fusion.alone
+def add_relu(*xs: jax.Array) -> jax.Array:
+  """Return the rectified sum of arrays of one shape."""
+  return nn.relu(functools.reduce(jnp.add, xs))
+
+
+@fusion.alone
+def _scale_add_relu(x, factor, offset, shortcut):
+  y = x.astype(jnp.float32) * factor + offset
+  return nn.relu(y.astype(shortcut.dtype) + shortcut)
+
+
 class Conv(nn.Module):
   """Convolution with explicit symmetric padding (default: `size // 2`)."""
 
@@ -203,8 +228,11 @@ class BatchNorm(nn.Module):
   dtype: Any = 'float32'
 
   @nn.compact
-  def __call__(self, x, train: bool):
-    """Normalise; `train` uses the batch's statistics and updates the running ones."""
+  def __call__(self, x, train: bool, shortcut: jax.Array | None = None):
+    """Normalise; `train` uses the batch's statistics and updates the running ones.
+
+    With a `shortcut` of the same shape, return the rectified sum of both, as residual blocks end.
+    """
     c = x.shape[-1]
     scale = self.param('scale', nn.initializers.ones, (c,), jnp.float32)
     bias = self.param('bias', nn.initializers.zeros, (c,), jnp.float32)
@@ -232,5 +260,9 @@ class BatchNorm(nn.Module):
     else:
       mean, var = running_mean.value, running_var.value
     factor = scale * lax.rsqrt(var + self.epsilon)
-    y = x.astype(jnp.float32) * factor + (bias - mean * factor)
-    return y.reshape(shape).astype(self.dtype)
+    offset = bias - mean * factor
+    if shortcut is not None and not train:
+      return _scale_add_relu(x, factor, offset, shortcut)
+    y = (x.astype(jnp.float32) * factor + offset).reshape(shape).astype(self.dtype)
+    # Training keeps what it normalised for the gradients, so that joining in the sum saves nothing.
+    return y if shortcut is None else add_relu(y, shortcut)

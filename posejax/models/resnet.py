@@ -60,16 +60,16 @@ class Block(nn.Module):
         if i == len(convs) and self.dropout:
           y = nn.Dropout(self.dropout, deterministic=not train)(y)
         y = conv(features, size, stride, name=f'conv{i}')(y)
-      return y + shortcut
+      return layers.add(y, shortcut)
 
-    for i, (features, size, stride) in enumerate(convs, 1):
-      y = norm(name=f'bn{i}')(conv(features, size, stride, name=f'conv{i}')(y), train)
-      if i < len(convs):
-        y = nn.relu(y)
     if project:
       shortcut = conv(out, 1, self.stride, name='downsample_conv')(x)
       shortcut = norm(name='downsample_bn')(shortcut, train)
-    return nn.relu(y + shortcut)
+    for i, (features, size, stride) in enumerate(convs, 1):
+      y = conv(features, size, stride, name=f'conv{i}')(y)
+      if i < len(convs):
+        y = nn.relu(norm(name=f'bn{i}')(y, train))
+    return norm(name=f'bn{len(convs)}')(y, train, shortcut)
 
 
 class ResNet(nn.Module):

@@ -1,0 +1,33 @@
+"""Where a compiled program must not join one computation with the next.
+
+XLA's CPU backend fuses an elementwise computation into each of its consumers, so that what has two is
+computed twice. A residual sum feeds the block's first convolution and the next sum, which feeds the next
+but one: in HRNet the last of them compute up to 135 operands anew. The concatenations of a DenseNet and
+the gradients of both do the same. `lax.optimization_barrier` does not help, which that backend removes
+before it fuses.
+"""
+
+from collections.abc import Callable
+import functools
+
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+
+def alone(fn: Callable) -> Callable:
+  """Return `fn` of arrays, on CPUs a function of its own in the compiled program; so is its gradient.
+
+  Its inputs and its result are then written to memory, once each: worth it where a result has several
+  uses. On GPUs and TPUs it is `fn`. The attribute is the one by which `jax.experimental.compute_on`
+  keeps computations from being inlined.
+  """
+  compiled = jax.jit(fn)
+
+  @functools.wraps(fn)
+  def call(*args):
+    if jax.default_backend() != 'cpu':
+      return fn(*args)
+    with set_xla_metadata(inlineable='false'):
+      return compiled(*args)
+
+  return call
