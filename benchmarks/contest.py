@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 
+from posejax import huge_pages
+
 TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
 """Largest error of heatmaps, relative to their maximum; a GPU computes float32 products in TF32."""
 _ROUGH = 0.1  # of bfloat16
@@ -28,39 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser, batch: str) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-  """Set up both frameworks' processes; before either is imported."""
+  """Set up this process as main.py sets up its own, before JAX is imported."""
+  huge_pages.use()
   os.environ['JAX_PLATFORMS'] = {'cpu': 'cpu', 'gpu': 'cuda'}[args.device]
-  # Both frameworks share a GPU here: JAX must not take its memory at the start.
+  # PyTorch's process shares the GPU: JAX must not take its memory at the start.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-  try:
-    import torch
-  except ImportError:
-    return
-  torch.set_num_threads(len(os.sched_getaffinity(0)))
-  # As XLA does by default, so that float32 means the same.
-  torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
 
 def crop_size(args: argparse.Namespace) -> tuple[int, int]:
   """Return (H, W)."""
   height, width = args.size.split('x')
   return int(height), int(width)
-
-
-def make_twin(name: str, device: str, variables, num_keypoints: int):
-  """Return the PyTorch twin of a net with its weights, or None and why there is none."""
-  try:
-    import torch
-    from twins import TWINS
-  except ImportError:
-    return None, 'PyTorch is not installed'
-  if name not in TWINS:
-    return None, 'twins/ has no such net'
-  if device == 'gpu' and not torch.cuda.is_available():
-    return None, 'PyTorch sees no GPU'
-  net = TWINS[name](num_keypoints)
-  net.load_posejax(variables)
-  return net, ''
 
 
 def check_equal(found: np.ndarray, expected: np.ndarray, args: argparse.Namespace) -> float:
@@ -71,15 +51,14 @@ def check_equal(found: np.ndarray, expected: np.ndarray, args: argparse.Namespac
   return float(error)
 
 
-def turns(contenders: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-  """Let contenders run in turns; return each one's median seconds."""
+def turns(contenders: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+  """Let contenders, which return their seconds, run in turns; return each one's median."""
   times = {name: [] for name in contenders}
   for repeat in range(repeats + 2):
     for name, run in contenders.items():
-      began = time.perf_counter()
-      run()
+      seconds = run()
       if repeat >= 2:  # the first turns warm up
-        times[name].append(time.perf_counter() - began)
+        times[name].append(seconds)
   return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -6,7 +6,8 @@
 posejax runs its own compiled step, from uint8 images and labels to the updated state: normalising,
 gradient norm, accuracy and per-example losses included. PyTorch gets normalised images, and runs
 forward, cross-entropy, backward and AdamW in channels last. Before anything is timed, both nets get the
-same weights and must give the same logits. The two take turns in one process; the table gives medians.
+same weights and must give the same logits. The two take turns, each in a process of its own; the table
+gives medians.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import sys
 
 import contest
 import numpy as np
+import rival
+from stream import timed
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))  # configs import configs.common
 
@@ -76,47 +79,49 @@ class Posejax:
 
 
 class PyTorch:
-  """The twin of the plain net; `images` are normalised float32 `[B, H, W, 3]`."""
+  """The plain net's twin, in a process of its own; `images` are normalised float32 `[B, H, W, 3]`."""
 
-  def __init__(self, net, images, labels, config):
-    import torch
+  def __init__(self, variables, images, labels, optimizer):
+    self._torch = torch = rival.prepare_torch()
+    from twins.svhn_cnn import PlainNet
 
-    self._torch, self._net = torch, net.to(memory_format=torch.channels_last).train()
+    net = PlainNet(images.shape[1:3], len(variables['params']['dense2']['bias']))
+    net.load_posejax(variables)
     self._images = torch.tensor(images.transpose(0, 3, 1, 2)).contiguous(
       memory_format=torch.channels_last
     )
     self._labels = torch.tensor(labels, dtype=torch.long)
+    self._net = net.to(memory_format=torch.channels_last)
     self._optimizer = torch.optim.AdamW(
-      net.parameters(), config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay
+      net.parameters(), optimizer.learning_rate, weight_decay=optimizer.weight_decay
     )
+
+  def logits(self, count):
+    """Return what the untrained net says of the first `count` images, `[count, C]`."""
+    with self._torch.no_grad():
+      return self._net.eval()(self._images[:count]).numpy()
 
   def step(self):
     """Run one step to its end."""
+    self._net.train()
     self._optimizer.zero_grad(set_to_none=True)
     loss = self._torch.nn.functional.cross_entropy(self._net(self._images), self._labels)
     loss.backward()
     self._optimizer.step()
 
 
-def make_twin(ours: Posejax, config, args):
-  """Return the PyTorch contender, or None and why not."""
-  try:
-    import torch
-    from twins.svhn_cnn import PlainNet
-  except ImportError:
-    return None, 'PyTorch is not installed'
-  if config.model.get('variant') != 'baseline':
-    return None, 'only the plain net has a twin'
+def start_pytorch(ours: Posejax, config, args) -> rival.Away:
+  """Return the PyTorch contender, checked to be the same net."""
+  if config.model.get('variant') != 'baseline' or len(config.model['features']) != 2:
+    raise rival.NoRivalError('only the plain net has a twin')
   images = np.asarray(ours.host_batch['images'], np.float32) / 255
   images = (images - np.float32(config.inputs.mean)) / np.float32(config.inputs.std)
-  variables = ours.state.variables
+  variables = rival.to_numpy(ours.state.variables)
+  labels = np.asarray(ours.host_batch['labels'])
+  twin = rival.Away(PyTorch, variables, images, labels, config.optimizer)
   expected = np.asarray(ours.model.apply(variables, images[:4])['logits'])
-  net = PlainNet(images.shape[1:3], expected.shape[-1])
-  net.load_posejax(variables)
-  with torch.no_grad():
-    found = net.eval()(torch.tensor(images[:4].transpose(0, 3, 1, 2))).numpy()
-  contest.check_equal(found, expected, args)
-  return PyTorch(net, images, ours.host_batch['labels'], config), ''
+  contest.check_equal(twin.call('logits', 4), expected, args)
+  return twin
 
 
 def main():
@@ -131,17 +136,15 @@ def main():
   contest.prepare(args)
   config = read_config(args.config, args.batch)
   ours = Posejax(config)
-  twin, reason = make_twin(ours, config, args)
-  contenders = {'posejax': ours.step}
-  if twin is None:
-    print(f'posejax alone: {reason}.')
-  else:
-    contenders['PyTorch'] = twin.step
+  contenders = {'posejax': partial(timed, ours.step)}
+  try:
+    contenders['PyTorch'] = start_pytorch(ours, config, args).timed('step')
+  except rival.NoRivalError as e:
+    print(f'posejax alone: {e}.')
   seconds = contest.turns(contenders, args.repeats)
   print('net | batch | posejax ms | PyTorch ms | ratio')
   cells = [config.model.get('variant'), args.batch, f'{1000 * seconds["posejax"]:.1f}']
-  if twin is not None:
-    theirs = seconds['PyTorch']
+  if theirs := seconds.get('PyTorch'):
     cells += [f'{1000 * theirs:.1f}', f'{theirs / seconds["posejax"]:.2f}']
   print(' | '.join(map(str, cells)))
 

@@ -8,16 +8,19 @@ Both get uint8 crops on the host and give keypoints on the host: normalising, th
 second time for the mirrored crops, averaged), and decoding with the quarter of a cell. posejax runs
 its task's own `predict`, compiled; PyTorch runs in inference mode with channels last, on a GPU
 compiled with torch.compile, and in bfloat16 with bfloat16 weights. Heatmaps and keypoints are compared
-before anything is timed. The two take turns in one process; the table gives medians: a batch of 1 is
-the latency, larger ones the throughput. Without PyTorch, posejax is measured alone.
+before anything is timed. The two take turns, each in a process of its own; the table gives medians: a
+batch of 1 is the latency, larger ones the throughput. Without PyTorch, posejax is measured alone.
 """
 
 import argparse
+from functools import partial
 import gc
 import time
 
 import contest
 import numpy as np
+import rival
+from stream import timed
 
 MODELS = 'pose_resnet18,pose_resnet50,pose_hrnet_w32,pose_densenet121'
 SAME_KEYPOINTS = 0.99
@@ -83,21 +86,17 @@ class Posejax:
 
 
 class PyTorch:
-  """The twin, with the same steps around it."""
+  """The twin in a process of its own, with the same steps around it."""
 
-  def __init__(self, net, flip_permutation, args, flip):
-    import torch
-
-    from posejax.config import InputsConfig
-
-    self._torch = torch
+  def __init__(self, name, variables, flip_permutation, args, flip, mean_and_std):
+    self._torch = torch = rival.prepare_torch()
+    net = rival.load_twin(name, args.device, variables, len(flip_permutation))
     self._device = 'cuda' if args.device == 'gpu' else 'cpu'
     self._dtype = getattr(torch, args.dtype)
     self._size = contest.crop_size(args)
     self._flip = flip
-    inputs = InputsConfig()
     as_column = lambda v: torch.tensor(v, device=self._device).reshape(3, 1, 1)  # noqa: E731
-    self._mean, self._std = as_column(inputs.mean), as_column(inputs.std)
+    self._mean, self._std = map(as_column, mean_and_std)
     self._permutation = torch.tensor(np.asarray(flip_permutation), device=self._device)
     self._net = net.eval().to(self._device, self._dtype, memory_format=torch.channels_last)
     self._run = self._forward
@@ -138,12 +137,16 @@ class PyTorch:
       heatmaps, keypoints = self._run(self._torch.from_numpy(images).to(self._device))
       return heatmaps, keypoints.cpu().numpy()
 
+  def predict_both(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return heatmaps `[B, h, w, K]` and keypoints, on the host."""
+    heatmaps, keypoints = self.predict(images)
+    return heatmaps.float().cpu().numpy().transpose(0, 2, 3, 1), keypoints
+
 
 def compare(ours, theirs, images, args) -> str:
   """Return how far apart two predictions are; refuse what is too far."""
   heatmaps, keypoints = ours.predict(images)
-  their_heatmaps, their_keypoints = theirs.predict(images)
-  found = their_heatmaps.float().cpu().numpy().transpose(0, 2, 3, 1)
+  found, their_keypoints = theirs.call('predict_both', images)
   error = contest.check_equal(found, np.asarray(heatmaps), args)
   same = np.isclose(keypoints, their_keypoints, atol=1e-3).all(-1).mean()
   exact = args.device == 'cpu' and args.dtype == 'float32'
@@ -158,27 +161,33 @@ def measure(name, flip, batch, args) -> None:
   images = rng.integers(0, 256, (batch, *contest.crop_size(args), 3), dtype=np.uint8)
   ours = Posejax(name, args, flip)
   ours.compile(images)
-  contenders, compared = {'posejax': ours}, ''
-  net, reason = contest.make_twin(name, args.device, ours.variables, ours.skeleton.num_keypoints)
-  if net is None:
-    compared = reason
-  else:
-    contenders['PyTorch'] = PyTorch(net, ours.skeleton.flip_permutation, args, flip)
-    compared = compare(ours, contenders['PyTorch'], images, args)
-  seconds = contest.turns(
-    {key: lambda c=c: c.predict(images) for key, c in contenders.items()}, args.repeats
-  )
+  contenders = {'posejax': partial(timed, lambda: ours.predict(images))}
+  try:
+    from posejax.config import InputsConfig
+
+    inputs = InputsConfig()
+    permutation = np.asarray(ours.skeleton.flip_permutation)
+    twin = rival.Away(
+      PyTorch, name, ours.variables, permutation, args, flip, (inputs.mean, inputs.std)
+    )
+    compared = compare(ours, twin, images, args)
+    contenders['PyTorch'] = twin.timed('predict', images)
+  except rival.NoRivalError as e:
+    twin, compared = None, str(e)
+  seconds = contest.turns(contenders, args.repeats)
   flops = contest.forward_flops(ours.model, ours.variables, np.zeros(images.shape, np.float32))
   rate = flops * (2 if flip else 1) / seconds['posejax']
   cells = [name, args.device, args.dtype, batch, 'yes' if flip else 'no']
   cells += [f'{1000 * seconds["posejax"]:.1f}', f'{batch / seconds["posejax"]:.1f}']
-  if net is None:
+  if twin is None:
     cells += ['-', '-', '-']
   else:
     theirs = seconds['PyTorch']
     cells += [f'{1000 * theirs:.1f}', f'{batch / theirs:.1f}', f'{theirs / seconds["posejax"]:.2f}']
   cells += [f'{rate / args.peak:.2f}', f'{ours.bytes / 1e9:.2f}', f'{ours.compile_seconds:.0f}']
   print('| ' + ' | '.join(map(str, [*cells, compared])) + ' |', flush=True)
+  if twin is not None:
+    twin.close()
   if args.profile:
     contest.print_profile(lambda: ours.predict(images))
 

@@ -12,8 +12,8 @@ drawing targets, gradient norm and per-example losses included. PyTorch gets nor
 targets ready made, and runs forward, the net's loss (mean squared error; for FCN-8s cross-entropy, and
 not even balanced), backward and Adam; on a CPU with channels
 last (which is faster than its default here), on a GPU with autocast and torch.compile besides. Before
-anything is timed, both nets get the same weights and must predict the same. The two take
-turns in one process; the table gives medians, the share of what a product of large matrices of the
+anything is timed, both nets get the same weights and must predict the same. The two take turns, each in
+a process of its own; the table gives medians, the share of what a product of large matrices of the
 same type reaches on the device (counting three forward passes a step), and the memory that posejax's
 compiled step needs and that PyTorch had allocated at most. `--profile` adds where the time goes.
 Without PyTorch, or for a net that has no twin in twins/, posejax is measured alone.
@@ -25,6 +25,8 @@ import time
 
 import contest
 import numpy as np
+import rival
+from stream import timed
 
 # What nets that don't output heatmaps are trained with.
 CODECS = {'fcn8s': 'discs', 'regression_cnn': 'regression'}
@@ -98,21 +100,26 @@ class Posejax:
 
 
 class PyTorch:
-  """The twin; `images` and `targets` are what posejax computes, channels last."""
+  """The twin, in a process of its own; `images` and `targets` are posejax's, channels last."""
 
-  def __init__(self, net, images, targets, device, dtype):
-    import torch
-
-    self._torch = torch
+  def __init__(self, name, variables, count, images, targets, device, dtype):
+    self._torch = torch = rival.prepare_torch()
+    net = rival.load_twin(name, device, variables, count)
     self._device = 'cuda' if device == 'gpu' else 'cpu'
     self._dtype = getattr(torch, dtype)
     self._images, self._targets = self._to_torch(images), self._to_torch(targets)
     # Whole numbers are classes.
     by_class = not self._targets.is_floating_point()
     self._loss_fn = torch.nn.functional.cross_entropy if by_class else torch.nn.functional.mse_loss
-    net = net.to(self._device, memory_format=torch.channels_last).train()
+    self._plain = net.to(self._device, memory_format=torch.channels_last)
     self._optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     self._net = torch.compile(net) if device == 'gpu' else net
+
+  def outputs(self, count):
+    """Return what the untrained net gives for the first `count` images, maps channels last."""
+    with self._torch.no_grad():
+      found = self._plain.eval()(self._images[:count]).float().cpu().numpy()
+    return found.transpose(0, 2, 3, 1) if found.ndim == 4 else found
 
   def _to_torch(self, array):
     """Return a tensor, of maps `[B, h, w, C]` channels first as PyTorch has them."""
@@ -124,6 +131,7 @@ class PyTorch:
   def step(self):
     """Run one step to its end."""
     torch = self._torch
+    self._plain.train()
     self._optimizer.zero_grad(set_to_none=True)
     with torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32):
       outputs = self._net(self._images)
@@ -137,8 +145,8 @@ class PyTorch:
     return self._torch.cuda.max_memory_allocated()
 
 
-def make_twin(ours: Posejax, args, size):
-  """Return the PyTorch contender, or None and why not."""
+def start_pytorch(ours: Posejax, args) -> rival.Away:
+  """Return the PyTorch contender, checked to be the same net."""
   from posejax.config import InputsConfig
 
   inputs = InputsConfig()
@@ -146,20 +154,14 @@ def make_twin(ours: Posejax, args, size):
   images = (images - np.float32(inputs.mean)) / np.float32(inputs.std)
   variables = ours.state.variables
   ((output, expected),) = ours.model.apply(variables, images[:1]).items()
-  expected = np.asarray(expected)
   count = expected.shape[1 if output == 'coordinates' else -1]
-  net, reason = contest.make_twin(args.model, args.device, variables, count)
-  if net is None:
-    return None, reason
-  import torch
-
-  with torch.no_grad():
-    found = net.eval()(torch.tensor(images[:1].transpose(0, 3, 1, 2))).numpy()
-  if found.ndim == 4:
-    found = found.transpose(0, 2, 3, 1)
-  contest.check_equal(found, expected, args)
   targets, _ = ours.codec.encode(ours.batch['keypoints'], ours.batch['visibility'])
-  return PyTorch(net, images, targets, args.device, args.dtype), ''
+  variables = rival.to_numpy(variables)
+  twin = rival.Away(
+    PyTorch, args.model, variables, count, images, np.asarray(targets), args.device, args.dtype
+  )
+  contest.check_equal(twin.call('outputs', 1), np.asarray(expected), args)
+  return twin
 
 
 def main():
@@ -173,13 +175,13 @@ def main():
   contest.prepare(args)
   size = contest.crop_size(args)
   ours = Posejax(args, size)
-  contenders = {'posejax': ours}
-  twin, reason = make_twin(ours, args, size)
-  if twin is None:
-    print(f'posejax alone: {reason}.')
-  else:
-    contenders['PyTorch'] = twin
-  seconds = contest.turns({name: c.step for name, c in contenders.items()}, args.repeats)
+  contenders, twin = {'posejax': partial(timed, ours.step)}, None
+  try:
+    twin = start_pytorch(ours, args)
+    contenders['PyTorch'] = twin.timed('step')
+  except rival.NoRivalError as e:
+    print(f'posejax alone: {e}.')
+  seconds = contest.turns(contenders, args.repeats)
   rates = {name: args.batch / value for name, value in seconds.items()}
   images = np.zeros((args.batch, *size, 3), np.float32)
   # The customary count: the two gradients of a product cost what the product does.
@@ -194,7 +196,7 @@ def main():
   theirs = rates.get('PyTorch')
   cells += [f'{theirs:.1f}', f'{rates["posejax"] / theirs:.2f}'] if theirs else ['-', '-']
   cells += [f'{share:.2f}', f'{ours.bytes / 1e9:.2f}']
-  cells += [f'{twin.peak_bytes() / 1e9:.2f}' if twin and args.device == 'gpu' else '-']
+  cells += [f'{twin.call("peak_bytes") / 1e9:.2f}' if twin and args.device == 'gpu' else '-']
   print(' | '.join(map(str, cells)))
   if args.profile:
     contest.print_profile(ours.step)
