@@ -14,9 +14,11 @@ Without `manual_dir`, TFDS downloads the set (1.6 GB with its extra digits).
   Taylor 98.70 % with it (github.com/uoguelph-mlrg/Cutout). Not run here: 755,000 steps want a GPU.
   With `mixed` or `synthetic` beside it: WRN-10-2, without dropout.
 
-Measured on 550 real digits to train on and 150 to test on (one of them is 0.7 %): `:mixed` 84.0 % at step
-1,000, 86.0 % at step 4,000 and 84.7 % at step 4,500, in 10:32 minutes on one CPU core; the default, from
-real digits alone, 72.7 % after 500 of 1,500 steps on a busy machine.
+Measured on 550 real digits to train on and 150 to test on (one of them is 0.7 %), two CPU cores, last
+step: the default, from real digits alone, 78.0 % in 1:50 minutes; `:mixed` 88.0 % in 4:28, and 88.7 %
+by Muon (`--config.optimizer.name=muon --config.optimizer.learning_rate=1e-2
+--config.optimizer.weight_decay=0.01`). Published
+supervised nets reach about 87 % from 1,000.
 
 No digit is ever mirrored.
 """
