@@ -62,7 +62,7 @@ class SkipHead(nn.Module):
     x = None
     for name in sorted(maps, reverse=True):
       lateral = layers.Conv(self.features, 1, dtype=self.dtype, name=f'lateral_{name}')(maps[name])
-      x = lateral if x is None else layers.upsample2(x) + lateral
+      x = lateral if x is None else layers.upsample(x, 2) + lateral
       x = norm(f'bn_{name}', x)
     x = norm('bn_smooth', layers.Conv(self.features, dtype=self.dtype, name='smooth')(x))
     init = nn.initializers.normal(0.001)

@@ -11,7 +11,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from posejax.errors import PosejaxError
 from posejax.models import layers, resnet
@@ -22,13 +21,6 @@ BLOCKS = 4
 """Residual blocks in `layer1`, and per branch of a module, in published nets."""
 STRIDE = 32
 """Of the deepest branch."""
-
-
-def upsample(x: jax.Array, factor: int) -> jax.Array:
-  """Return `x` `[B, h, w, C]` with every pixel repeated `factor` times both ways."""
-  b, h, w, c = x.shape
-  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, factor, w, factor, c))
-  return x.reshape(b, h * factor, w * factor, c)
 
 
 class ExchangeModule(nn.Module):
@@ -65,11 +57,10 @@ class ExchangeModule(nn.Module):
         )(branches[i], train)
 
     def moved(i: int, j: int) -> jax.Array:
-      """Return branch j at the size and width of branch i."""
+      """Return branch j with the width of branch i, and its size where that is smaller."""
       x = branches[j]
       if j > i:
-        x = conv_bn(x, self.width * 2**i, size=1, name=f'fuse{i}_{j}')
-        return upsample(x, 2 ** (j - i))
+        return conv_bn(x, self.width * 2**i, size=1, name=f'fuse{i}_{j}')
       for k in range(i - j):
         last = k == i - j - 1
         x = conv_bn(x, self.width * 2 ** (i if last else j), stride=2, name=f'fuse{i}_{j}_{k}')

@@ -7,6 +7,7 @@ Parameters and batch statistics are float32; `dtype` is what convolutions comput
 
 from collections.abc import Callable
 import functools
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -135,11 +136,11 @@ def avg_pool2(x: jax.Array) -> jax.Array:
   return x.mean((2, 4))
 
 
-def upsample2(x: jax.Array) -> jax.Array:
-  """Return `x` `[B, h, w, C]` with every pixel repeated 2x2."""
+def upsample(x: jax.Array, factor: int) -> jax.Array:
+  """Return `x` `[B, h, w, C]` with every pixel repeated `factor` times both ways."""
   b, h, w, c = x.shape
-  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
-  return x.reshape(b, 2 * h, 2 * w, c)
+  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, factor, w, factor, c))
+  return x.reshape(b, h * factor, w * factor, c)
 
 
 @fusion.alone
@@ -154,10 +155,46 @@ def add(x: jax.Array, y: jax.Array) -> jax.Array:
   return x + y
 
 
-@fusion.alone
 def add_relu(*xs: jax.Array) -> jax.Array:
-  """Return the rectified sum of arrays of one shape."""
-  return nn.relu(functools.reduce(jnp.add, xs))
+  """Return the rectified sum of maps `[B, h, w, C]`, smaller ones upsampled to the first one's size."""
+  return _add_relu(_factors(xs), *xs)
+
+
+def _factors(xs):
+  return tuple(xs[0].shape[1] // x.shape[1] for x in xs)
+
+
+@fusion.alone
+def _rectified_sum(*xs):
+  same_size = [upsample(x, f) if f > 1 else x for x, f in zip(xs, _factors(xs), strict=True)]
+  return nn.relu(functools.reduce(jnp.add, same_size))
+
+
+@fusion.alone
+def _where_positive(y, dy):
+  return jnp.where(y > 0, dy, jnp.zeros((), dy.dtype))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _add_relu(factors, *xs):
+  del factors
+  return _rectified_sum(*xs)
+
+
+def _add_relu_forward(factors, *xs):
+  y = _add_relu(factors, *xs)
+  return y, y  # which tells where the sum was positive, so that the sum need not be kept
+
+
+def _add_relu_backward(factors, y, dy):
+  dx = _where_positive(y, dy)
+  b, h, w, c = y.shape
+  return tuple(
+    dx if f == 1 else dx.reshape(b, h // f, f, w // f, f, c).sum((2, 4)) for f in factors
+  )
+
+
+_add_relu.defvjp(_add_relu_forward, _add_relu_backward)
 
 
 @fusion.alone
@@ -239,6 +276,8 @@ class BatchNorm(nn.Module):
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (c,), jnp.float32)
     running_var = self.variable('batch_stats', 'var', jnp.ones, (c,), jnp.float32)
     shape = x.shape
+    if shortcut is not None:
+      shortcut = shortcut.astype(self.dtype)
     if train:
       group = self.group_size or shape[0]
       if shape[0] % group:

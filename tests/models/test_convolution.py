@@ -127,7 +127,7 @@ def test_max_pool_gives_a_tie_to_the_first_in_row_major_order():
 def test_average_pool_and_upsampling_by_hand():
   x = jnp.arange(15.0).reshape(1, 3, 5, 1)
   np.testing.assert_array_equal(layers.avg_pool2(x)[0, :, :, 0], [[3, 5]])
-  y = layers.upsample2(x[:, :2, :3])
+  y = layers.upsample(x[:, :2, :3], 2)
   np.testing.assert_array_equal(
     y[0, :, :, 0],
     [[0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2], [5, 5, 6, 6, 7, 7], [5, 5, 6, 6, 7, 7]],

@@ -54,14 +54,28 @@ def test_is_the_function_under_vmap(operands):
     np.testing.assert_allclose(y, chain(plain_add)(one, kernels), rtol=1e-5, atol=1e-5)
 
 
-def most_operands(add, operands) -> int:
-  """Return how many operands the compiled chain's largest fusion has."""
-  text = jax.jit(chain(add)).lower(*operands).compile().as_text()
+def most_operands(fn, *operands) -> int:
+  """Return how many operands the largest fusion of a compiled function has."""
+  text = jax.jit(fn).lower(*operands).compile().as_text()
   return max(len(found.split(',')) for found in re.findall(r' fusion\(([^)]*)\)', text))
 
 
-@pytest.mark.skipif(jax.default_backend() != 'cpu', reason='elsewhere it is the function itself')
 def test_no_fusion_computes_the_chain_anew(operands):
+  if jax.default_backend() != 'cpu':
+    pytest.skip('elsewhere it is the function itself')
   # Without it there is one that does. Where that is no longer so, fusion.alone can go.
-  assert most_operands(plain_add, operands) > DEPTH / 2
-  assert most_operands(alone_add, operands) <= 3
+  assert most_operands(chain(plain_add), *operands) > DEPTH / 2
+  assert most_operands(chain(alone_add), *operands) <= 3
+  gradient = lambda add: jax.grad(lambda *args: jnp.square(chain(add)(*args)).sum())  # noqa: E731
+  assert most_operands(gradient(plain_add), *operands) > DEPTH / 2
+  assert most_operands(gradient(alone_add), *operands) <= 4
+
+
+def test_what_it_calls_is_part_of_it(operands):
+  if jax.default_backend() != 'cpu':
+    pytest.skip('elsewhere it is the function itself')
+  x, _ = operands
+  text = (
+    jax.jit(alone_add).lower(x, 2 * x).compile().as_text()
+  )  # relu is a compiled function itself
+  assert len(re.findall(r' (?:call|fusion)\(', text)) == 2  # of the function, and within it

@@ -24,12 +24,6 @@ def test_every_variable_is_float32_and_heatmaps_too_when_computing_in_bfloat16()
   assert outputs['heatmaps'].shape == (2, 8, 16, 3)
 
 
-def test_upsampling_repeats_pixels():
-  x = np.arange(2 * 3 * 5 * 2, dtype=np.float32).reshape(2, 3, 5, 2)
-  expected = x.repeat(4, axis=1).repeat(4, axis=2)
-  np.testing.assert_array_equal(hrnet.upsample(jnp.asarray(x), 4), expected)
-
-
 def test_an_exchange_module_trains():
   """Every parameter has a gradient, and every running statistic moves."""
   module = hrnet.ExchangeModule(4, num_outputs=3, blocks=1)  # more compile for longer
