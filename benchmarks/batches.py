@@ -17,9 +17,10 @@ import os
 import pathlib
 import statistics
 
+import contest
 import cv2
 import numpy as np
-from stream import Stream, timed
+from stream import Stream
 
 from posejax import skeletons
 from posejax.data import augment, executor, processes
@@ -146,8 +147,10 @@ def main():
     print('tf.data: TensorFlow is not installed')
   streams = {name: Stream(iterate, batches, args.workers) for name, iterate in executors.items()}
   contenders = {
-    'plain loop': lambda: timed(lambda: plain_loop(source, size, order, args.batch)),
-    'batch function, no executor': lambda: timed(lambda: [batches(step) for step in range(steps)]),
+    'plain loop': lambda: contest.timed(lambda: plain_loop(source, size, order, args.batch)),
+    'batch function, no executor': lambda: contest.timed(
+      lambda: [batches(step) for step in range(steps)]
+    ),
     **{name: partial(stream.turn, steps) for name, stream in streams.items()},
   }
   times = {name: [] for name in contenders}

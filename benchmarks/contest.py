@@ -14,8 +14,9 @@ import numpy as np
 from posejax import huge_pages
 
 TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
-"""Largest error of heatmaps, relative to their maximum; a GPU computes float32 products in TF32."""
+"""Largest error of outputs, relative to their maximum; a GPU computes float32 products in TF32."""
 _ROUGH = 0.1  # of bfloat16
+_PAUSE = 0.05  # seconds between turns; an OpenMP thread spins for some 10 ms
 _HOST_EVENTS = re.compile(r'\$|end: |Threadpool|Thunk|Pjit|PjRt|Task|.*\(wait')
 
 
@@ -47,15 +48,26 @@ def check_equal(found: np.ndarray, expected: np.ndarray, args: argparse.Namespac
   """Return the error of `found`, relative to the largest value expected; refuse too large a one."""
   error = np.abs(found - expected).max() / np.abs(expected).max()
   if not error <= TOLERANCE.get((args.device, args.dtype), _ROUGH):
-    raise SystemExit(f'The nets differ: relative error {error:.1g} of the heatmaps.')
+    raise SystemExit(f'The nets differ: relative error {error:.1g} of the outputs.')
   return float(error)
 
 
+def timed(run: Callable[[], object]) -> float:
+  """Return the seconds that a call takes."""
+  began = time.perf_counter()
+  run()
+  return time.perf_counter() - began
+
+
 def turns(contenders: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
-  """Let contenders, which return their seconds, run in turns; return each one's median."""
+  """Let contenders, which return their seconds, run in turns; return each one's median.
+
+  Idle threads look out for work for a while, at the cost of whoever comes next: hence the pauses.
+  """
   times = {name: [] for name in contenders}
   for repeat in range(repeats + 2):
     for name, run in contenders.items():
+      time.sleep(_PAUSE)
       seconds = run()
       if repeat >= 2:  # the first turns warm up
         times[name].append(seconds)

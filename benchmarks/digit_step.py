@@ -19,7 +19,6 @@ import sys
 import contest
 import numpy as np
 import rival
-from stream import timed
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))  # configs import configs.common
 
@@ -99,11 +98,12 @@ class PyTorch:
   def logits(self, count):
     """Return what the untrained net says of the first `count` images, `[count, C]`."""
     with self._torch.no_grad():
-      return self._net.eval()(self._images[:count]).numpy()
+      logits = self._net.eval()(self._images[:count]).numpy()
+    self._net.train()
+    return logits
 
   def step(self):
     """Run one step to its end."""
-    self._net.train()
     self._optimizer.zero_grad(set_to_none=True)
     loss = self._torch.nn.functional.cross_entropy(self._net(self._images), self._labels)
     loss.backward()
@@ -136,9 +136,10 @@ def main():
   contest.prepare(args)
   config = read_config(args.config, args.batch)
   ours = Posejax(config)
-  contenders = {'posejax': partial(timed, ours.step)}
+  contenders = {'posejax': partial(contest.timed, ours.step)}
   try:
-    contenders['PyTorch'] = start_pytorch(ours, config, args).timed('step')
+    twin = start_pytorch(ours, config, args)
+    contenders['PyTorch'] = twin.timed('step')
   except rival.NoRivalError as e:
     print(f'posejax alone: {e}.')
   seconds = contest.turns(contenders, args.repeats)
@@ -146,6 +147,7 @@ def main():
   cells = [config.model.get('variant'), args.batch, f'{1000 * seconds["posejax"]:.1f}']
   if theirs := seconds.get('PyTorch'):
     cells += [f'{1000 * theirs:.1f}', f'{theirs / seconds["posejax"]:.2f}']
+    twin.close()
   print(' | '.join(map(str, cells)))
 
 

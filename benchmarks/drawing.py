@@ -10,8 +10,9 @@ import argparse
 import itertools
 import statistics
 
+import contest
 import cv2
-from stream import Stream, timed
+from stream import Stream
 
 from posejax.data import augment, executor, processes
 from posejax.data.batches import TrainBatches
@@ -36,7 +37,7 @@ def main():
   workers = Stream(processes.Workers().iterate, batches, args.workers)
   first = itertools.count()  # everybody is drawn once: nothing to remember
   contenders = {
-    'one thread': lambda: timed(lambda: [batches(next(first)) for _ in range(steps)]),
+    'one thread': lambda: contest.timed(lambda: [batches(next(first)) for _ in range(steps)]),
     'threads': lambda: threads.turn(steps),
     'processes': lambda: workers.turn(steps),
   }

@@ -20,7 +20,6 @@ import time
 import contest
 import numpy as np
 import rival
-from stream import timed
 
 MODELS = 'pose_resnet18,pose_resnet50,pose_hrnet_w32,pose_densenet121'
 SAME_KEYPOINTS = 0.99
@@ -161,7 +160,7 @@ def measure(name, flip, batch, args) -> None:
   images = rng.integers(0, 256, (batch, *contest.crop_size(args), 3), dtype=np.uint8)
   ours = Posejax(name, args, flip)
   ours.compile(images)
-  contenders = {'posejax': partial(timed, lambda: ours.predict(images))}
+  contenders = {'posejax': partial(contest.timed, lambda: ours.predict(images))}
   try:
     from posejax.config import InputsConfig
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+_DIED = 'The process of the contender died.'
+
 
 class NoRivalError(Exception):
   """There is nothing to compare with, and why."""
@@ -32,7 +34,11 @@ class Away:
     self._process = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
     self._process.start()
     theirs.close()
-    self._receive()
+    try:
+      self._receive()
+    except Exception:
+      self.close()
+      raise
 
   def call(self, method: str, *args: Any) -> Any:
     """Return what a method returns."""
@@ -48,14 +54,17 @@ class Away:
     self._process.join()
 
   def _ask(self, method, args, silent=False):
-    self._connection.send((method, args, silent))
+    try:
+      self._connection.send((method, args, silent))
+    except OSError:
+      raise RuntimeError(_DIED) from None
     return self._receive()
 
   def _receive(self):
     try:
       result, seconds, error = self._connection.recv()
-    except EOFError:
-      raise RuntimeError('The contender in the other process died.') from None
+    except (EOFError, OSError):
+      raise RuntimeError(_DIED) from None
     if error is not None:
       raise error
     return result, seconds

@@ -23,10 +23,3 @@ class Stream:
     seconds = time.perf_counter() - began
     time.sleep(_SETTLE_SECONDS)  # until those are made, which is not the next contender's business
     return seconds
-
-
-def timed(run) -> float:
-  """Return the seconds that a call takes."""
-  began = time.perf_counter()
-  run()
-  return time.perf_counter() - began

@@ -10,12 +10,12 @@
 posejax runs its own compiled step, from uint8 images and keypoints to the updated state: normalising,
 drawing targets, gradient norm and per-example losses included. PyTorch gets normalised images and
 targets ready made, and runs forward, the net's loss (mean squared error; for FCN-8s cross-entropy, and
-not even balanced), backward and Adam; on a CPU with channels
-last (which is faster than its default here), on a GPU with autocast and torch.compile besides. Before
-anything is timed, both nets get the same weights and must predict the same. The two take turns, each in
-a process of its own; the table gives medians, the share of what a product of large matrices of the
-same type reaches on the device (counting three forward passes a step), and the memory that posejax's
-compiled step needs and that PyTorch had allocated at most. `--profile` adds where the time goes.
+not even balanced), backward and Adam; on a CPU with channels last (which is faster than its default
+here), on a GPU with autocast and torch.compile besides. Before anything is timed, both nets get the same
+weights and must predict the same. The two take turns, each in a process of its own; the table gives
+medians, the share of what a product of large matrices of the same type reaches on the device (counting
+three forward passes a step), and the memory that posejax's compiled step needs and that PyTorch had
+allocated at most. `--profile` adds where the time goes.
 Without PyTorch, or for a net that has no twin in twins/, posejax is measured alone.
 """
 
@@ -26,7 +26,6 @@ import time
 import contest
 import numpy as np
 import rival
-from stream import timed
 
 # What nets that don't output heatmaps are trained with.
 CODECS = {'fcn8s': 'discs', 'regression_cnn': 'regression'}
@@ -119,6 +118,7 @@ class PyTorch:
     """Return what the untrained net gives for the first `count` images, maps channels last."""
     with self._torch.no_grad():
       found = self._plain.eval()(self._images[:count]).float().cpu().numpy()
+    self._plain.train()
     return found.transpose(0, 2, 3, 1) if found.ndim == 4 else found
 
   def _to_torch(self, array):
@@ -131,7 +131,6 @@ class PyTorch:
   def step(self):
     """Run one step to its end."""
     torch = self._torch
-    self._plain.train()
     self._optimizer.zero_grad(set_to_none=True)
     with torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32):
       outputs = self._net(self._images)
@@ -175,7 +174,7 @@ def main():
   contest.prepare(args)
   size = contest.crop_size(args)
   ours = Posejax(args, size)
-  contenders, twin = {'posejax': partial(timed, ours.step)}, None
+  contenders, twin = {'posejax': partial(contest.timed, ours.step)}, None
   try:
     twin = start_pytorch(ours, args)
     contenders['PyTorch'] = twin.timed('step')
@@ -198,6 +197,8 @@ def main():
   cells += [f'{share:.2f}', f'{ours.bytes / 1e9:.2f}']
   cells += [f'{twin.call("peak_bytes") / 1e9:.2f}' if twin and args.device == 'gpu' else '-']
   print(' | '.join(map(str, cells)))
+  if twin:
+    twin.close()
   if args.profile:
     contest.print_profile(ours.step)
 

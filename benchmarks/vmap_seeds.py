@@ -13,7 +13,6 @@ import time
 
 import contest
 import numpy as np
-from stream import timed
 from train_step import make_batch
 
 
@@ -75,8 +74,8 @@ def main():
       jax.block_until_ready(programs['one by one'](*pair))
 
   contenders = {
-    'one by one': lambda: timed(one_by_one),
-    'vmapped': lambda: timed(lambda: jax.block_until_ready(programs['vmapped'](*together))),
+    'one by one': lambda: contest.timed(one_by_one),
+    'vmapped': lambda: contest.timed(lambda: jax.block_until_ready(programs['vmapped'](*together))),
   }
   seconds = contest.turns(contenders, args.repeats)
   print(f'{args.model}, {args.seeds} seeds, batch {batch} each, {args.size}, {args.dtype}')
