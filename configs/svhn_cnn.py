@@ -17,8 +17,7 @@ Without `manual_dir`, TFDS downloads the set (1.6 GB with its extra digits).
 Measured on 550 real digits to train on and 150 to test on (one of them is 0.7 %), two CPU cores, last
 step: the default, from real digits alone, 78.0 % in 1:50 minutes; `:mixed` 88.0 % in 4:28, and 88.7 %
 by Muon (`--config.optimizer.name=muon --config.optimizer.learning_rate=1e-2
---config.optimizer.weight_decay=0.01`). Published
-supervised nets reach about 87 % from 1,000.
+--config.optimizer.weight_decay=0.01`). Supervised nets were published with about 87 % from 1,000.
 
 No digit is ever mirrored.
 """
