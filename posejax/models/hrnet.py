@@ -67,10 +67,9 @@ class ExchangeModule(nn.Module):
         x = x if last else nn.relu(x)
       return x
 
-    outputs = []
-    for i in range(self.num_outputs):
-      outputs.append(layers.add_relu(*(moved(i, j) for j in range(len(branches)))))
-    return outputs
+    return [
+      layers.add_relu(*(moved(i, j) for j in range(len(branches)))) for i in range(self.num_outputs)
+    ]
 
 
 class HRNet(nn.Module):

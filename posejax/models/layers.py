@@ -6,8 +6,7 @@ Parameters and batch statistics are float32; `dtype` is what convolutions comput
 """
 
 from collections.abc import Callable
-import functools
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import flax.linen as nn
@@ -167,7 +166,7 @@ def _factors(xs):
 @fusion.alone
 def _rectified_sum(*xs):
   same_size = [upsample(x, f) if f > 1 else x for x, f in zip(xs, _factors(xs), strict=True)]
-  return nn.relu(functools.reduce(jnp.add, same_size))
+  return nn.relu(reduce(jnp.add, same_size))
 
 
 @fusion.alone
