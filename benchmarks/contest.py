@@ -16,7 +16,7 @@ from posejax import huge_pages
 TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
 """Largest error of outputs, relative to their maximum; a GPU computes float32 products in TF32."""
 _ROUGH = 0.1  # of bfloat16
-_PAUSE = 0.05  # seconds between turns; an OpenMP thread spins for some 10 ms
+_PAUSE = 0.05  # seconds between turns; an OpenMP thread spins for some milliseconds
 _HOST_EVENTS = re.compile(r'\$|end: |Threadpool|Thunk|Pjit|PjRt|Task|jit_|.*\(wait')
 
 
