@@ -1,0 +1,1 @@
+"""A trained net in use: pictures, films and cameras in, what is on them out."""
