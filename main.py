@@ -18,9 +18,10 @@ import sys  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
+from posejax import startup  # noqa: E402
 from posejax.config import Config  # noqa: E402
 from posejax.errors import PosejaxError  # noqa: E402
-from posejax.train import process, workdirs  # noqa: E402
+from posejax.runs import workdirs  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
@@ -39,7 +40,7 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
-  process.DEFAULT_CACHE,
+  startup.DEFAULT_CACHE,
   'Where compiled programs are kept between runs; empty for nowhere.',
 )
 
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> None:
     raise PosejaxError(f'Unexpected arguments {argv[1:]}; every setting is a flag, --name=value.')
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
-  process.prepare(_CACHE.value)
+  startup.prepare(_CACHE.value)
   config, workdir = _config_and_workdir()
   if _MODE.value == 'eval':
     from posejax.train.evaluate_workdir import evaluate_workdir

@@ -23,9 +23,10 @@ import numpy as np
 from stream import Stream
 
 from posejax import skeletons
-from posejax.data import augment, executor, processes
 from posejax.data.batches import TrainBatches
-from posejax.data.crops import CropPerson
+from posejax.data.executors import processes, threads
+from posejax.data.transforms import augment
+from posejax.data.transforms.crops import CropPerson
 
 AUGMENTATION = augment.Augmentation(
   flip=0.5, rotation=40, scale=0.3, color=0.5, brightness=0.2, contrast=0.2, saturation=0.3
@@ -138,11 +139,11 @@ def main():
   check_same(batches(0), source, size)
   steps = len(source) // args.batch
   order = range(steps * args.batch)
-  executors = {'threads': executor.iterate, 'processes': processes.Workers().iterate}
+  executors = {'threads': threads.iterate, 'processes': processes.Workers().iterate}
   try:
-    from posejax.data import pipeline
+    from posejax.data.executors import tfdata
 
-    executors['tf.data'] = pipeline.iterate
+    executors['tf.data'] = tfdata.iterate
   except ImportError:
     print('tf.data: TensorFlow is not installed')
   streams = {name: Stream(iterate, batches, args.workers) for name, iterate in executors.items()}

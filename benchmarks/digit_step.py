@@ -44,36 +44,25 @@ class Posejax:
   def __init__(self, config):
     import jax
 
-    from posejax import experiment
+    from posejax import devices, experiment
     from posejax.data.batches import TrainBatches
-    from posejax.train import optim, parallel, state
-    from posejax.train.step import make_train_step
+    from posejax.train import build
 
     built = experiment.from_config(config)
     self.model, task = built.model, built.task
-    variables = task.init(jax.random.key(0))
-    optimizer = optim.create(config.optimizer)
-    make_step = partial(
-      make_train_step,
-      task,
-      optimizer,
-      optim.schedule(config.optimizer, config.batch_size),
-      jax.random.key(0),
-      config.optimizer.ema_decay,
-    )
-    mesh = parallel.make_mesh()
-    self.state = parallel.put_replicated(
-      state.create(variables, optimizer, config.optimizer.ema_decay), mesh
-    )
+    mesh, self._key = devices.make_mesh(), jax.random.key(0)
+    variables = task.init(self._key)
+    training = build.training(task, config, mesh, variables)
+    self.state = devices.put_replicated(training.init_state(variables), mesh)
     self.host_batch = TrainBatches(built.train_source, task.prepare_train, 0, config.batch_size)(0)
-    self.batch = parallel.put_batch(self.host_batch, mesh)
-    self._step = parallel.compile_train_step(make_step, mesh, 'jit')
+    self.batch = devices.put_batch(self.host_batch, mesh)
+    self._step = training.step
 
   def step(self):
     """Run one step to its end."""
     import jax
 
-    self.state, output = self._step(self.state, self.batch)
+    self.state, output = self._step(self.state, self.batch, self._key)
     jax.block_until_ready((self.state, output))
 
 

@@ -14,10 +14,11 @@ import contest
 import cv2
 from stream import Stream
 
-from posejax.data import augment, executor, processes
 from posejax.data.batches import TrainBatches
-from posejax.data.crops import CropPerson
+from posejax.data.executors import processes, threads
 from posejax.data.synthetic.people import SyntheticPeople
+from posejax.data.transforms import augment
+from posejax.data.transforms.crops import CropPerson
 
 _BATCH = 32
 
@@ -33,12 +34,12 @@ def main():
   crop = CropPerson(source.skeleton, (128, 96), 'msra', augment.Augmentation(flip=0.5))
   batches = TrainBatches(source, crop, seed=0, batch_size=_BATCH)
   steps = args.people // _BATCH
-  threads = Stream(executor.iterate, batches, args.workers)
+  threaded = Stream(threads.iterate, batches, args.workers)
   workers = Stream(processes.Workers().iterate, batches, args.workers)
   first = itertools.count()  # everybody is drawn once: nothing to remember
   contenders = {
     'one thread': lambda: contest.timed(lambda: [batches(next(first)) for _ in range(steps)]),
-    'threads': lambda: threads.turn(steps),
+    'threads': lambda: threaded.turn(steps),
     'processes': lambda: workers.turn(steps),
   }
   rates = {name: [] for name in contenders}

@@ -50,11 +50,10 @@ class Posejax:
   def __init__(self, args, size):
     import jax
 
-    from posejax import experiment, skeletons
+    from posejax import devices, experiment, skeletons
     from posejax.config import Config
     from posejax.experiment import outputs
-    from posejax.train import optim, parallel, state
-    from posejax.train.step import make_train_step
+    from posejax.train import build
 
     config = Config.from_dict(
       {
@@ -68,25 +67,13 @@ class Posejax:
     )
     self.model, self.task = experiment.pose_task(config, skeletons.COCO)
     self.codec, _ = outputs.codec_and_loss(config, self.model, skeletons.COCO.num_keypoints)
-    optimizer = optim.create(config.optimizer)
-    make_step = partial(
-      make_train_step,
-      self.task,
-      optimizer,
-      optim.schedule(config.optimizer, args.batch),
-      jax.random.key(0),
-    )
-    mesh = parallel.make_mesh()
-    init = parallel.compile_init(
-      lambda key: state.create(self.task.init(key), optimizer, None), mesh
-    )
-    self.state = init(jax.random.key(0))
-    self.batch = parallel.put_batch(
-      make_batch(args.batch, size, skeletons.COCO.num_keypoints), mesh
-    )
-    step = parallel.compile_train_step(make_step, mesh, 'jit')
+    mesh, self._key = devices.make_mesh(), jax.random.key(0)
+    variables = devices.compile_init(self.task.init, mesh)(self._key)
+    training = build.training(self.task, config, mesh, variables)
+    self.state = devices.compile_init(training.init_state, mesh)(variables)
+    self.batch = devices.put_batch(make_batch(args.batch, size, skeletons.COCO.num_keypoints), mesh)
     began = time.perf_counter()
-    self._step = step.lower(self.state, self.batch).compile()
+    self._step = training.step.lower(self.state, self.batch, self._key).compile()
     self.compile_seconds = time.perf_counter() - began
     self.bytes = contest.program_bytes(self._step)
 
@@ -94,7 +81,7 @@ class Posejax:
     """Run one step to its end."""
     import jax
 
-    self.state, output = self._step(self.state, self.batch)
+    self.state, output = self._step(self.state, self.batch, self._key)
     jax.block_until_ready((self.state, output))
 
 

@@ -29,10 +29,9 @@ def main():
   import jax
   import jax.numpy as jnp
 
-  from posejax import experiment, skeletons
+  from posejax import devices, experiment, skeletons
   from posejax.config import Config
-  from posejax.train import optim, parallel, state
-  from posejax.train.step import make_train_step
+  from posejax.train import build
 
   batch, size = int(args.batch), contest.crop_size(args)
   config = Config.from_dict(
@@ -46,32 +45,31 @@ def main():
   )
   skeleton = skeletons.COCO
   _, task = experiment.pose_task(config, skeleton)
-  optimizer, mesh = optim.create(config.optimizer), parallel.make_mesh()
-  init = parallel.compile_init(lambda key: state.create(task.init(key), optimizer, None), mesh)
-  states = [init(jax.random.key(seed)) for seed in range(args.seeds)]
-  step = make_train_step(
-    task, optimizer, optim.schedule(config.optimizer, batch), jax.random.key(0), axis_name=None
-  )
+  mesh, init = devices.make_mesh(), jax.jit(task.init)
+  keys = [jax.random.key(seed) for seed in range(args.seeds)]
+  training = build.training(task, config, mesh, init(keys[0]))
+  states = [training.init_state(init(key)) for key in keys]
   one = make_batch(batch, size, skeleton.num_keypoints)
   batches = [{**one, 'images': np.roll(one['images'], seed, 1)} for seed in range(args.seeds)]
   stack = partial(jax.tree.map, lambda *leaves: jnp.stack(leaves))
   programs = {}
   for name, function, examples in (
-    ('one by one', step, (states[0], batches[0])),
-    ('vmapped', jax.vmap(step), (stack(*states), stack(*batches))),
+    ('one by one', training.step_fn, (states[0], batches[0], keys[0])),
+    ('vmapped', jax.vmap(training.step_fn), (stack(*states), stack(*batches), jnp.stack(keys))),
   ):
     began = time.perf_counter()
     programs[name] = jax.jit(function).lower(*examples).compile()
     print(f'{name}: compiled in {time.perf_counter() - began:.0f} s')
-  together = stack(*states), stack(*batches)
-  single = [programs['one by one'](*pair) for pair in zip(states, batches, strict=True)]
+  together = stack(*states), stack(*batches), jnp.stack(keys)
+  alone = list(zip(states, batches, keys, strict=True))
+  single = [programs['one by one'](*one) for one in alone]
   losses = [float(output.scalars['loss']) for _, output in single]
   vmapped = programs['vmapped'](*together)[1].scalars['loss']
   np.testing.assert_allclose(vmapped, losses, rtol=1e-3)
 
   def one_by_one():
-    for pair in zip(states, batches, strict=True):
-      jax.block_until_ready(programs['one by one'](*pair))
+    for one in alone:
+      jax.block_until_ready(programs['one by one'](*one))
 
   contenders = {
     'one by one': lambda: contest.timed(one_by_one),

@@ -38,7 +38,7 @@ class DataConfig:
   eval_images: str = ''
   """Folder of the pictures that `eval_annotations` names; `images` if empty."""
   skeleton: str = ''
-  """Of `annotations` or `parts`: a known one's name, or a JSON file (`posejax.data.own_skeleton`)."""
+  """Of `annotations` or `parts`: a known one's name, or a JSON file (`formats.own_skeleton`)."""
   parts: Options = dataclasses.field(default_factory=dict)
   """With name='mixture': name of a data set -> its own keys of this section, and `keypoints`."""
   on_error: str = 'raise'
@@ -54,7 +54,7 @@ class DataConfig:
   cache: bool = False
   """Keep decoded pictures in memory once they were read; for data that fit there."""
   augment: Options = dataclasses.field(default_factory=dict)
-  """Fields of `posejax.data.augment.Augmentation`, or `name` of a preset and fields that differ."""
+  """Fields of `transforms.augment.Augmentation`, or `name` of a preset and fields that differ."""
   executor: str = 'tfdata'
   """Makes batches ahead of the step: 'tfdata', 'threads', 'processes' (a `cache` each). Same bytes."""
   num_workers: int = 2

@@ -17,8 +17,8 @@ import time
 import jax
 import numpy as np
 
-from posejax.train import checkpoint
-from posejax.train.report import read_rows
+from posejax.runs import checkpoint
+from posejax.runs.report import read_rows
 from tests.test_end_to_end import command
 
 

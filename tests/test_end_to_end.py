@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from posejax.train import checkpoint
-from posejax.train.report import read_rows
+from posejax.runs import checkpoint
+from posejax.runs.report import read_rows
 
 _SMOKE = ('--config=configs/pose_densenet.py:smoke', '--config.data.executor=threads')
 # Long enough to be killed in the middle: evaluation, checkpoint and rows at every few steps.

@@ -10,18 +10,19 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # A package or module of posejax sees those of the lines above its own, and nothing else of posejax.
 LAYERS = [
-  {'types', 'errors'},
+  {'types', 'errors', 'files', 'paths'},
   {'skeletons', 'config', 'distributed', 'host_tensorflow'},
+  {'labels', 'devices'},
   {'geometry'},
   {'codecs', 'losses', 'metrics', 'draw', 'plots'},
   {'models'},
   {'weights', 'doctor'},
+  {'startup'},
   {'data', 'tasks'},
   {'experiment'},
-  {'train'},
-  {'sweep'},
-  {'infer'},
-  {'web'},
+  {'runs'},
+  {'train', 'infer'},
+  {'sweep', 'web'},
   {'commands'},
   {'cli'},
 ]
@@ -31,17 +32,17 @@ SEES_ONLY = {
 }
 SEEN_ONLY_BY = {
   'host_tensorflow': {
-    'posejax/data/pipeline.py',
-    'posejax/data/tfrecords.py',
-    'posejax/train/tensorboard.py',
+    'posejax/data/executors/tfdata.py',
+    'posejax/data/formats/tfrecords.py',
+    'posejax/runs/tensorboard.py',
   },
 }
 # The one place of a library: a file, or a folder.
 HOMES = {
   'tensorflow': 'posejax/host_tensorflow.py',
   'tensorflow_datasets': 'posejax/data/',
-  'orbax': 'posejax/train/checkpoint.py',
-  'clu': 'posejax/train/tensorboard.py',
+  'orbax': 'posejax/runs/checkpoint.py',
+  'clu': 'posejax/runs/tensorboard.py',
   'flask': 'posejax/web/',
   'ml_collections': 'posejax/commands/config_flags.py',
   'matplotlib': 'posejax/plots.py',

@@ -11,10 +11,10 @@ import pytest
 from configs import pose_densenet
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.train import checkpoint
+from posejax.runs import checkpoint
+from posejax.runs.report import read_rows
 from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
-from posejax.train.report import read_rows
 from tests.data import layouts
 
 CORNERS = ('top_left', 'top_right', 'bottom_right', 'bottom_left')

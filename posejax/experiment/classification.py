@@ -7,9 +7,12 @@ import flax.linen as nn
 
 from posejax import models, tasks
 from posejax.config import Config, with_options
-from posejax.data import augment, cache, sources, whole_pictures
+from posejax.data import sources
+from posejax.data.sources import cache
+from posejax.data.transforms import augment, whole_picture
 from posejax.errors import PosejaxError
-from posejax.tasks import classification, net
+from posejax.tasks import net
+from posejax.tasks.classification import task as classification
 
 
 def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, sources.Source]:
@@ -37,7 +40,7 @@ def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, source
   class_names = train_source.class_names
   options = {'num_classes': len(class_names), 'dtype': config.dtype, **config.model_options}
   model = models.create(**options)
-  prepare = partial(whole_pictures.WholePicture, config.data.crop_size)
+  prepare = partial(whole_picture.WholePicture, config.data.crop_size)
   task = classification.create(
     model=model,
     class_names=class_names,

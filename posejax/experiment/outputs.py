@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from posejax import codecs
 from posejax.config import Config, with_options
 from posejax.errors import PosejaxError
-from posejax.tasks.pose_losses import LOSSES, PoseLoss
+from posejax.tasks.pose.losses import LOSSES, PoseLoss
 
 
 def codec_and_loss(

@@ -7,11 +7,15 @@ import flax.linen as nn
 
 from posejax import models, tasks
 from posejax.config import Config
-from posejax.data import augment, cache, crops, sources
+from posejax.data import sources
+from posejax.data.sources import cache
+from posejax.data.transforms import augment, crops
 from posejax.errors import PosejaxError
-from posejax.experiment import metrics, outputs
+from posejax.experiment import evaluation, outputs
 from posejax.skeletons import Skeleton
-from posejax.tasks import net, pose, pose_metrics
+from posejax.tasks import net
+from posejax.tasks.pose import measures
+from posejax.tasks.pose import task as pose
 
 
 def build(
@@ -30,7 +34,7 @@ def build(
       f"config.data.name={train_source.name!r} has no keypoints, which task='pose' needs; for labelled "
       "pictures set config.task='classification'."
     )
-  eval_source = metrics.evaluated_source(config, eval_source)
+  eval_source = evaluation.evaluated_source(config, eval_source)
   model, task = pose_task(config, train_source.skeleton, train_source, eval_source)
   if config.data.cache:
     train_source, eval_source = cache.Cached(train_source), cache.Cached(eval_source)
@@ -61,9 +65,9 @@ def pose_task(
   )
   prepare_eval = crop(augmentation=augment.create('none'))
   shift = codec.shift_flip if config.evaluate.shift is None else config.evaluate.shift
-  measured = pose_metrics.PoseMetrics(skeleton, crop_size)
+  measured = measures.PoseMetrics(skeleton, crop_size)
   if eval_source is not None:
-    measured = metrics.create(config, skeleton, shift, prepare_eval, train_source, eval_source)
+    measured = evaluation.create(config, skeleton, shift, prepare_eval, train_source, eval_source)
   task = pose.create(
     model=model,
     skeleton=skeleton,

@@ -8,8 +8,9 @@ import os
 from posejax import experiment
 from posejax.config import Config, EarlyStoppingConfig, OptimizerConfig, continue_from, resolve
 from posejax.errors import PosejaxError
+from posejax.runs import checkpoint, workdirs
 from posejax.sweep.grid import Run
-from posejax.train import checkpoint, optim, workdirs
+from posejax.train import optim
 
 # What an experiment is built without; runs that differ in nothing else are built once.
 _NOT_BUILT_FROM = {

@@ -35,10 +35,11 @@ def main() -> None:
 
   from absl import logging
 
-  from posejax.train import process, workdirs
+  from posejax import startup
+  from posejax.runs import workdirs
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
-  process.prepare(os.environ.get('JAX_COMPILATION_CACHE_DIR', process.DEFAULT_CACHE))
+  startup.prepare(os.environ.get('JAX_COMPILATION_CACHE_DIR', startup.DEFAULT_CACHE))
   from posejax.train.loop import train
 
   train(workdirs.read_config(arguments.workdir), arguments.workdir, _BEGAN)

@@ -13,10 +13,10 @@ import os
 import statistics
 from typing import Any
 
-from posejax import draw, plots
+from posejax import draw, files, plots
+from posejax.runs import checkpoint
+from posejax.runs.report import read_rows, read_speeds
 from posejax.sweep.grid import Run
-from posejax.train import checkpoint
-from posejax.train.report import read_rows, read_speeds, replace_file
 
 FINISHED, FAILED, STOPPED, RUNNING, WAITING = 'finished', 'failed', 'stopped', 'running', 'waiting'
 _SEED = 'seed'
@@ -89,8 +89,8 @@ def write(folder: str, results: Sequence[Result], messages: Mapping[str, str]) -
     messages: run's name -> why it failed.
   """
   metric = next((r.metric for r in results if r.metric), '')
-  replace_file(os.path.join(folder, 'sweep.csv'), to_csv(results).encode())
-  replace_file(os.path.join(folder, 'sweep.md'), to_markdown(results, metric, messages).encode())
+  files.replace(os.path.join(folder, 'sweep.csv'), to_csv(results).encode())
+  files.replace(os.path.join(folder, 'sweep.md'), to_markdown(results, metric, messages).encode())
   groups = {label: [r.rows for r in members] for label, members in by_seed(results).items()}
   draw.save(os.path.join(folder, 'sweep.png'), plots.compared_curves(groups, metric))
 

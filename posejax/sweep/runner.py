@@ -10,11 +10,12 @@ import sys
 import time
 
 import posejax
+from posejax.runs import checkpoint, workdirs
 from posejax.sweep import results
 from posejax.sweep.devices import Slot
 from posejax.sweep.grid import Run
 from posejax.sweep.progress import SweepProgress
-from posejax.train import checkpoint, stop, workdirs
+from posejax.train import stop
 
 _POLL_SECONDS = 0.2
 _LOG_LINES = 12

@@ -6,14 +6,16 @@ import os
 
 import jax
 
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config, InputsConfig, resolve
 from posejax.data import sources
 from posejax.errors import PosejaxError
+from posejax.runs import checkpoint, workdirs
+from posejax.runs.control import Control
+from posejax.runs.meta import Window, checkpoint_meta
 from posejax.skeletons import Skeleton
-from posejax.train import checkpoint, lr_scales, optim, parallel, state, workdirs
-from posejax.train.control import Control
-from posejax.train.meta import Window, checkpoint_meta
+from posejax.train import build
 from posejax.weights import Converted, convert
 
 
@@ -50,8 +52,9 @@ def convert_workdir(
   skeleton = _skeleton(config)
   model, task = experiments.pose_task(config, skeleton)
   init_key, _ = jax.random.split(jax.random.key(config.seed))
+  mesh = devices.make_mesh()
   # Compiling it takes longer than all the rest: only where a variable starts anew.
-  init = parallel.compile_init(task.init, parallel.make_mesh())
+  init = devices.compile_init(task.init, mesh)
   with workdirs.claim(workdir, active=True):
     if workdirs.read_config(workdir) is not None or checkpoint.available_steps(workdir):
       raise PosejaxError(f'{workdir} holds a run already; choose another --workdir.')
@@ -59,14 +62,12 @@ def convert_workdir(
     inputs = dataclasses.asdict(converted.inputs)
     inputs |= {} if channels is None else {'channels': channels}
     config = resolve(dataclasses.replace(config, inputs=InputsConfig(**inputs)))
-    optimizer = optim.create(config.optimizer)
+    first = build.training(task, config, mesh, converted.variables).init_state(converted.variables)
     with checkpoint.Checkpointer(workdir) as checkpointer:
-      scales = lr_scales.create(config.optimizer.lr_scales, converted.variables)
-      first = state.create(converted.variables, optimizer, config.optimizer.ema_decay, scales)
       control = Control.create(config, task.main_metric)
       meta = checkpoint_meta(config, skeleton, control, Window(), 0, {}, {})
       # On the host: arrays on a device would be copied to be written.
-      checkpointer.save(jax.device_get(first), meta, best_step=None)
+      checkpointer.save(jax.device_get(first.to_arrays()), meta, best_step=None)
     # Last: with a config and no checkpoint it would be trained from scratch.
     workdirs.write_config(workdir, config)
   return converted

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
+from posejax import devices
 from posejax.tasks.base import Task
-from posejax.train import parallel
 from posejax.types import Batch, Predictions, Variables
 
 EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
@@ -34,7 +34,7 @@ def compile_eval_step(task: Task, mesh: Mesh) -> EvalStep:
     predictions = task.predict(variables, batch)
     return task.measure(predictions, batch), predictions
 
-  whole, split = parallel.replicated(mesh), parallel.sharded(mesh)
+  whole, split = devices.replicated(mesh), devices.sharded(mesh)
   return jax.jit(eval_step, in_shardings=(whole, split), out_shardings=(whole, split))
 
 
@@ -47,7 +47,7 @@ def evaluate(
   """
   totals, records, panels, pending = None, [], {}, None
   for number, batch in enumerate(batches):
-    sums, predictions = eval_step(variables, parallel.put_batch(batch, mesh))
+    sums, predictions = eval_step(variables, devices.put_batch(batch, mesh))
     totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
     if number == 0:
       panels = task.draw(batch, _LocalRows(predictions))
@@ -57,7 +57,7 @@ def evaluate(
       pending = (_LocalRows(predictions), batch)
   if pending is not None:
     records += task.records(*pending)
-  records = parallel.gather(records)
+  records = devices.gather(records)
   totals = jax.tree.map(np.asarray, totals)
   if task.draw_totals is not None:
     panels |= task.draw_totals(totals)
@@ -74,7 +74,7 @@ class _LocalRows(Mapping):
     self._predictions = predictions
 
   def __getitem__(self, key: str) -> np.ndarray:
-    return parallel.local_rows(self._predictions[key])
+    return devices.local_rows(self._predictions[key])
 
   def __iter__(self):
     return iter(self._predictions)

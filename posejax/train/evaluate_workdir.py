@@ -6,12 +6,12 @@ from typing import Any
 
 import jax
 
-from posejax import draw
+from posejax import devices, draw
 from posejax import experiment as experiments
 from posejax.config import evaluate_with
 from posejax.errors import PosejaxError
+from posejax.runs import saved_run
 from posejax.skeletons import Skeleton
-from posejax.train import parallel, saved_run
 from posejax.train.evaluate import compile_eval_step, evaluate
 from posejax.train.feed import batches_of, eval_batches
 
@@ -38,17 +38,15 @@ def evaluate_workdir(
   run = saved_run.read(workdir, which)
   step, meta = run.step, run.meta
   config = evaluate_with(run.config, overrides or {})
-  mesh = parallel.make_mesh()
-  parallel.check_batch_size(
-    'batch_size', config.evaluate.batch_size or config.batch_size, mesh.size
-  )
+  mesh = devices.make_mesh()
+  devices.check_batch_size('batch_size', config.evaluate.batch_size or config.batch_size, mesh.size)
   experiment = experiments.from_config(config)
   _check_skeleton(experiment.skeleton, meta['skeleton'])
   batches = eval_batches(experiment)
   result = evaluate(
     experiment.task,
     compile_eval_step(experiment.task, mesh),
-    parallel.put_replicated(run.variables, mesh),
+    devices.put_replicated(run.variables, mesh),
     batches_of(config)(batches, 0, len(batches)),
     mesh,
   )

@@ -7,21 +7,21 @@ import jax
 
 from posejax import experiment as experiments
 from posejax.config import Config
-from posejax.data import executor, processes
 from posejax.data.batches import EvalBatches, TrainBatches
+from posejax.data.executors import processes, threads
 from posejax.types import Batch
 
 
 def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
   """Return the executor's `iterate` that `config.data.executor` names."""
   if config.data.executor == 'threads':
-    iterate = executor.iterate
+    iterate = threads.iterate
   elif config.data.executor == 'processes':
     iterate = processes.Workers().iterate
   else:
-    from posejax.data import pipeline  # TensorFlow: seconds to import, and not always there
+    from posejax.data.executors import tfdata  # TensorFlow: seconds to import, and not always there
 
-    iterate = pipeline.iterate
+    iterate = tfdata.iterate
   return partial(iterate, num_workers=config.data.num_workers, prefetch=config.data.prefetch)
 
 

@@ -6,7 +6,6 @@ says that everything up to its step was logged, and a run that resumes from it l
 
 from collections.abc import Iterator
 import contextlib
-from functools import partial
 import math
 import os
 import time
@@ -15,16 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config, continue_from, resolve
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.train import checkpoint, lr_scales, optim, parallel, start, state, step, stop, workdirs
-from posejax.train.control import Control
+from posejax.runs import checkpoint, workdirs
+from posejax.runs.control import Control
+from posejax.runs.meta import Window, checkpoint_meta
+from posejax.runs.progress import Progress
+from posejax.runs.report import Report, parameter_table
+from posejax.train import build, optim, start, state, step, stop
 from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
 from posejax.train.feed import batches_of, eval_batches, train_batches
-from posejax.train.meta import Window, checkpoint_meta
-from posejax.train.progress import Progress
-from posejax.train.report import Report, parameter_table
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -43,7 +44,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   """
   began = time.monotonic() if began is None else began
   first = jax.process_index() == 0
-  mesh = parallel.make_mesh()
+  mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
     steps = checkpoint.available_steps(workdir)
@@ -103,37 +104,23 @@ class _Run:
 
   def go(self) -> dict[str, float]:
     """Train to the end, or until asked to stop."""
-    init_key, step_key = jax.random.split(jax.random.key(self.config.seed))
-    variables = parallel.compile_init(self.task.init, self.mesh)(init_key)
+    init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
+    variables = devices.compile_init(self.task.init, self.mesh)(init_key)
     if self.checkpointer.latest_step() is None:
       variables, told = start.begin(self.experiment, variables)
-      variables = parallel.put_replicated(variables, self.mesh)
+      variables = devices.put_replicated(variables, self.mesh)
       if told:
         self.progress.say(told)
-    config = self.config.optimizer
-    self.scales = lr_scales.create(config.lr_scales, variables)
-    optimizer = optim.create(config)
-    make_state = parallel.compile_init(
-      lambda variables: state.create(variables, optimizer, config.ema_decay, self.scales), self.mesh
-    )
-    train_state = make_state(variables)
-    make_step = partial(
-      step.make_train_step,
-      self.task,
-      optimizer,
-      optim.schedule(config, self.config.batch_size),
-      step_key,
-      config.ema_decay,
-      scales=self.scales,
-    )
-    train_step = parallel.compile_train_step(make_step, self.mesh, self.config.parallel)
+    training = build.training(self.task, self.config, self.mesh, variables)
+    self.scales = training.scales
+    train_state = devices.compile_init(training.init_state, self.mesh)(variables)
     self.eval_step = compile_eval_step(self.task, self.mesh)
     self._check_metrics(train_state)
     train_state = self._restore(train_state)
     self._introduce(train_state)
     # A kill between a step's end and its evaluation leaves the latter to the next start.
     train_state = self._finish_step(train_state)
-    return self._loop(train_step, train_state)
+    return self._loop(training.step, train_state)
 
   def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
     start, end = int(train_state.step), self.config.num_steps
@@ -143,8 +130,8 @@ class _Run:
     if start == 0:
       self.report.picture(0, 'first_batch', self.task.draw(batch, {})['panels'])
     for number in range(start + 1, end + 1):
-      on_device = parallel.put_batch(batch, self.mesh)
-      train_state, output = train_step(train_state, on_device)
+      on_device = devices.put_batch(batch, self.mesh)
+      train_state, output = train_step(train_state, on_device, self.root_key)
       if pending is not None:
         self._take(*pending)
       pending = (number, output, batch['index'])
@@ -228,7 +215,7 @@ class _Run:
     if lowered != scale:
       self.progress.say(f'Plateau: the learning rate is scaled by {lowered:g} from here.')
       train_state = train_state.replace(
-        learning_rate_scale=parallel.put_replicated(jnp.float32(lowered), self.mesh)
+        learning_rate_scale=devices.put_replicated(jnp.float32(lowered), self.mesh)
       )
     self.report.scalars(now, 'eval', result.metrics)
     for name, image in result.panels.items():
@@ -251,7 +238,7 @@ class _Run:
       self.metrics,
       self._fingerprints(),
     )
-    self.checkpointer.save(train_state, meta, self.control.best.step)
+    self.checkpointer.save(train_state.to_arrays(), meta, self.control.best.step)
     if wait:
       self.checkpointer.wait()
     self.progress.pause(time.monotonic() - began)
@@ -259,7 +246,8 @@ class _Run:
   def _restore(self, train_state: state.TrainState) -> state.TrainState:
     if self.checkpointer.latest_step() is None:
       return train_state
-    train_state = self.checkpointer.restore_state(train_state)
+    arrays = self.checkpointer.restore_arrays(train_state.to_arrays())
+    train_state = state.TrainState.from_arrays(arrays)
     meta = self.checkpointer.restore_meta()
     self._check_data(meta.get('data', {}))
     self.control = Control.from_json(meta['control'])
@@ -305,10 +293,10 @@ class _Run:
     if int(train_state.step) == 0:
       self.progress.say('Parameters:\n' + parameter_table(train_state.params))
     count = sum(p.size for p in jax.tree.leaves(train_state.params))
-    devices = jax.devices()
+    found = jax.devices()
     self.progress.say(
       f'{config.model.get("name")}: {count:,} parameters, {config.dtype}, batch {config.batch_size} on '
-      f'{len(devices)} {devices[0].device_kind} device(s), {config.parallel} semantics'
+      f'{len(found)} {found[0].device_kind} device(s), {config.parallel} semantics'
     )
     self.progress.say('Optimiser: ' + optim.describe(config.optimizer, config.batch_size))
     if self.scales.factors:
@@ -360,7 +348,7 @@ def _say_complete(workdir: str, done: int, config: Config, first: bool) -> None:
 
 
 def _check_batch_sizes(config: Config, mesh) -> None:
-  parallel.check_batch_size('batch_size', config.batch_size, mesh.size)
+  devices.check_batch_size('batch_size', config.batch_size, mesh.size)
   size = config.evaluate.batch_size
   if size is not None:
-    parallel.check_batch_size('evaluate.batch_size', size, mesh.size)
+    devices.check_batch_size('evaluate.batch_size', size, mesh.size)

@@ -26,10 +26,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from posejax import paths
 from posejax.config import Options
 from posejax.errors import PosejaxError
 from posejax.models import layers
-from posejax.train import paths
 from posejax.types import Variables
 
 _STATISTICS = ('mean', 'var')

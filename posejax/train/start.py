@@ -22,13 +22,14 @@ import jax
 import numpy as np
 
 from posejax import experiment as experiments
+from posejax import paths
 from posejax.config import Config, InputsConfig
 from posejax.errors import PosejaxError
+from posejax.runs import checkpoint, saved_run
 from posejax.skeletons import Skeleton
-from posejax.train import checkpoint, paths, saved_run
 from posejax.types import Variables
 from posejax.weights import convert
-from posejax.weights.names import NEVER_USED
+from posejax.weights.families.names import NEVER_USED
 
 TAKEN, BY_KEYPOINT, INITIALISED, LEFT = 'taken', 'by keypoint', 'initialised', 'left behind'
 _LISTED = 8

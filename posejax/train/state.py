@@ -1,5 +1,7 @@
 """Everything a step changes, as one pytree."""
 
+from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from flax import struct
@@ -41,6 +43,16 @@ class TrainState:
     """What the model is evaluated and used with: the moving average where it is on."""
     params = self.params if self.ema_params is None else self.ema_params
     return {'params': params, **self.model_state}
+
+  def to_arrays(self) -> dict[str, Any]:
+    """Return the fields that there are, by name: what a checkpoint holds."""
+    fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+    return {name: value for name, value in fields.items() if value is not None}
+
+  @classmethod
+  def from_arrays(cls, arrays: Mapping[str, Any]) -> 'TrainState':
+    """Return the state of what `to_arrays` gave."""
+    return cls(**{field.name: arrays.get(field.name) for field in dataclasses.fields(cls)})
 
 
 def create(

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from posejax import paths
 from posejax.tasks.base import Task
-from posejax.train import paths
 from posejax.train.lr_scales import UNSCALED, Scales
 from posejax.train.optim import Schedule
 from posejax.train.state import TrainState
@@ -28,25 +28,26 @@ class StepOutput(NamedTuple):
   example_losses: jax.Array
 
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepOutput]]
+TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, StepOutput]]
 
 
 def make_train_step(
   task: Task,
   optimizer: optax.GradientTransformation,
   schedule: Schedule,
-  root_key: jax.Array,
   ema_decay: float | None = None,
   axis_name: str | None = None,
   scales: Scales = UNSCALED,
 ) -> TrainStep:
-  """Return `(state, batch) -> (state, StepOutput)`.
+  """Return `(state, batch, root key) -> (state, StepOutput)`.
+
+  All randomness of step `s` comes from `fold_in(root_key, s)`. The root key is an argument, so that one
+  compiled step serves every seed.
 
   Args:
     task: what to learn.
     optimizer: gradient → update direction, before the learning rate (`posejax.train.optim`).
     schedule: step → learning rate.
-    root_key: all randomness of step `s` comes from `fold_in(root_key, s)`.
     ema_decay: of the moving average of the parameters; warmed up as (1 + s) / (10 + s), so that it
       forgets the initial parameters (Source: tf.train.ExponentialMovingAverage, num_updates).
     axis_name: where the step runs once per device on that device's share of the batch, the mesh
@@ -57,7 +58,9 @@ def make_train_step(
   def mean(tree):
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
-  def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepOutput]:
+  def train_step(
+    state: TrainState, batch: Batch, root_key: jax.Array
+  ) -> tuple[TrainState, StepOutput]:
     key = jax.random.fold_in(root_key, state.step)
     if axis_name is not None:
       key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))

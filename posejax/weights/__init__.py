@@ -2,7 +2,7 @@
 
 from posejax.weights import convert
 from posejax.weights.convert import Converted
-from posejax.weights.identify import Checkpoint, Inputs
+from posejax.weights.families.identify import Checkpoint, Inputs
 from posejax.weights.load import load
 
 __all__ = ['Checkpoint', 'Converted', 'Inputs', 'convert', 'load']

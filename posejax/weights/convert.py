@@ -21,8 +21,8 @@ from posejax import models
 from posejax.errors import PosejaxError, nearest
 from posejax.models import heads, hrnet
 from posejax.types import Variables
-from posejax.weights import names
-from posejax.weights.identify import (
+from posejax.weights.families import names
+from posejax.weights.families.identify import (
   Checkpoint,
   Inputs,
   Tensors,

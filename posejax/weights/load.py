@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from posejax.errors import PosejaxError
-from posejax.weights import safetensors, torch_files
+from posejax.weights.readers import safetensors, torch_files
 
 _SECTIONS = ('state_dict', 'model_state_dict', 'model')
 _PREFIXES = ('module.', 'model.', 'state_dict.')

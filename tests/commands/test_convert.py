@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posejax import cli, models
-from posejax.train import checkpoint, workdirs
+from posejax.runs import checkpoint, workdirs
 from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
 from posejax.weights import convert

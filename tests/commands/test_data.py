@@ -9,7 +9,8 @@ import pytest
 from posejax import cli, draw
 from posejax import experiment as experiments
 from posejax.commands import config_flags
-from posejax.data import batches, coco_file, sources
+from posejax.data import batches, sources
+from posejax.data.sources import coco_file
 from posejax.skeletons import Skeleton
 from posejax.train import loop
 from tests import tiny
@@ -269,7 +270,7 @@ def _made(path):
 
 def _predictions(workdir, config):
   """Return keypoints of the evaluation's people, by the net called on its own."""
-  from posejax.train import checkpoint
+  from posejax.runs import checkpoint
 
   arrays = checkpoint.restore(workdir)
   experiment = experiments.from_config(config)
@@ -279,7 +280,7 @@ def _predictions(workdir, config):
 
 
 def test_a_saved_run_says_what_its_net_predicts(trained):
-  from posejax.train import saved_run
+  from posejax.runs import saved_run
 
   run = saved_run.read(trained[0], 'latest')
   assert isinstance(run.skeleton, Skeleton)

@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 
 from posejax import skeletons
-from posejax.data import augment, executor, pipeline, processes
 from posejax.data.batches import EvalBatches, TrainBatches, epoch_order
-from posejax.data.cache import Cached
-from posejax.data.crops import CropPerson
+from posejax.data.executors import processes, tfdata, threads
+from posejax.data.sources.cache import Cached
 from posejax.data.synthetic import people
+from posejax.data.transforms import augment
+from posejax.data.transforms.crops import CropPerson
 from posejax.errors import PosejaxError
 from posejax.geometry import affine
 
@@ -110,7 +111,7 @@ def test_examples_that_make_no_batch_are_refused(change, message):
 
 every_executor = pytest.mark.parametrize(
   'iterate',
-  [executor.iterate, pipeline.iterate, processes.Workers().iterate],
+  [threads.iterate, tfdata.iterate, processes.Workers().iterate],
   ids=['threads', 'tfdata', 'processes'],
 )
 

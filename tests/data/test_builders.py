@@ -9,8 +9,9 @@ from scipy import io
 import tensorflow_datasets as tfds
 
 from posejax import skeletons
-from posejax.data import coco_file, decode, prepared
 from posejax.data.builders import base, coco, mpii, panoptic
+from posejax.data.formats import decode
+from posejax.data.sources import coco_file, prepared
 from posejax.errors import PosejaxError
 from tests.data import layouts
 

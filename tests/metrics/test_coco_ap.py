@@ -8,7 +8,8 @@ from pycocotools import coco, cocoeval
 import pytest
 
 from posejax import codecs, skeletons
-from posejax.data import augment, crops, detections
+from posejax.data.sources import detections
+from posejax.data.transforms import augment, crops
 from posejax.errors import PosejaxError
 from posejax.geometry import boxes
 from posejax.metrics import coco_ap

@@ -10,9 +10,9 @@ import pytest
 
 from posejax import cli
 from posejax.errors import PosejaxError
+from posejax.runs import checkpoint, workdirs
+from posejax.runs.report import read_rows, read_speeds
 from posejax.sweep import check, grid
-from posejax.train import checkpoint, workdirs
-from posejax.train.report import read_rows, read_speeds
 from tests import tiny
 
 _GOOD, _BAD = 'learning_rate=0.003,seed=0', 'learning_rate=1e+30,seed=0'

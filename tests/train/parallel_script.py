@@ -5,16 +5,16 @@ the gradient itself.
 """
 
 import dataclasses
-from functools import partial
 import json
 
 import jax
 from jax.sharding import Mesh
 import numpy as np
 
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
-from posejax.train import optim, parallel, state, step
+from posejax.train import build
 from tests import tiny
 
 
@@ -31,23 +31,12 @@ def one_step(mesh: Mesh, semantics: str, bn_group_size: int | None = None):
     optimizer__schedule_steps=10,
   )
   experiment = experiments.from_config(config)
-  optimizer = optim.create(config.optimizer)
-  make_state = parallel.compile_init(
-    lambda key: state.create(experiment.task.init(key), optimizer, None), mesh
-  )
-  before = make_state(jax.random.key(0))
+  variables = devices.compile_init(experiment.task.init, mesh)(jax.random.key(0))
+  training = build.training(experiment.task, config, mesh, variables)
+  before = devices.compile_init(training.init_state, mesh)(variables)
   params = jax.tree.map(np.array, before.params)
-  make_step = partial(
-    step.make_train_step,
-    experiment.task,
-    optimizer,
-    optim.schedule(config.optimizer, config.batch_size),
-    jax.random.key(1),
-    None,
-  )
   batch = TrainBatches(experiment.train_source, experiment.task.prepare_train, 0, 16)(0)
-  train_step = parallel.compile_train_step(make_step, mesh, semantics)
-  after, output = train_step(before, parallel.put_batch(batch, mesh))
+  after, output = training.step(before, devices.put_batch(batch, mesh), jax.random.key(1))
   gradient = jax.tree.map(lambda a, b: a - np.asarray(b), params, after.params)
   return gradient, jax.tree.map(np.asarray, after.model_state), jax.tree.map(np.asarray, output)
 
@@ -59,9 +48,9 @@ def difference(a, b) -> float:
 
 
 def main():
-  devices = np.array(jax.devices())
-  one, eight = Mesh(devices[:1], (parallel.AXIS,)), Mesh(devices, (parallel.AXIS,))
-  assert len(devices) == 8
+  found = np.array(jax.devices())
+  one, eight = Mesh(found[:1], (devices.AXIS,)), Mesh(found, (devices.AXIS,))
+  assert len(found) == 8
   base = one_step(one, 'jit')
   jit8 = one_step(eight, 'jit')
   pmap8 = one_step(eight, 'pmap')

@@ -1,6 +1,6 @@
-from posejax.train import checkpoint
+from posejax.runs import checkpoint
+from posejax.runs.report import read_rows
 from posejax.train.loop import train
-from posejax.train.report import read_rows
 from tests import tiny
 
 

@@ -1,15 +1,15 @@
 """What moves and what is frozen, seen in the net after steps; numbers against a hand-written SGD."""
 
-from functools import partial
-
 import jax
 import numpy as np
 import pytest
 
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
 from posejax.errors import PosejaxError
-from posejax.train import lr_scales, optim, parallel, state, step
+from posejax.train import build as builder
+from posejax.train import lr_scales
 from tests import tiny
 
 
@@ -88,21 +88,23 @@ def test_tells_how_many_parameters_move_at_which_factor():
 def build(patterns, **changes):
   """Return (state, its copy on the host, compiled step, step number -> batch) of the tiny net."""
   config = tiny.config(
-    **changes, optimizer__schedule='constant', optimizer__schedule_steps=9, data__augment={}
+    **changes,
+    optimizer__schedule='constant',
+    optimizer__schedule_steps=9,
+    data__augment={},
+    optimizer__lr_scales=patterns,
   )
   experiment = experiments.from_config(config)
-  task, mesh = experiment.task, parallel.make_mesh()
-  variables = parallel.compile_init(task.init, mesh)(jax.random.key(0))
-  scales = lr_scales.create(patterns, variables)
-  optimizer, ema_decay = optim.create(config.optimizer), config.optimizer.ema_decay
-  start = parallel.put_replicated(state.create(variables, optimizer, ema_decay, scales), mesh)
-  rate = optim.schedule(config.optimizer, config.batch_size)
-  make_step = partial(
-    step.make_train_step, task, optimizer, rate, jax.random.key(1), ema_decay, scales=scales
-  )
+  task, mesh = experiment.task, devices.make_mesh()
+  variables = devices.compile_init(task.init, mesh)(jax.random.key(0))
+  training = builder.training(task, config, mesh, variables)
+  start = devices.put_replicated(training.init_state(variables), mesh)
   batches = TrainBatches(experiment.train_source, task.prepare_train, 0, config.batch_size)
-  train_step = parallel.compile_train_step(make_step, mesh, config.parallel)
-  return start, on_host(start), train_step, lambda i: parallel.put_batch(batches(i), mesh)
+
+  def train_step(state, batch):
+    return training.step(state, batch, jax.random.key(1))
+
+  return start, on_host(start), train_step, lambda i: devices.put_batch(batches(i), mesh)
 
 
 def on_host(tree):

@@ -5,18 +5,17 @@ import sys
 
 import pytest
 
+from posejax import devices
 from posejax.errors import PosejaxError
-from posejax.train import parallel
 from tests import processes
 
 GATHER = """
 import jax
-from posejax import distributed
-from posejax.train import parallel
+from posejax import devices, distributed
 
 distributed.initialize_from_environment()
 mine = [{'process': jax.process_index(), 'points': [0.5] * n} for n in range(2 + jax.process_index())]
-together = parallel.gather(mine)
+together = devices.gather(mine)
 print([(item['process'], len(item['points'])) for item in together])
 """
 
@@ -51,13 +50,13 @@ def test_local_batch_norm_is_another_computation(compared):
 
 def test_a_batch_that_devices_do_not_divide_is_refused_with_a_proposal():
   with pytest.raises(PosejaxError, match=r'config\.batch_size=10 .* 4 devices; try 8 or 12'):
-    parallel.check_batch_size('batch_size', 10, 4)
+    devices.check_batch_size('batch_size', 10, 4)
   with pytest.raises(PosejaxError, match=r'try 8\.'):
-    parallel.check_batch_size('batch_size', 3, 8)
-  parallel.check_batch_size('batch_size', 16, 8)
+    devices.check_batch_size('batch_size', 3, 8)
+  devices.check_batch_size('batch_size', 16, 8)
 
 
 def test_lists_of_different_lengths_are_gathered_from_all_processes():
-  assert parallel.gather([3, 4]) == [3, 4]
+  assert devices.gather([3, 4]) == [3, 4]
   expected = '[(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]'
   assert processes.last_lines(GATHER) == [expected] * 2

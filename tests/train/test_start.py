@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from posejax import experiment as experiments
-from posejax import skeletons
+from posejax import paths, skeletons
 from posejax.config import resolve
 from posejax.errors import PosejaxError
-from posejax.train import checkpoint, optim, paths, start, state
-from posejax.train.control import Control
+from posejax.runs import checkpoint
+from posejax.runs.control import Control
+from posejax.train import optim, start, state
 from posejax.train.loop import train
 from tests import tiny
 from tests.goldens import seeded
@@ -58,7 +59,7 @@ def save(workdir, experiment, *steps, best=None):
         'skeleton': dataclasses.asdict(experiment.skeleton),
         'control': dataclasses.asdict(control),
       }
-      checkpointer.save(jax.tree.map(jax.numpy.asarray, made), meta, best)
+      checkpointer.save(jax.tree.map(jax.numpy.asarray, made.to_arrays()), meta, best)
   return str(workdir)
 
 

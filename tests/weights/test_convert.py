@@ -17,7 +17,7 @@ from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.models import densenet, heads, hrnet, resnet, vgg
 from posejax.weights import convert
-from posejax.weights.identify import identify
+from posejax.weights.families.identify import identify
 from tests.goldens import seeded
 from tests.weights import torch_bytes
 

@@ -18,7 +18,9 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
 
   from posejax.commands import config_flags
   from posejax.commands.data import options
-  from posejax.data import export, sources, table
+  from posejax.data import sources
+  from posejax.data.formats import export
+  from posejax.data.inspect import table
 
   config = config_flags.read(rest)
   folder = options.folder_to_write('--out', arguments.out)
@@ -39,7 +41,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
       f'Train on it with --config.data.annotations={annotations} --config.data.images={images}{own}'
     )
   else:
-    from posejax.data import tfrecords  # TensorFlow: seconds to import
+    from posejax.data.formats import tfrecords  # TensorFlow: seconds to import
 
     records = export.records(source, progress)
     paths, number = tfrecords.write(folder, arguments.split, source.skeleton, records)

@@ -31,9 +31,8 @@ def register(commands) -> None:
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # it takes no config
-  from posejax.data import prepare
-  from posejax.data.builders import BUILDERS
-  from posejax.data.prepared import SPLITS, Prepared
+  from posejax.data.builders import BUILDERS, prepare
+  from posejax.data.sources.prepared import SPLITS, Prepared
   from posejax.errors import PosejaxError, nearest
 
   name = arguments.name

@@ -45,14 +45,16 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   import dataclasses
 
   from posejax.commands.data import options
-  from posejax.data import coco_write, pseudo_labels, unlabelled
+  from posejax.data.formats import coco_write, pseudo_labels
+  from posejax.data.sources import unlabelled
   from posejax.errors import PosejaxError
-  from posejax.train import saved_run
+  from posejax.infer import source_people
+  from posejax.runs import saved_run
 
   path = options.file_to_write('--out', arguments.out, ('.json',))
   passes = options.positive('--passes', arguments.passes)
   run = saved_run.read(arguments.workdir, arguments.checkpoint)
-  predict = saved_run.SourcePredictor(run)
+  predict = source_people.SourcePredictor(run)
   K = run.skeleton.num_keypoints
   fewest = -(-K // 2) if arguments.min_keypoints is None else arguments.min_keypoints
   if not 1 <= fewest <= K:

@@ -29,7 +29,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   from posejax import draw, experiment
   from posejax.commands import config_flags
   from posejax.commands.data import options
-  from posejax.data import batches, sheets
+  from posejax.data import batches
+  from posejax.data.inspect import sheets
 
   config = config_flags.read(rest)
   number = options.positive('--num', arguments.num)

@@ -25,7 +25,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   from posejax import draw
   from posejax.commands import config_flags
   from posejax.commands.data import options
-  from posejax.data import sheets, sources, stats, suspicious, table
+  from posejax.data import sources
+  from posejax.data.inspect import sheets, stats, suspicious, table
 
   config = config_flags.read(rest)
   number = options.positive('--num', arguments.num)

@@ -27,7 +27,7 @@ from tensorflow_datasets.core import example_serializer
 from tensorflow_datasets.core import splits as splits_lib
 from tqdm import tqdm
 
-from posejax.data import pictures
+from posejax.data.formats import pictures
 from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
 

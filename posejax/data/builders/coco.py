@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from posejax import skeletons
-from posejax.data import coco_format
 from posejax.data.builders import base
+from posejax.data.formats import coco_read
 from posejax.errors import PosejaxError
 
 _YEAR = '2017'
@@ -57,7 +57,7 @@ class PosejaxCoco(base.PeopleBuilder):
 
   def extra_files(self, root):
     """Keep everybody annotated on validation pictures, for pycocotools."""
-    dataset = coco_format.read(_annotations(root, 'validation'))
+    dataset = coco_read.read(_annotations(root, 'validation'))
     for annotation in dataset['annotations']:
       annotation.pop('segmentation', None)
     kept = {key: dataset[key] for key in ('images', 'annotations', 'categories')}
@@ -87,14 +87,14 @@ def _pictures(root: str, split: str) -> str:
 
 def _split(root: str, split: str, faults) -> base.Split:
   path = _annotations(root, split)
-  dataset = coco_format.read(path)
-  category = coco_format.keypoint_category(dataset, path)
+  dataset = coco_read.read(path)
+  category = coco_read.keypoint_category(dataset, path)
   if tuple(category['keypoints']) != skeletons.COCO.keypoints:
     raise PosejaxError(
       f'{path} has the keypoints {category["keypoints"]}, not those of COCO. Read such a file with '
       'config.data.annotations and config.data.images.'
     )
-  people = coco_format.people_by_image(
+  people = coco_read.people_by_image(
     dataset, (_PERSON,), skeletons.COCO.num_keypoints, path, faults
   )
   keep_all = split == 'validation'

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from posejax import skeletons
-from posejax.data import coco_format
 from posejax.data.builders import base, matlab
+from posejax.data.formats import coco_read
 from posejax.errors import PosejaxError
 from posejax.geometry import boxes
 
@@ -44,7 +44,7 @@ class _Leeds(base.PeopleBuilder, skip_registration=True):
     numbers = {'train': range(cut), 'validation': range(cut, len(keypoints))}
 
     def people(i, split, image_hw):
-      labelled = coco_format.drop_outside(keypoints[i], visibility[i], image_hw, faults[split])
+      labelled = coco_read.drop_outside(keypoints[i], visibility[i], image_hw, faults[split])
       box = boxes.box_from_keypoints(keypoints[i], labelled)
       if box is None or not (box[2:] - box[:2]).max() > 0:
         return []

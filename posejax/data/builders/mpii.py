@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from posejax import skeletons
-from posejax.data import coco_format
 from posejax.data.builders import base, matlab
+from posejax.data.formats import coco_read
 from posejax.errors import PosejaxError
 from posejax.geometry import boxes
 
@@ -100,7 +100,7 @@ def _split(root: str, entries: Sequence[tuple[str, dict]], faults) -> base.Split
   def within(people, image_hw):
     placed = []
     for person in people:
-      visibility = coco_format.drop_outside(
+      visibility = coco_read.drop_outside(
         person['keypoints'], person['visibility'], image_hw, faults
       )
       box = person['box']

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from posejax import skeletons
-from posejax.data import pictures
 from posejax.data.builders import base
+from posejax.data.formats import pictures
 from posejax.errors import PosejaxError
 from posejax.geometry import boxes, capsules
 from posejax.geometry.camera import Camera

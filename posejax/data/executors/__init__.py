@@ -1,0 +1,1 @@
+"""What makes batches ahead of the step; all give the same bytes."""

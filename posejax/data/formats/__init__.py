@@ -1,0 +1,1 @@
+"""Pictures and annotations as files: read, written, and checked."""

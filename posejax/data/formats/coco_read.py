@@ -1,0 +1,224 @@
+"""Keypoint annotations in COCO's JSON format: read, checked, and grouped by picture."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from posejax.data.formats import pictures
+from posejax.errors import PosejaxError
+from posejax.geometry import boxes
+
+FORM = (
+  '{"images": [{"id", "file_name", "height", "width"}], "annotations": [{"id", "image_id", '
+  '"category_id", "bbox": [x, y, w, h], "area", "keypoints": [x1, y1, v1, …]}], "categories": '
+  '[{"id", "keypoints": [names], "skeleton": [[1, 2], …]}]}'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+  """One annotation with labelled keypoints; see `posejax.types` for the arrays."""
+
+  keypoints: np.ndarray
+  visibility: np.ndarray
+  box: np.ndarray
+  annotation_id: Any
+  area: float
+
+
+def read(path: str) -> dict[str, Any]:
+  """Return the content of a COCO-format keypoint file.
+
+  Raises:
+    PosejaxError: the file is missing, no JSON, or lacks a list.
+  """
+  if not os.path.isfile(path):
+    raise PosejaxError(f'No annotations at {path}. Expected a COCO-format keypoint file: {FORM}.')
+  with open(path, 'rb') as file:
+    try:
+      dataset = json.load(file)
+    except ValueError as error:
+      raise PosejaxError(f'{path} is not JSON: {error}.') from None
+  missing = [
+    key
+    for key in ('images', 'annotations', 'categories')
+    if not isinstance(dataset, dict) or not isinstance(dataset.get(key), list)
+  ]
+  if missing:
+    raise PosejaxError(
+      f'{path} has no list {missing[0]!r}; expected a COCO-format keypoint file: {FORM}.'
+    )
+  for image in dataset['images']:
+    if not isinstance(image, dict) or not {'id', 'file_name'} <= image.keys():
+      raise PosejaxError(f'{path}: an image is {image!r:.200}; it needs "id" and "file_name".')
+  return dataset
+
+
+def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
+  """Return the category whose keypoints are annotated.
+
+  Several categories may share one list of keypoints (kinds of animals, say); the first stands for
+  them then, and its `ids` are all of theirs.
+
+  Raises:
+    PosejaxError: no category has keypoints, or two have different ones.
+  """
+  found = [c for c in dataset['categories'] if c.get('keypoints')]
+  if not found:
+    names = [c.get('name', c.get('id')) for c in dataset['categories']]
+    raise PosejaxError(
+      f'{path}: no category names its "keypoints" (categories: {names}). Add '
+      '"keypoints": [names, in the order of the annotations] to the category.'
+    )
+  different = [c for c in found if c['keypoints'] != found[0]['keypoints']]
+  if different:
+    raise PosejaxError(
+      f'{path}: categories {found[0].get("name")!r} and {different[0].get("name")!r} have different '
+      'keypoints. One net learns one skeleton: write a file for each, and join them by '
+      "config.data.name='mixture' where they share keypoints."
+    )
+  return {**found[0], 'ids': tuple(c['id'] for c in found)}
+
+
+def people_by_image(
+  dataset: dict[str, Any],
+  category_ids: Sequence[Any],
+  num_keypoints: int,
+  path: str,
+  faults: pictures.Faults,
+) -> dict[Any, list[Person]]:
+  """Return `{image id: people}`, in the order of the file's images and of its annotations.
+
+  Left out and counted: crowd regions, annotations without labelled keypoints, those with an empty
+  box. A missing box is the extent of the labelled keypoints, a missing area that of the box. Keypoints
+  that lie outside the picture count as not labelled.
+
+  Args:
+    dataset: as `read` gives it.
+    category_ids: annotations of other categories are passed over.
+    num_keypoints: K.
+    path: of the file, in messages.
+    faults: receives the counts.
+
+  Raises:
+    PosejaxError: an annotation belongs to no image, or its keypoints are not K triples x, y, v.
+  """
+  sizes = {
+    image['id']: (image['height'], image['width']) if image.get('height') else None
+    for image in dataset['images']
+  }
+  people = defaultdict(list)
+  for annotation in dataset['annotations']:
+    if annotation.get('category_id') not in category_ids:
+      continue
+    image_id = annotation.get('image_id')
+    if image_id not in sizes:
+      raise PosejaxError(
+        f'{path}: annotation {annotation.get("id")} belongs to image {image_id!r}, which the file '
+        'does not list.'
+      )
+    if annotation.get('iscrowd'):
+      faults.counts['crowd regions'] += 1
+      continue
+    person = _person(annotation, sizes[image_id], num_keypoints, path, faults)
+    if person is not None:
+      people[image_id].append(person)
+  return {image_id: people[image_id] for image_id in sizes if image_id in people}
+
+
+def _person(
+  annotation: dict[str, Any],
+  image_hw: tuple[int, int] | None,
+  num_keypoints: int,
+  path: str,
+  faults: pictures.Faults,
+) -> Person | None:
+  flat = annotation.get('keypoints') or []
+  if not any(flat[2::3]):
+    faults.counts['annotations without labelled keypoints'] += 1
+    return None
+  who = f'{path}: annotation {annotation.get("id")}'
+  triples = _triples(flat, num_keypoints, who)
+  keypoints, visibility = triples[:, :2], triples[:, 2].astype(np.int32)
+  if image_hw is not None:
+    visibility = drop_outside(keypoints, visibility, image_hw, faults)
+    if not visibility.any():
+      faults.counts['annotations without labelled keypoints'] += 1
+      return None
+  given = annotation.get('bbox')
+  if given:
+    box, area = _clean_box(given, image_hw, who), annotation.get('area', given[2] * given[3])
+  else:
+    box = boxes.box_from_keypoints(keypoints, visibility)
+    area = annotation.get('area', float(boxes.area(box)))
+  box = box.astype(np.float32)  # before it is looked at: a sliver may vanish
+  if not ((box[2:] - box[:2]).min() >= 0 and (box[2:] - box[:2]).max() > 0 and area > 0):
+    faults.counts['annotations with an empty box'] += 1
+    return None
+  return Person(
+    keypoints.astype(np.float32),
+    visibility,
+    box,
+    annotation.get('id'),
+    float(area),
+  )
+
+
+def _triples(flat: list, num_keypoints: int, who: str) -> np.ndarray:
+  if len(flat) != 3 * num_keypoints:
+    raise PosejaxError(
+      f'{who} has {len(flat)} keypoint numbers; {num_keypoints} keypoints of its category need '
+      f'{3 * num_keypoints} (x, y, v each).'
+    )
+  try:
+    triples = np.array(flat, np.float64).reshape(-1, 3)
+  except (TypeError, ValueError):
+    raise PosejaxError(f'{who}: keypoints must be numbers, got {flat!r:.100}.') from None
+  if not np.isfinite(triples).all():
+    raise PosejaxError(f'{who}: keypoints must be finite, got {flat!r:.100}.')
+  strange = sorted(set(triples[:, 2]) - {0.0, 1.0, 2.0})
+  if strange:
+    raise PosejaxError(
+      f"{who}: a keypoint's third number is {strange[0]}; it must be 0 (not labelled), 1 (labelled, "
+      'hidden) or 2 (labelled, visible). Scores of a net are not visibilities.'
+    )
+  return triples
+
+
+def _clean_box(given: list[float], image_hw: tuple[int, int] | None, who: str) -> np.ndarray:
+  """Return xyxy of an annotated box x, y, w, h: outermost pixels, within the picture.
+
+  Source: `_load_coco_keypoint_annotation_kernal` of microsoft/human-pose-estimation.pytorch
+  lib/dataset/coco.py ("sanitize bboxes").
+  """
+  try:
+    x, y, w, h = (float(value) for value in given)
+  except (TypeError, ValueError):
+    raise PosejaxError(f'{who}: bbox {given!r} must be four numbers x, y, w, h.') from None
+  if not np.isfinite([x, y, w, h]).all():
+    raise PosejaxError(f'{who}: bbox {given!r} must be finite.')
+  low = np.maximum([x, y], 0)
+  high = low + np.maximum([w - 1, h - 1], 0)
+  if image_hw is not None:
+    high = np.minimum(high, [image_hw[1] - 1, image_hw[0] - 1])
+  return np.concatenate([low, high])
+
+
+def drop_outside(
+  keypoints: np.ndarray, visibility: np.ndarray, image_hw: tuple[int, int], faults: pictures.Faults
+) -> np.ndarray:
+  """Return `visibility` with 0 for labelled keypoints outside the picture, which are counted.
+
+  A pixel beyond the edge is allowed: labels of some sets count pixels from 1, or are rounded.
+  """
+  h, w = image_hw
+  inside = ((keypoints >= -1) & (keypoints <= (w, h))).all(axis=-1)
+  outside = (visibility > 0) & ~inside
+  if outside.any():
+    faults.counts['keypoints outside their picture'] += int(outside.sum())
+  return np.where(outside, 0, visibility).astype(np.int32)

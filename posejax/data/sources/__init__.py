@@ -1,0 +1,208 @@
+"""Sources: random access to examples, one explicit table of names.
+
+A source has `len(source)`, `source[i] -> Example` (see `posejax.types`), `source.labels(i)` (the same
+without `image`, so that statistics need not read pictures), and the attributes `skeleton`, `name` and
+`fingerprint` (a string that changes when the data do).
+
+Sources of labelled pictures have no skeleton (None), but `class_names` by label.
+
+Those of COCO's format have `annotations`, `category_ids`, `image_ids` and `read_image` too, which AP
+needs; see `CocoSource`.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any, Protocol
+
+from posejax.config import Config, DataConfig
+from posejax.data.formats import own_skeleton
+from posejax.data.sources import coco_file, mixture, svhn
+from posejax.data.sources.over import OverSource
+from posejax.data.synthetic import digits, people
+from posejax.errors import PosejaxError, nearest
+from posejax.skeletons import SKELETONS, Skeleton
+from posejax.types import Example
+
+
+class Source(Protocol):
+  """What every data set looks like to the rest of the system."""
+
+  name: str
+  skeleton: Skeleton | None
+  fingerprint: str
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> Example: ...
+
+  def labels(self, index: int) -> Example:
+    """Return example `index` without its picture."""
+    ...
+
+
+class CocoSource(Source, Protocol):
+  """A source whose results can be measured by COCO's AP."""
+
+  annotations: str | None
+  """Path of a COCO-format file with everybody on the pictures, crowds included; None without one."""
+  category_ids: tuple[Any, ...]
+  """Of the annotations that count."""
+  image_ids: tuple[Any, ...]
+  """Pictures that there are, those without people included."""
+
+  def read_image(self, image_id: Any) -> bytes:
+    """Return the encoded picture of one of `image_ids`."""
+    ...
+
+
+def has_annotations(source: Source) -> bool:
+  """Return whether a source is a `CocoSource` with a file of everybody on its pictures."""
+  return getattr(source, 'annotations', None) is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class First(OverSource):
+  """The first `num_examples` of a source.
+
+  Of one of COCO's format these are people; `image_ids` are the pictures with nobody left out. People
+  before them on a picture that was cut are examples still, but AP does not count that picture.
+  """
+
+  num_examples: int
+
+  @property
+  def fingerprint(self) -> str:
+    """The underlying source's fingerprint and the limit."""
+    return f'{self.source.fingerprint}[:{self.num_examples}]'
+
+  @functools.cached_property
+  def image_ids(self) -> tuple[Any, ...]:
+    """Pictures with people, all of whom are among the first."""
+    if len(self) == len(self.source):
+      return self.source.image_ids
+    ids = [self.source.labels(i)['image_id'] for i in range(len(self) + 1)]
+    return tuple(dict.fromkeys(i for i in ids if i != ids[-1]))
+
+  def __len__(self) -> int:
+    return min(self.num_examples, len(self.source))
+
+  def __getitem__(self, index: int) -> Example:
+    if not 0 <= index < len(self):
+      raise IndexError(f'example {index} of {len(self)}')
+    return self.source[index]
+
+
+def _synthetic_people(config: DataConfig, split: str, seed: int) -> Source:
+  del config  # drawn people need no files
+  return people.SyntheticPeople(split=split, seed=seed)
+
+
+def _synthetic_digits(config: DataConfig, split: str, seed: int) -> Source:
+  del config  # drawn digits need no files
+  return digits.SyntheticDigits(split=split, seed=seed)
+
+
+def _svhn(extra: bool, config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  return svhn.create(config.manual_dir, config.data_dir, split, extra)
+
+
+def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  if not config.annotations:
+    raise PosejaxError(
+      "config.data.name='coco_file' needs config.data.annotations (a COCO-format keypoint file) and "
+      'config.data.images (the folder of its pictures).'
+    )
+  skeleton = own_skeleton.read(config.skeleton) if config.skeleton else None
+  own = functools.partial(
+    coco_file.CocoFile, config.annotations, config.images, skeleton, on_error=config.on_error
+  )
+  if not config.eval_annotations:
+    return own(part=split)
+  if split == 'train':
+    return own()
+  source = coco_file.CocoFile(
+    config.eval_annotations,
+    config.eval_images or config.images,
+    # What was inferred or estimated from the training annotations holds for both.
+    coco_file.read_skeleton(config.annotations, skeleton),
+    on_error=config.on_error,
+  )
+  return source
+
+
+def _prepared(name: str, config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  from posejax.data.sources import prepared  # imports tensorflow_datasets: a second
+
+  return prepared.Prepared(name, split, config.manual_dir, config.data_dir, config.on_error)
+
+
+def _mixture(config: DataConfig, split: str, seed: int) -> Source:
+  parts, mappings, repeats = [], [], []
+  for label, options in config.parts.items():
+    options = {'name': label, **options}
+    keypoints, repeat = options.pop('keypoints', {}), options.pop('repeat', 1)
+    if not options.pop('evaluate', True) and split == 'eval':
+      continue
+    mappings.append(keypoints)
+    repeats.append(repeat if split == 'train' else 1)
+    inherited = {'manual_dir': config.manual_dir, 'data_dir': config.data_dir}
+    inherited |= {'on_error': config.on_error}
+    part = Config.from_dict({'data': {**inherited, **options}}).data
+    parts.append(create(part, split, seed))
+  if not parts:
+    raise PosejaxError(
+      "config.data.name='mixture' needs data sets in config.data.parts: {name: its keys, …}, and one of "
+      'them to evaluate on.'
+    )
+  skeleton = own_skeleton.read(config.skeleton) if config.skeleton else parts[0].skeleton
+  if skeleton is not None and not isinstance(skeleton, Skeleton):
+    raise PosejaxError(
+      f"config.data.name='mixture' needs a known skeleton in config.data.skeleton, got the file "
+      f'{config.skeleton!r}. Known: {sorted(SKELETONS)}.'
+    )
+  return mixture.Mixture(parts, skeleton, mappings, repeats)
+
+
+SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
+  'synthetic_people': _synthetic_people,
+  'synthetic_digits': _synthetic_digits,
+  'svhn': functools.partial(_svhn, False),
+  'svhn_extra': functools.partial(_svhn, True),
+  'coco_file': _coco_file,
+  'mixture': _mixture,
+  **{
+    name: functools.partial(_prepared, name)
+    for name in ('coco', 'lsp', 'lspet', 'mpii', 'panoptic')
+  },
+}
+
+
+def create(config: DataConfig, split: str, seed: int = 0) -> Source:
+  """Return the source that `config` names, or that its `annotations` are.
+
+  Args:
+    config: `name` and what that source needs (folders, files).
+    split: 'train' or 'eval'.
+    seed: of data that are drawn rather than read.
+
+  Raises:
+    PosejaxError: no source has that name (the nearest is named), or its data are missing or
+      inconsistent.
+  """
+  name = config.name
+  if config.annotations:
+    if name not in (DataConfig.name, 'coco_file'):
+      raise PosejaxError(
+        f'config.data.annotations and config.data.name={name!r} name two data sets; leave one of them '
+        "out, or join them with config.data.name='mixture'."
+      )
+    name = 'coco_file'
+  if name not in SOURCES:
+    raise PosejaxError(f'config.data.name={name!r} is not a data set.' + nearest(name, SOURCES))
+  source = SOURCES[name](config, split, seed)
+  limit = config.num_train_examples if split == 'train' else config.num_eval_examples
+  return source if limit is None else First(source, limit)

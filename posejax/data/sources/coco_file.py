@@ -1,0 +1,201 @@
+"""Any COCO-format keypoint file as a source, read directly: nothing is prepared or copied."""
+
+import concurrent.futures
+import hashlib
+import itertools
+import os
+from typing import Any
+
+from posejax.data.formats import coco_read, own_skeleton, pictures
+from posejax.errors import PosejaxError
+from posejax.skeletons import Skeleton
+from posejax.types import Example
+
+_HELD_OUT = 0.1
+
+
+class CocoFile:
+  """The annotated people of a COCO-format keypoint file and its folder of pictures.
+
+  Example `i` is one person; the order is that of the file's images, and of its annotations within an
+  image. Pictures are read when they are asked for.
+
+  What a picture lacks shows at one of two times. Missing files are found here. With
+  `on_error='raise'` a broken one raises when it is read, naming it; with 'skip' every picture is read
+  and decoded (at an eighth of its size, on threads) once here, and people on broken ones are left out,
+  so that the examples are the same in every epoch and nothing is substituted later.
+
+  Attributes:
+    name: 'coco_file'.
+    skeleton: of the annotations.
+    fingerprint: changes with the annotation file, the part of it taken, the skeleton and what was
+      left out.
+    annotations: path of the file, which also holds the crowds and the people without keypoints.
+    category_ids: of the annotations taken.
+    image_ids: pictures that there are, those without people included.
+    left_out: reason -> how many.
+  """
+
+  name = 'coco_file'
+
+  def __init__(
+    self,
+    annotations: str,
+    images: str,
+    skeleton: Skeleton | dict[str, Any] | None = None,
+    part: str | None = None,
+    on_error: str = 'raise',
+  ):
+    """Read the annotations.
+
+    Args:
+      annotations: path of the file.
+      images: folder that its `file_name`s are relative to.
+      skeleton: a known skeleton, the content of a user's skeleton file
+        (`posejax.data.formats.own_skeleton`), or None for what the file says.
+      part: 'train' or 'eval' holds out about a tenth of the pictures, by a hash of their id; all where
+        None.
+      on_error: 'raise' or 'skip', for pictures that are missing or broken.
+
+    Raises:
+      PosejaxError: file or folder is missing or inconsistent, or nobody is left.
+    """
+    faults = pictures.Faults()
+    dataset, category, people, self.skeleton = _read_annotations(annotations, skeleton, faults)
+    self.annotations, self.category_ids = annotations, category['ids']
+    kept = _part([image['id'] for image in dataset['images']], part, annotations)
+    wanted = [image for image in dataset['images'] if image['id'] in kept]
+    present = _present(wanted, images, on_error == 'skip', faults)
+    faults.settle(annotations, on_error, len(wanted))
+    self.left_out = dict(faults.counts)
+
+    self._folder, self._images = images, present
+    self.image_ids = tuple(present)
+    self._people = [(image_id, p) for image_id in present for p in people.get(image_id, ())]
+    if not self._people:
+      raise PosejaxError(
+        f'{annotations}: nobody with labelled keypoints is left'
+        + (f' (left out: {self.left_out}).' if self.left_out else '.')
+      )
+    with open(annotations, 'rb') as file:
+      digest = hashlib.file_digest(file, 'sha256')
+    digest.update(repr((part, self.skeleton, sorted(map(str, present)))).encode())
+    self.fingerprint = f'{self.name}-{digest.hexdigest()[:16]}'
+
+  def __len__(self) -> int:
+    return len(self._people)
+
+  def __getitem__(self, index: int) -> Example:
+    labels = self.labels(index)
+    return {'image': self.read_image(labels['image_id']), **labels}
+
+  def labels(self, index: int) -> Example:
+    """Return example `index` without its picture."""
+    if not 0 <= index < len(self._people):
+      raise IndexError(f'{self.annotations} has {len(self._people)} examples, asked for {index}.')
+    image_id, person = self._people[index]
+    return {
+      'keypoints': person.keypoints,
+      'visibility': person.visibility,
+      'box': person.box,
+      'image_name': self._images[image_id]['file_name'],
+      'image_id': image_id,
+      'annotation_id': person.annotation_id,
+      'area': person.area,
+    }
+
+  def read_image(self, image_id: Any) -> bytes:
+    """Return the encoded picture of an id of the file.
+
+    Raises:
+      PosejaxError: its size is not what the annotations say.
+      OSError: it is gone, or not to be read.
+    """
+    return _read(self._images[image_id], self._folder)
+
+
+def read_skeleton(annotations: str, skeleton: Skeleton | dict[str, Any] | None) -> Skeleton:
+  """Return the skeleton of a `CocoFile` of these annotations, without looking for pictures."""
+  return _read_annotations(annotations, skeleton, pictures.Faults())[-1]
+
+
+def _read_annotations(
+  path: str, skeleton: Skeleton | dict[str, Any] | None, faults: pictures.Faults
+) -> tuple[dict, dict, dict[Any, list[coco_read.Person]], Skeleton]:
+  """Return the file's content, its category, its people by image, and their skeleton."""
+  dataset = coco_read.read(path)
+  category = coco_read.keypoint_category(dataset, path)
+  people = coco_read.people_by_image(
+    dataset, category['ids'], len(category['keypoints']), path, faults
+  )
+  everybody = [person for group in people.values() for person in group]
+  return dataset, category, people, own_skeleton.resolve(category, skeleton, everybody, path)
+
+
+def _part(image_ids: list, part: str | None, path: str) -> set:
+  """Return the ids of 'train', 'eval' or both."""
+  if part is None:
+    return set(image_ids)
+  if len(image_ids) < 2:
+    raise PosejaxError(
+      f'{path} lists {len(image_ids)} pictures, too few to hold some out; set '
+      'config.data.eval_annotations.'
+    )
+  # By each picture's own hash, so that adding pictures moves no other from one part to the other.
+  place = {
+    i: int.from_bytes(hashlib.sha256(str(i).encode()).digest()[:8], 'big') for i in image_ids
+  }
+  held_out = {i for i in image_ids if place[i] < _HELD_OUT * 2**64}
+  held_out = held_out or {min(place, key=place.get)}
+  if len(held_out) == len(place):
+    held_out -= {max(place, key=place.get)}
+  return held_out if part == 'eval' else set(image_ids) - held_out
+
+
+def _present(
+  images: list[dict[str, Any]], folder: str, check: bool, faults: pictures.Faults
+) -> dict[Any, dict[str, Any]]:
+  """Return `{id: image}` of the pictures that there are, and that can be decoded where `check`."""
+  if not os.path.isdir(folder):
+    raise PosejaxError(
+      f'config.data.images={folder!r} is not a folder; set it to where the file names of the '
+      'annotations start.'
+    )
+  files = pictures.files_below(folder)
+  present = []
+  for image in images:
+    if os.path.normpath(image['file_name']).replace(os.sep, '/') in files:
+      present.append(image)
+    else:
+      faults.add_broken(
+        'missing pictures', f'{os.path.join(folder, image["file_name"])}: no such file'
+      )
+  if check:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      messages = list(pool.map(_fault, present, itertools.repeat(folder), chunksize=16))
+    for message in filter(None, messages):
+      faults.add_broken('broken pictures', message)
+    present = [image for image, message in zip(present, messages, strict=True) if message is None]
+  return {image['id']: image for image in present}
+
+
+def _fault(image: dict[str, Any], folder: str) -> str | None:
+  try:
+    pictures.check_picture(_read(image, folder), image['file_name'], thorough=True)
+  except (PosejaxError, OSError) as error:
+    return str(error)
+  return None
+
+
+def _read(image: dict[str, Any], folder: str) -> bytes:
+  path = os.path.join(folder, image['file_name'])
+  with open(path, 'rb') as file:
+    data = file.read()
+  if image.get('height'):
+    h, w = pictures.picture_size(data, path)
+    if (h, w) != (image['height'], image['width']):
+      raise PosejaxError(
+        f'{path} is {w}x{h}; the annotations were made on {image["width"]}x{image["height"]}. '
+        'Fetch the picture they belong to.'
+      )
+  return data

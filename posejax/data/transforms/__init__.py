@@ -1,0 +1,1 @@
+"""From an example to the arrays of a batch: augment, crop, warp."""

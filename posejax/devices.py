@@ -1,0 +1,91 @@
+"""Devices: the mesh, where arrays lie on it, and what goes between the host and them."""
+
+from collections.abc import Callable
+import pickle
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from posejax.errors import PosejaxError
+
+AXIS = 'data'
+
+
+def make_mesh() -> Mesh:
+  """Return the one-dimensional mesh of all devices of all processes."""
+  return Mesh(np.array(jax.devices()), (AXIS,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Return the sharding of what every device holds whole: parameters, sums."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+  """Return the sharding of a batch: its leading axis over the devices."""
+  return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def check_batch_size(key: str, batch_size: int, num_devices: int) -> None:
+  """Refuse a batch that the devices do not divide, proposing the nearest that they do."""
+  if batch_size % num_devices:
+    below = batch_size // num_devices * num_devices
+    choices = [str(b) for b in (below, below + num_devices) if b]
+    raise PosejaxError(
+      f'config.{key}={batch_size} must be divisible by {num_devices} devices; '
+      f'try {" or ".join(choices)}.'
+    )
+
+
+def put_batch(batch: Any, mesh: Mesh) -> Any:
+  """Place this process's slice of a batch as its part of the global, sharded one."""
+  sharding = sharded(mesh)
+  if jax.process_count() == 1:
+    return jax.device_put(batch, sharding)
+  return jax.tree.map(lambda a: jax.make_array_from_process_local_data(sharding, a), batch)
+
+
+def put_replicated(tree: Any, mesh: Mesh) -> Any:
+  """Place a whole copy of `tree` on every device; all processes must hold the same values."""
+  return jax.device_put(tree, replicated(mesh))
+
+
+def compile_init(init: Callable[[Any], Any], mesh: Mesh) -> Callable[[Any], Any]:
+  """Compile `key -> variables` or `variables -> state` with the result whole on every device.
+
+  Optimising code that runs once and draws random numbers for every parameter costs XLA ten times
+  what it takes to compile it plainly (19 s against 1.9 s for a net of 30 arrays on two CPU cores).
+  """
+  return jax.jit(
+    init,
+    out_shardings=replicated(mesh),
+    compiler_options={'xla_backend_optimization_level': 0},
+  )
+
+
+def local_rows(array: jax.Array) -> np.ndarray:
+  """Return this process's rows of an array whose leading axis is sharded over the devices."""
+  if array.is_fully_addressable:
+    return np.asarray(array)
+  shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
+  return np.concatenate([np.asarray(s.data) for s in shards])
+
+
+def gather(items: list[Any]) -> list[Any]:
+  """Return the items of all processes, in their order; every process must call it.
+
+  Args:
+    items: this process's, of any length; they are pickled.
+  """
+  if jax.process_count() == 1:
+    return items
+  content = np.frombuffer(pickle.dumps(items), np.uint8)
+  sizes = multihost_utils.process_allgather(np.array([len(content)])).ravel()
+  padded = np.zeros(sizes.max(), np.uint8)
+  padded[: len(content)] = content
+  rows = multihost_utils.process_allgather(padded)
+  parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+  return [item for part in parts for item in part]

@@ -1,0 +1,52 @@
+"""What a checkpoint holds beside the training state, as plain JSON."""
+
+import dataclasses
+from typing import Any
+
+from posejax.config import Config
+from posejax.runs.control import Control
+from posejax.skeletons import Skeleton
+
+
+@dataclasses.dataclass
+class Window:
+  """Training metrics since the last row, averaged when it is written; part of the checkpoint."""
+
+  count: int = 0
+  sums: dict[str, float] = dataclasses.field(default_factory=dict)
+
+  def add(self, scalars: dict[str, Any]) -> None:
+    """Take one step's metrics."""
+    self.count += 1
+    for name, value in scalars.items():
+      self.sums[name] = self.sums.get(name, 0.0) + float(value)
+
+  def take(self) -> dict[str, float]:
+    """Return the means and start anew."""
+    means = {name: value / self.count for name, value in self.sums.items()}
+    self.count, self.sums = 0, {}
+    return means
+
+
+def checkpoint_meta(
+  config: Config,
+  skeleton: Skeleton | None,
+  control: Control,
+  window: Window,
+  evaluated_step: int,
+  metrics: dict[str, float],
+  fingerprints: dict[str, str],
+) -> dict[str, Any]:
+  """Return what a checkpoint holds beside the training state, ready for JSON.
+
+  `fingerprints` are those of the data by split; of data that may not change when the run goes on.
+  """
+  return {
+    'config': config.to_dict(),
+    'skeleton': skeleton and dataclasses.asdict(skeleton),
+    'control': dataclasses.asdict(control),
+    'window': dataclasses.asdict(window),
+    'evaluated_step': evaluated_step,
+    'metrics': metrics,
+    'data': fingerprints,
+  }

@@ -1,0 +1,139 @@
+"""What a run leaves to look at: metrics.jsonl, speed.jsonl, TensorBoard events, curves, pictures.
+
+Resumed at step S, a report first drops every row after S, so that no step is logged twice however
+often the run was killed.
+"""
+
+import json
+import math
+import os
+import time
+
+import jax
+import numpy as np
+
+from posejax import draw, files, plots
+
+
+def read_rows(workdir: str) -> list[dict]:
+  """Return the rows of `metrics.jsonl`; a last line cut off by a kill is left out."""
+  return _read_lines(os.path.join(workdir, 'metrics.jsonl'))
+
+
+def read_speeds(workdir: str) -> list[dict]:
+  """Return the rows of `speed.jsonl`: `step`, `images_per_second`, and `seconds` since the last row.
+
+  Images a second count steps alone; the seconds also what lay between: starting, evaluating, saving.
+  """
+  return _read_lines(os.path.join(workdir, 'speed.jsonl'))
+
+
+def _read_lines(path: str) -> list[dict]:
+  if not os.path.exists(path):
+    return []
+  with open(path) as file:
+    lines = file.read().split('\n')
+  # Every complete row ends in a newline, so what follows the last one is not a row.
+  return [json.loads(line) for line in lines[:-1]]
+
+
+class _NoTensorBoard:
+  """Stands in where TensorFlow or clu is not installed, as on a machine that only trains."""
+
+  def ignore(self, *args, **kwargs) -> None:
+    """Write nothing."""
+
+  write_scalars = write_images = flush = close = ignore
+
+
+def _tensorboard(folder: str, resume_step: int):
+  try:
+    from posejax.runs import tensorboard  # TensorFlow: seconds to import, and not always there
+  except ImportError as error:
+    print(f'TensorBoard events are not written: {error}. Everything else is.')
+    return _NoTensorBoard()
+  return tensorboard.open_writer(folder, resume_step)
+
+
+def parameter_table(params) -> str:
+  """Return the table of all parameters with shapes and counts."""
+  leaves = jax.tree_util.tree_leaves_with_path(params)
+  rows = [('/'.join(k.key for k in path), str(p.shape), f'{p.size:,}') for path, p in leaves]
+  widths = [max(len(row[c]) for row in rows) for c in range(3)]
+  lines = [f'  {a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}' for a, b, c in rows]
+  return '\n'.join([*lines, f'  total {sum(p.size for _, p in leaves):,}'])
+
+
+class Report:
+  """Writes a run's metrics and pictures; on processes other than the first it does nothing.
+
+  Args:
+    workdir: where to write.
+    resume_step: rows and events after this step are dropped; 0 starts afresh.
+    active: whether this process writes.
+  """
+
+  def __init__(self, workdir: str, resume_step: int, active: bool):
+    self._workdir = workdir
+    self._active = active
+    if not active:
+      return
+    self._rows = os.path.join(workdir, 'metrics.jsonl')
+    self._speeds = os.path.join(workdir, 'speed.jsonl')
+    self._mark = time.monotonic()
+    for path in (self._rows, self._speeds):
+      rows = [row for row in _read_lines(path) if row['step'] <= resume_step]
+      files.replace(path, ''.join(json.dumps(row) + '\n' for row in rows).encode())
+    self._tensorboard = _tensorboard(os.path.join(workdir, 'tensorboard'), resume_step)
+
+  def scalars(self, step: int, split: str, values: dict[str, float]) -> None:
+    """Log one row: to metrics.jsonl and TensorBoard. Values that are not finite become null."""
+    if not self._active:
+      return
+    row = {'step': step, 'split': split}
+    row |= {k: float(v) if math.isfinite(v) else None for k, v in values.items()}
+    _append(self._rows, row)
+    self._tensorboard.write_scalars(step, {f'{split}/{k}': float(v) for k, v in values.items()})
+
+  def speed(self, step: int, images_per_second: float) -> None:
+    """Log what differs from run to run: to files of its own, so that metrics.jsonl is reproducible."""
+    if self._active:
+      now = time.monotonic()
+      row = {'step': step, 'images_per_second': images_per_second, 'seconds': now - self._mark}
+      self._mark = now
+      _append(self._speeds, row)
+      self._tensorboard.write_scalars(step, {'speed/images_per_second': images_per_second})
+
+  def picture(self, step: int, name: str, image: np.ndarray) -> None:
+    """Write `<workdir>/<name>.png` and the same to TensorBoard."""
+    if not self._active:
+      return
+    draw.save(os.path.join(self._workdir, f'{name}.png'), image)
+    self._tensorboard.write_images(step, {name: image[None]})
+
+  def curves(self, metric: str) -> None:
+    """Draw `learning_curves.png` from all rows: the loss, and the evaluation metric."""
+    if self._active:
+      draw_curves(self._workdir, metric)
+
+  def flush(self) -> None:
+    """Bring everything to disk; called before a checkpoint that says it was logged."""
+    if self._active:
+      self._tensorboard.flush()
+
+  def close(self) -> None:
+    """Close the files."""
+    if self._active:
+      self._tensorboard.close()
+
+
+def draw_curves(workdir: str, metric: str) -> str:
+  """Draw loss, learning rate and `metric` over steps; return the picture's path."""
+  path = os.path.join(workdir, 'learning_curves.png')
+  draw.save(path, plots.learning_curves(read_rows(workdir), metric))
+  return path
+
+
+def _append(path: str, row: dict) -> None:
+  with open(path, 'a') as file:
+    file.write(json.dumps(row) + '\n')

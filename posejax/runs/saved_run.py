@@ -1,0 +1,56 @@
+"""A run's checkpoint opened to be used: its config, what it learned, and what its numbers stand for."""
+
+from typing import Any, NamedTuple
+
+from posejax.config import Config
+from posejax.errors import PosejaxError
+from posejax.runs import checkpoint
+from posejax.skeletons import Skeleton
+from posejax.types import Variables
+
+
+class SavedRun(NamedTuple):
+  """What a checkpoint holds.
+
+  Attributes:
+    config: the run's.
+    variables: averaged parameters where the run has them, and the model's state. NumPy.
+    step: of the checkpoint.
+    meta: everything else; see `posejax.runs.checkpoint`.
+  """
+
+  config: Config
+  variables: Variables
+  step: int
+  meta: dict[str, Any]
+
+  @property
+  def skeleton(self) -> Skeleton:
+    """What the net's outputs stand for."""
+    return Skeleton(**self.meta['skeleton'])
+
+
+def read(workdir: str, which: str) -> SavedRun:
+  """Read one checkpoint of a work directory.
+
+  Args:
+    workdir: of a training run.
+    which: 'best', 'latest' or a step.
+
+  Raises:
+    PosejaxError: there is no such checkpoint.
+  """
+  step = checkpoint.existing_step(workdir, _step_of(which, workdir))
+  meta = checkpoint.read_meta(workdir, step)
+  variables = checkpoint.restore_variables(workdir, step)
+  return SavedRun(Config.from_dict(meta['config']), variables, step, meta)
+
+
+def _step_of(which: str, workdir: str) -> int | None:
+  if which == 'latest':
+    return None
+  if which == 'best':
+    return checkpoint.read_meta(workdir)['control']['best']['step']
+  if not which.isdigit():
+    raise PosejaxError(f"--checkpoint={which} must be 'best', 'latest' or a step.")
+  return int(which)

@@ -1,0 +1,85 @@
+"""A run's work directory: its config, and who is writing to it."""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import json
+import os
+
+from posejax import files
+from posejax.config import Config
+from posejax.errors import PosejaxError
+
+
+def read_config(workdir: str) -> Config | None:
+  """Return the config a work directory was started with, or None if it is new.
+
+  Raises:
+    PosejaxError: `config.json` cannot be read.
+  """
+  path = os.path.join(workdir, 'config.json')
+  if not os.path.exists(path):
+    return None
+  with open(path) as file:
+    try:
+      values = json.load(file)
+    except json.JSONDecodeError as error:
+      raise PosejaxError(
+        f'{path} is not valid JSON ({error}). Restore it from the newest checkpoint '
+        '(checkpoints/<step>/meta) or choose another --workdir.'
+      ) from error
+  return Config.from_dict(values)
+
+
+def write_config(workdir: str, config: Config) -> None:
+  """Write `config.json`, whole or not at all."""
+  path = os.path.join(workdir, 'config.json')
+  files.replace(path, (json.dumps(config.to_dict(), indent=2) + '\n').encode())
+
+
+@contextlib.contextmanager
+def claim(workdir: str, active: bool, option: str = '--workdir') -> Iterator[None]:
+  """Create a work directory and hold it against a second process writing to it.
+
+  Args:
+    workdir: may exist.
+    active: whether this process is the one that holds it (the first of a multi-process run).
+    option: what named it, for messages.
+
+  Raises:
+    PosejaxError: it cannot be created, or another process holds it.
+  """
+  try:
+    os.makedirs(workdir, exist_ok=True)
+    lock = open(os.path.join(workdir, '.lock'), 'w')  # noqa: SIM115
+  except OSError as error:
+    raise PosejaxError(
+      f'Cannot write to the work directory {workdir}: {error.strerror}. Choose another {option}.'
+    ) from error
+  with lock:
+    if active:
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        raise PosejaxError(
+          f'Another process is at work in {workdir}. Wait for it, or choose another {option}.'
+        ) from None
+      except OSError:
+        pass  # a file system without locks; nothing to hold it by
+    yield
+
+
+def is_claimed(workdir: str) -> bool:
+  """Return whether some process holds a work directory, as far as the file system can say."""
+  try:
+    lock = open(os.path.join(workdir, '.lock'))  # noqa: SIM115
+  except OSError:
+    return False
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+    except OSError:
+      pass  # a file system without locks
+  return False

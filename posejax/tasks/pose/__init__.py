@@ -1,0 +1,1 @@
+"""The keypoints of one person in a crop."""

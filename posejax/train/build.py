@@ -1,0 +1,88 @@
+"""One place that puts state, step and evaluation step together and compiles them for the mesh.
+
+Two semantics behind one adapter. 'jit': one program over the global batch, sharded by the compiler;
+batch norm sees all of it. 'pmap': the same step once per device on that device's share, gradients
+averaged, batch norm local, as the published recipes trained (`jax.pmap` itself is jit of shard_map
+since JAX 0.8).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh, PartitionSpec
+
+from posejax import devices
+from posejax.config import Config
+from posejax.tasks.base import Task
+from posejax.train import lr_scales, optim, state
+from posejax.train.lr_scales import Scales
+from posejax.train.state import TrainState
+from posejax.train.step import TrainStep, make_train_step
+from posejax.types import Batch, Predictions, Variables
+
+EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
+
+
+class Training(NamedTuple):
+  """What a run trains with.
+
+  Attributes:
+    scales: which parameters move, at which factor of the learning rate.
+    init_state: `variables -> state` before the first step; pure.
+    step_fn: `(state, batch, root key) -> (state, StepOutput)` on one device; pure, not compiled.
+    step: the same, compiled for the mesh; its state is donated.
+  """
+
+  scales: Scales
+  init_state: Callable[[Variables], TrainState]
+  step_fn: TrainStep
+  step: TrainStep
+
+
+def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Training:
+  """Return what trains `task` as `config` says.
+
+  Args:
+    task: what to learn.
+    config: how; `config.optimizer.schedule_steps` must be set (`posejax.config.resolve`).
+    mesh: from `posejax.devices.make_mesh`.
+    variables: of the net, or their shapes.
+
+  Raises:
+    PosejaxError: the optimiser's settings are wrong, or name modules that the net does not have.
+  """
+  settings = config.optimizer
+  scales = lr_scales.create(settings.lr_scales, variables)
+  optimizer = optim.create(settings)
+  make_step = partial(
+    make_train_step,
+    task,
+    optimizer,
+    optim.schedule(settings, config.batch_size),
+    settings.ema_decay,
+    scales=scales,
+  )
+  init_state = partial(
+    state.create, optimizer=optimizer, ema_decay=settings.ema_decay, scales=scales
+  )
+  compiled = _compile(make_step, mesh, config.parallel)
+  return Training(scales, init_state, make_step(axis_name=None), compiled)
+
+
+def _compile(make_step: Callable[..., TrainStep], mesh: Mesh, parallel: str) -> TrainStep:
+  if parallel == 'jit':
+    step = make_step(axis_name=None)
+  else:
+    # check_vma=False: the step averages what it must itself. With the check on, differentiating
+    # with respect to replicated parameters would insert a second sum over the devices.
+    step = jax.shard_map(
+      make_step(axis_name=devices.AXIS),
+      mesh=mesh,
+      in_specs=(PartitionSpec(), PartitionSpec(devices.AXIS), PartitionSpec()),
+      out_specs=PartitionSpec(),
+      check_vma=False,
+    )
+  whole, split = devices.replicated(mesh), devices.sharded(mesh)
+  return jax.jit(step, in_shardings=(whole, split, whole), out_shardings=whole, donate_argnums=0)

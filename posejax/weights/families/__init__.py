@@ -1,0 +1,1 @@
+"""The nets of other projects: their names and layouts."""

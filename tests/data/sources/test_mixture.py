@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+
+from posejax import skeletons
+from posejax.config import DataConfig
+from posejax.data import sources
+from posejax.data.sources import mixture
+from posejax.errors import PosejaxError
+
+
+class Drawn:
+  """A source whose keypoint k of example i is at (i, k), with visibility 2 where k is even, else 1."""
+
+  def __init__(self, skeleton, number):
+    self.name, self.skeleton, self.fingerprint = (
+      skeleton.name,
+      skeleton,
+      f'{skeleton.name}-{number}',
+    )
+    self._number = number
+
+  def __len__(self):
+    return self._number
+
+  def labels(self, i):
+    k = np.arange(self.skeleton.num_keypoints)
+    return {
+      'keypoints': np.stack([0 * k + i, k], axis=-1).astype(np.float32),
+      'visibility': np.where(k % 2, 1, 2).astype(np.int32),
+      'box': np.array([0, 0, i, 9], np.float32),
+      'area': 3.0,
+    }
+
+  def __getitem__(self, i):
+    return {'image': b'picture', **self.labels(i)}
+
+
+class Labelled:
+  """A source of labelled pictures that say their number."""
+
+  skeleton = None
+
+  def __init__(self, name, number, class_names=('no', 'yes')):
+    self.name = self.fingerprint = name
+    self.class_names, self._number = class_names, number
+
+  def __len__(self):
+    return self._number
+
+  def labels(self, i):
+    return {'label': i % 2, 'image_name': f'{self.name}{i}'}
+
+  def __getitem__(self, i):
+    return {'image': b'picture', **self.labels(i)}
+
+
+def test_labelled_pictures_are_joined_and_repeated():
+  parts = [Labelled('few', 2), Labelled('many', 3)]
+  source = mixture.Mixture(parts, None, repeats=[3, 1])
+  names = [source.labels(i)['image_name'] for i in range(len(source))]
+  assert names == ['few0', 'few1'] * 3 + ['many0', 'many1', 'many2']
+  assert source[8] == {'image': b'picture', 'label': 0, 'image_name': 'many2'}
+  assert source.class_names == ('no', 'yes')
+  assert source.fingerprint != mixture.Mixture(parts, None).fingerprint
+
+
+def test_what_does_not_go_together_is_refused():
+  digits, people = Labelled('digits', 2), Drawn(skeletons.COCO, 3)
+  for parts, skeleton, repeats, message in [
+    ([digits, people], None, None, "'coco' and 'digits' cannot be mixed"),
+    ([people, digits], skeletons.COCO, None, "'digits' and 'coco' cannot be mixed"),
+    ([digits, Labelled('letters', 2, ('a', 'b'))], None, None, r"'letters' has the classes \('a'"),
+    ([digits], None, [0], "repeat=0 of 'digits' must be 1 or more"),
+  ]:
+    with pytest.raises(PosejaxError, match=message):
+      mixture.Mixture(parts, skeleton, repeats=repeats)
+
+
+def test_a_part_may_be_for_training_only():
+  drawn = {'num_train_examples': 4, 'num_eval_examples': 5}
+  config = DataConfig(
+    name='mixture',
+    parts={
+      'synthetic_digits': {**drawn, 'repeat': 2},
+      'more': {'name': 'synthetic_digits', **drawn, 'evaluate': False},
+    },
+  )
+  assert [len(sources.create(config, split)) for split in ('train', 'eval')] == [12, 5]
+  only = DataConfig(name='mixture', parts={'synthetic_digits': {'evaluate': False}})
+  with pytest.raises(PosejaxError, match='one of them to evaluate on'):
+    sources.create(only, 'eval')
+
+
+@pytest.fixture
+def joined():
+  parts = [Drawn(skeletons.COCO, 3), Drawn(skeletons.LSP, 4), Drawn(skeletons.MPII, 2)]
+  return mixture.Mixture(parts, skeletons.COCO, [{}, {}, {'nose': 'head_top'}])
+
+
+def test_one_source_after_the_other(joined):
+  assert len(joined) == 9
+  places = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
+  for i, (part, place) in enumerate(places):
+    np.testing.assert_array_equal(joined[i]['box'], joined.sources[part][place]['box'])
+  for outside in (-1, 9):
+    with pytest.raises(IndexError):
+      joined.labels(outside)
+
+
+def test_keypoints_are_matched_by_name(joined):
+  for i, part in ((1, skeletons.COCO), (4, skeletons.LSP), (8, skeletons.MPII)):
+    example, labels = joined[i], joined.labels(i)
+    assert example['image'] == b'picture'
+    assert labels.keys() == example.keys() - {'image'}
+    assert example['area'] == 3.0
+    assert (example['keypoints'].dtype, example['visibility'].dtype) == (np.float32, np.int32)
+    for k, name in enumerate(skeletons.COCO.keypoints):
+      other = 'head_top' if (part.name, name) == ('mpii', 'nose') else name
+      if other in part.keypoints:
+        place = part.index(other)
+        assert example['keypoints'][k][1] == place
+        assert example['visibility'][k] == 2 - place % 2
+      else:
+        assert example['visibility'][k] == 0
+
+
+def test_what_is_missing_is_told(caplog):
+  mixture.Mixture([Drawn(skeletons.LSP, 1)], skeletons.COCO)
+  assert 'lsp has no nose, left_eye, right_eye, left_ear, right_ear' in caplog.text
+
+
+def test_the_fingerprint_knows_parts_and_mappings():
+  parts = [Drawn(skeletons.COCO, 3), Drawn(skeletons.MPII, 4)]
+  made = [
+    mixture.Mixture(parts, skeletons.COCO),
+    mixture.Mixture(parts[::-1], skeletons.COCO),
+    mixture.Mixture(parts, skeletons.MPII),
+    mixture.Mixture(parts, skeletons.COCO, [{}, {'nose': 'head_top'}]),
+    mixture.Mixture([parts[0], Drawn(skeletons.MPII, 5)], skeletons.COCO),
+  ]
+  assert len({m.fingerprint for m in made}) == len(made)
+  assert mixture.Mixture(parts, skeletons.COCO).fingerprint == made[0].fingerprint
+
+
+@pytest.mark.parametrize(
+  ('mapping', 'message'),
+  [
+    ({'noze': 'head_top'}, "skeleton 'coco' has no keypoint 'noze'. Did you mean 'nose'"),
+    ({'nose': 'head_tip'}, "skeleton 'mpii' has no keypoint 'head_tip'. Did you mean 'head_top'"),
+  ],
+)
+def test_a_mapping_of_unknown_keypoints_is_refused(mapping, message):
+  with pytest.raises(PosejaxError, match=message):
+    mixture.Mixture([Drawn(skeletons.MPII, 1)], skeletons.COCO, [mapping])
+
+
+def test_a_source_without_common_keypoints_is_refused():
+  sign = skeletons.Skeleton('sign', ('a', 'b'), (), (), (0.1, 0.1))
+  with pytest.raises(PosejaxError, match=r"'sign' shares no keypoint with skeleton 'coco'"):
+    mixture.Mixture([Drawn(sign, 1)], skeletons.COCO)

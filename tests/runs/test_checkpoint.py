@@ -1,0 +1,97 @@
+import dataclasses
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from posejax.errors import PosejaxError
+from posejax.runs import checkpoint, control
+from posejax.train import state
+from tests import tiny
+
+
+def make_state(width=4, ema_decay=0.9, step=0):
+  params = {'layer': {'kernel': jnp.arange(3.0 * width).reshape(3, width)}}
+  variables = {'params': params, 'batch_stats': {'mean': jnp.full(3, 7.0)}}
+  made = state.create(variables, optax.scale_by_adam(), ema_decay)
+  return made.replace(step=jnp.int32(step))
+
+
+def test_latest_and_best_are_kept_and_come_back_bit_for_bit(tmp_path):
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    for step in range(1, 6):
+      saved = make_state(step=step)
+      saved = saved.replace(params=jax.tree.map(lambda p, s=step: p + s, saved.params))
+      checkpointer.save(saved.to_arrays(), {'note': step, 'nothing': None}, best_step=min(step, 2))
+  assert checkpoint.available_steps(str(tmp_path)) == [2, 5]
+
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    restored = state.TrainState.from_arrays(checkpointer.restore_arrays(make_state().to_arrays()))
+    assert checkpointer.restore_meta() == {'note': 5, 'nothing': None}
+  jax.tree.map(np.testing.assert_array_equal, restored, saved)
+  assert jax.tree.structure(restored) == jax.tree.structure(saved)
+
+  arrays, meta = checkpoint.restore_with_meta(str(tmp_path), step=2)
+  assert (int(arrays['step']), meta['note']) == (2, 2)
+  np.testing.assert_array_equal(arrays['params']['layer']['kernel'][0], [2, 3, 4, 5])
+
+
+def test_the_state_may_be_donated_as_soon_as_save_returns(tmp_path):
+  consume = jax.jit(lambda s: jax.tree.map(lambda a: a + 100, s), donate_argnums=0)
+  saved = make_state(width=50_000, step=1)
+  expected = jax.tree.map(np.array, saved)
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    checkpointer.save(saved.to_arrays(), {}, None)
+    consume(saved)
+  restored = checkpoint.restore(str(tmp_path))
+  np.testing.assert_array_equal(
+    restored['params']['layer']['kernel'], expected.params['layer']['kernel']
+  )
+
+
+def test_another_model_is_refused_naming_the_arrays(tmp_path):
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    checkpointer.save(make_state(step=1).to_arrays(), {}, None)
+    checkpointer.wait()
+    with pytest.raises(PosejaxError) as error:
+      checkpointer.restore_arrays(make_state(width=5, ema_decay=None).to_arrays())
+  message = str(error.value)
+  assert 'params/layer/kernel: (3, 4) in the checkpoint, (3, 5) expected' in message
+  assert 'ema_params/layer/kernel: (3, 4) in the checkpoint, absent expected' in message
+
+
+def test_no_checkpoint_says_what_to_do(tmp_path):
+  with pytest.raises(PosejaxError, match='There is no checkpoint under .*Train first'):
+    checkpoint.restore(str(tmp_path))
+
+
+def test_what_a_kill_left_half_written_is_swept(tmp_path):
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    checkpointer.save(make_state(step=1).to_arrays(), {}, None)
+  half = tmp_path / 'checkpoints' / '2.orbax-checkpoint-tmp'
+  os.makedirs(half / 'state')
+  (half / 'state' / 'rubbish').write_text('cut off')
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    assert checkpointer.latest_step() == 1
+    checkpointer.save(make_state(step=2), {}, None)
+  assert checkpoint.available_steps(str(tmp_path)) == [2]
+  assert not half.exists()
+
+
+@pytest.mark.parametrize(
+  ('num_steps', 'patience', 'since', 'expected'),
+  [(4, 0, 0, 4), (3, 0, 0, 4), (5, 0, 0, None), (5, 2, 1, None), (5, 2, 2, 4)],
+)
+def test_a_run_is_finished_after_its_last_step_or_when_its_patience_ran_out(
+  tmp_path, num_steps, patience, since, expected
+):
+  config = tiny.config(num_steps=num_steps, early_stopping__patience=patience)
+  assert checkpoint.finished_step(str(tmp_path), config) is None
+  watching = control.Control.create(config, 'PCK@0.20/torso')
+  watching.early.since = since
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    checkpointer.save(make_state(step=4), {'control': dataclasses.asdict(watching)}, None)
+  assert checkpoint.finished_step(str(tmp_path), config) == expected

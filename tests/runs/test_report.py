@@ -1,0 +1,85 @@
+import glob
+import json
+import math
+
+import numpy as np
+
+from posejax.host_tensorflow import tf
+from posejax.runs import report as reports
+
+
+def events(workdir):
+  """Return (step, tag) of all events, read by TensorFlow's own reader."""
+  found = []
+  for path in sorted(glob.glob(f'{workdir}/tensorboard/events*')):
+    for event in tf.compat.v1.train.summary_iterator(path):
+      found += [(event.step, value.tag) for value in event.summary.value]
+  return found
+
+
+def write(workdir, resume_step, steps):
+  report = reports.Report(str(workdir), resume_step, active=True)
+  for step in steps:
+    report.scalars(step, 'train', {'loss': 1.0 / step})
+    report.picture(step, 'predictions', np.zeros((4, 6, 3), np.uint8))
+  report.close()
+
+
+def test_no_row_and_no_event_stands_twice_after_a_resume(tmp_path):
+  write(tmp_path, 0, [10, 20, 30])
+  with open(tmp_path / 'metrics.jsonl', 'a') as file:
+    file.write('{"step": 40, "spl')  # what a kill leaves of a row
+  (event_file,) = glob.glob(f'{tmp_path}/tensorboard/events*')
+  with open(event_file, 'ab') as file:
+    file.write(b'\x07\x00\x00')  # and of an event
+  write(tmp_path, 20, [30, 40])
+  assert [row['step'] for row in reports.read_rows(str(tmp_path))] == [10, 20, 30, 40]
+  found = events(tmp_path)
+  for tag in ('train/loss', 'predictions'):
+    # Sorted: files written within a second don't come in the order of their names.
+    assert sorted(step for step, t in found if t == tag) == [10, 20, 30, 40]
+
+
+def test_rows_are_plain_json_also_where_a_value_is_not_finite(tmp_path):
+  report = reports.Report(str(tmp_path), 0, active=True)
+  report.scalars(1, 'eval', {'PCK@0.20/torso': math.nan, 'AUC/torso': np.float32(0.5)})
+  report.close()
+  row = json.loads((tmp_path / 'metrics.jsonl').read_text(), parse_constant=lambda c: 1 / 0)
+  assert row == {'step': 1, 'split': 'eval', 'PCK@0.20/torso': None, 'AUC/torso': 0.5}
+
+
+def test_curves_are_drawn_from_rows(tmp_path):
+  report = reports.Report(str(tmp_path), 0, active=True)
+  for step in (1, 2):
+    report.scalars(step, 'train', {'loss': 0.1 / step, 'learning_rate': 1e-3})
+  report.curves('PCK@0.20/torso')
+  before = (tmp_path / 'learning_curves.png').read_bytes()
+  report.scalars(2, 'eval', {'PCK@0.20/torso': 0.4, 'PCK@0.20/torso/median_pose': 0.2})
+  report.curves('PCK@0.20/torso')
+  assert (tmp_path / 'learning_curves.png').read_bytes() != before
+  report.close()
+
+
+def test_other_processes_write_nothing(tmp_path):
+  report = reports.Report(str(tmp_path), 0, active=False)
+  report.scalars(1, 'train', {'loss': 1.0})
+  report.flush()
+  report.close()
+  assert not list(tmp_path.iterdir())
+
+
+def test_speeds_have_a_file_of_their_own_which_a_resume_cuts_like_the_rows(tmp_path):
+  for resume_step, steps in ((0, [10, 20, 30]), (20, [30, 40])):
+    report = reports.Report(str(tmp_path), resume_step, active=True)
+    for step in steps:
+      report.speed(step, 100.0 + step + resume_step)
+    report.close()
+  speeds = reports.read_speeds(str(tmp_path))
+  assert [(s['step'], s['images_per_second']) for s in speeds] == [
+    (10, 110.0),
+    (20, 120.0),
+    (30, 150.0),
+    (40, 160.0),
+  ]
+  assert all(0 < s['seconds'] < 60 for s in speeds)
+  assert reports.read_rows(str(tmp_path)) == []

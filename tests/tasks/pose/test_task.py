@@ -1,0 +1,131 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from posejax import codecs, skeletons
+from posejax.data.batches import EvalBatches
+from posejax.data.synthetic import people
+from posejax.data.transforms import augment, crops
+from posejax.devices import make_mesh
+from posejax.experiment import from_config
+from posejax.tasks import net
+from posejax.tasks.pose import task as pose
+from posejax.tasks.pose.losses import LOSSES
+from posejax.tasks.pose.measures import PoseMetrics
+from posejax.train.evaluate import compile_eval_step, evaluate
+from tests import tiny
+
+CROP, HEATMAP = (64, 48), (32, 24)
+
+
+FIELDS = {'regression': {}, 'discs': {'radius': 3.0}}
+HEATMAP_FIELDS = {'heatmap_size': HEATMAP, 'sigma': 2.0}
+
+
+class Oracle:
+  """A net that sees the labels: it outputs the codec's targets, of the mirrored crop where it sees one.
+
+  It knows the batch by its pictures, so that the flip test's second call works too.
+  """
+
+  def __init__(self, codec, batch):
+    self.codec = codec
+    permutation = skeletons.COCO.flip_permutation
+    mirrored = batch['keypoints'] * [-1, 1] + [CROP[1] - 1, 0]
+    self.straight = self.outputs(batch['keypoints'], batch['visibility'])
+    self.mirrored = self.outputs(mirrored[:, permutation], batch['visibility'][:, permutation])
+    self.images = batch['images'].astype(np.float32)
+
+  def outputs(self, keypoints, visibility):
+    targets, _ = jax.jit(self.codec.encode)(keypoints, visibility)
+    return 20 * jax.nn.one_hot(targets, 18) if self.codec.output == 'logits' else targets
+
+  def apply(self, variables, images):
+    del variables
+    straight = jnp.allclose(images, self.images)
+    return {self.codec.output: jnp.where(straight, self.straight, self.mirrored)}
+
+
+def make(codec_name, flip, shift=None):
+  codec = codecs.create(codec_name, crop_size=CROP, **FIELDS.get(codec_name, HEATMAP_FIELDS))
+  prepare = crops.CropPerson(skeletons.COCO, CROP, codec.convention, augment.create('none'))
+  source = people.SyntheticPeople('eval')
+  batches = EvalBatches(source, prepare, 12)
+  batch = batches(0)
+  task = pose.create(
+    model=Oracle(codec, batch),
+    skeleton=skeletons.COCO,
+    codec=codec,
+    loss=next(iter(LOSSES[codec.output].values())),
+    normalize_fn=lambda images: images.astype(jnp.float32),
+    flip=flip,
+    shift=codec.shift_flip if shift is None else shift,
+    metrics=PoseMetrics(skeletons.COCO, CROP, np.full((17, 2), 0.5)),
+    prepare_train=prepare,
+    prepare_eval=prepare,
+  )
+  return task, batch
+
+
+def measured(task, batch):
+  mesh = make_mesh()
+  return evaluate(task, compile_eval_step(task, mesh), {}, [batch], mesh).metrics
+
+
+# Pixels of the original picture that the codec's own rounding may cost on average. A cell is 4 to 5 of
+# them here, of which MSRA loses 0.38; a pixel of the crop is 2, and discs cover each other.
+ROUNDING = {'msra': 1.9, 'dark': 0.4, 'udp': 0.4, 'regression': 1e-3, 'discs': 2.2}
+
+
+@pytest.mark.parametrize('codec_name', ROUNDING)
+def test_a_perfect_net_is_measured_as_perfect(codec_name):
+  task, batch = make(codec_name, flip=False)
+  metrics = measured(task, batch)
+  assert metrics['PCK@0.20/torso'] > 0.95
+  assert metrics['PCK@0.20/torso/median_pose'] < 0.3
+  assert metrics['distance/pixels'] < ROUNDING[codec_name]
+
+
+def test_the_flip_test_needs_no_shift_where_corners_align():
+  plain = measured(*make('udp', flip=False))
+  flipped = measured(*make('udp', flip=True))
+  assert flipped['distance/pixels'] == pytest.approx(plain['distance/pixels'], abs=0.02)
+  shifted = measured(*make('udp', flip=True, shift=True))
+  assert shifted['distance/pixels'] > plain['distance/pixels'] + 0.3
+
+
+def test_coordinates_mirror_exactly_with_the_shift():
+  assert measured(*make('regression', flip=True))['distance/pixels'] < 1e-3
+  # Published code leaves a whole pixel of the crop: half a pixel's error in the average.
+  assert measured(*make('regression', flip=True, shift=False))['distance/pixels'] > 0.3
+
+
+@pytest.mark.parametrize('codec_name', ['udp', 'regression', 'discs'])
+def test_left_and_right_are_not_mixed_up_by_the_flip_test(codec_name):
+  metrics = measured(*make(codec_name, flip=True))
+  for side in ('left', 'right'):
+    assert metrics[f'PCK@0.20/torso/{side}_wrist'] > 0.9
+
+
+def test_bgr_nets_see_bgr():
+  images = np.zeros((1, 2, 3, 3), np.uint8)
+  images[..., 0] = 255  # red
+  mean, std = (0.1, 0.2, 0.3), (0.5, 0.5, 0.25)
+  rgb = net.normalize(jnp.asarray(images), mean, std, 'rgb')[0, 0, 0]
+  bgr = net.normalize(jnp.asarray(images), mean, std, 'bgr')[0, 0, 0]
+  np.testing.assert_allclose(rgb, [1.8, -0.4, -1.2], rtol=1e-6)
+  np.testing.assert_allclose(bgr, [-0.2, -0.4, 2.8], rtol=1e-6)
+
+
+def test_panels_show_every_example_and_no_padding():
+  experiment = from_config(tiny.config())
+  batch = EvalBatches(experiment.eval_source, experiment.task.prepare_eval, 8)(1)
+  assert batch['mask'].sum() == 4
+  panels = experiment.task.draw(batch, {})['panels']
+  variables = experiment.task.init(jax.random.key(0))
+  full = experiment.task.draw(
+    batch, jax.tree.map(np.asarray, experiment.task.predict(variables, batch))
+  )['panels']
+  assert full.shape[0] == panels.shape[0]
+  assert full.shape[1] > 1.9 * panels.shape[1]
