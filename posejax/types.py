@@ -59,15 +59,14 @@ A batch of labelled pictures has `images`, `index`, `mask` and
 |---|---|
 | `labels` | int32 `[B]`, the classes, 0 ... C - 1; 0 also for padding examples |
 
-**Predictions** (`task.predict`, device arrays):
+**Predictions** (`task.infer`, device arrays):
 
 | key | value |
 |---|---|
 | `keypoints_crop` | float32 `[B, K, 2]` |
-| `keypoints_image` | float32 `[B, K, 2]` |
 | `scores` | float32 `[B, K]`, heatmap maximum or the like, not calibrated |
 
-and, averaged with the mirrored crop's where that is on, the output that its codec reads:
+and, averaged with the mirrored crop's where that is on, the outputs that its codec reads:
 
 | key | value |
 |---|---|
@@ -90,5 +89,5 @@ Batch = dict[str, Array]
 Predictions = dict[str, Array]
 Variables = Mapping[str, Any]
 """Flax variables: `{'params': ..., 'batch_stats': ...}`."""
-PrepareFn = Callable[[Example, np.random.Generator], dict[str, np.ndarray]]
+TransformFn = Callable[[Example, np.random.Generator], dict[str, np.ndarray]]
 """Decode, augment and crop one example: `(example, rng) -> arrays of fixed shape`."""

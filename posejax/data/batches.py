@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from posejax.types import Batch, Example, PrepareFn
+from posejax.types import Batch, Example, TransformFn
 
 
 @functools.lru_cache(maxsize=4)
@@ -56,7 +56,7 @@ class TrainBatches:
   """
 
   source: Any
-  prepare: PrepareFn
+  prepare: TransformFn
   seed: int
   batch_size: int
   process_index: int = 0
@@ -86,7 +86,7 @@ class EvalBatches:
   """
 
   source: Any
-  prepare: PrepareFn
+  prepare: TransformFn
   batch_size: int
   process_index: int = 0
   process_count: int = 1
@@ -111,7 +111,7 @@ class EvalBatches:
 class _Rows:
   """The arrays of a batch, filled one example at a time and padded with zeros."""
 
-  def __init__(self, prepare: PrepareFn, size: int):
+  def __init__(self, prepare: TransformFn, size: int):
     self._begin = getattr(prepare, 'begin', prepare)
     self._later: list[tuple[Later, np.ndarray]] = []
     self.batch: Batch = {'index': np.full(size, -1, np.int32), 'mask': np.zeros(size, np.float32)}

@@ -101,7 +101,8 @@ def summarize(
     sigmas: K, the skeleton's.
     aspect: width / height of the crop.
     box_padding: what the crop grew the aspect-fixed box by.
-    taken: how the predictions were taken, the end of every name: `how_taken(...)`.
+    taken: how the predictions were taken, the end of every name: `gtbox/flip+shift` for annotated
+      boxes, `detbox/noflip` for a detector's, and the like.
 
   Returns:
     `{'AP/<taken>': ..., ...}` for `FIGURES`.
@@ -124,17 +125,6 @@ def summarize(
     rows = result_rows(records, lookup, sigmas, aspect, box_padding, truth.category_id)
     figures = evaluate(truth, rows, sigmas)
   return {f'{name}/{taken}': value for name, value in figures.items()}
-
-
-def how_taken(box_source: str, flip: bool, shift: bool) -> str:
-  """Return the end of an AP's name, such as `gtbox/flip+shift` or `detbox/noflip`.
-
-  Args:
-    box_source: 'gtbox' for boxes of the ground truth, 'detbox' for a detector's.
-    flip: heatmaps were averaged with the mirrored crop's.
-    shift: the mirrored heatmaps were shifted by a cell first.
-  """
-  return f'{box_source}/{("flip+shift" if shift else "flip") if flip else "noflip"}'
 
 
 def result_rows(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from posejax import codecs, skeletons
+from tests.codecs.arrays import Arrays
 
 CROP = (64, 48)  # H, W
-CODEC = codecs.create('regression', crop_size=CROP)
+CODEC = Arrays(codecs.create('regression', crop_size=CROP))
 _encode = jax.jit(CODEC.encode)
 _decode = jax.jit(CODEC.decode)
 

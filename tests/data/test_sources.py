@@ -17,14 +17,14 @@ def create(split='train', **data):
 @pytest.fixture
 def people(tmp_path):
   """Two COCO-format files, as keys of the config."""
-  keys = {}
-  for prefix, first in (('', 1), ('eval_', 50)):
+  keys = {'train': {}, 'eval': {}}
+  for split, first in (('train', 1), ('eval', 50)):
     dataset = layouts.coco_dataset(5, first)
-    layouts.write(tmp_path / f'{prefix}people.json', dataset)
-    layouts.write_pictures(tmp_path / f'{prefix}images', dataset)
-    keys[f'{prefix}annotations'] = str(tmp_path / f'{prefix}people.json')
-    keys[f'{prefix}images'] = str(tmp_path / f'{prefix}images')
-  return keys
+    layouts.write(tmp_path / f'{split}.json', dataset)
+    layouts.write_pictures(tmp_path / f'{split}_images', dataset)
+    keys[split]['annotations'] = str(tmp_path / f'{split}.json')
+    keys[split]['images'] = str(tmp_path / f'{split}_images')
+  return {**keys['train'], 'eval': keys['eval']}
 
 
 def test_annotations_take_the_place_of_the_name(people):
@@ -36,14 +36,14 @@ def test_annotations_take_the_place_of_the_name(people):
 
 
 def test_without_a_second_file_some_are_held_out(people):
-  del people['eval_annotations'], people['eval_images']
+  del people['eval']
   train, held_out = create(**people), create('eval', **people)
   assert sorted(train.image_ids + held_out.image_ids) == list(range(1, 6))
 
 
 def test_the_second_file_may_share_the_folder(people, tmp_path):
-  layouts.write_pictures(tmp_path / 'images', layouts.coco_dataset(5, 50))
-  del people['eval_images']
+  layouts.write_pictures(tmp_path / 'train_images', layouts.coco_dataset(5, 50))
+  del people['eval']['images']
   assert len(create('eval', **people)) == 10
 
 

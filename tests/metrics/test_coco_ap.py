@@ -303,23 +303,13 @@ class TestRecords:
   def test_names_are_known_beforehand(self):
     dataset = _dataset(21)
     examples = list(_examples(dataset))
-    names = _summarize(dataset, examples, [], taken=coco_ap.how_taken('detbox', True, True))
+    names = _summarize(dataset, examples, [], taken='detbox/flip+shift')
     assert next(iter(names)) == 'AP/detbox/flip+shift'
     assert np.isnan(list(names.values())).all()
     measured = _summarize(dataset, examples, _records(examples), taken='detbox/flip+shift')
     assert list(measured) == list(names)
     assert set(measured.values()) == {1.0}
     assert set(_summarize(dataset, [], []).values()) == {0.0}
-
-  @pytest.mark.parametrize(
-    ('arguments', 'name'),
-    [
-      (('gtbox', True, False), 'gtbox/flip'), (('gtbox', True, True), 'gtbox/flip+shift'),
-      (('detbox', False, True), 'detbox/noflip'),
-    ],
-  )  # fmt: skip
-  def test_how_it_was_taken(self, arguments, name):
-    assert coco_ap.how_taken(*arguments) == name
 
   def test_not_a_number_is_a_miss(self):
     dataset = _dataset(22)
