@@ -74,6 +74,7 @@ class FilmWriter(Writer):
     stream.pix_fmt = 'yuv420p'
     context = stream.codec_context
     context.time_base = Fraction(1, _TICKS)
+    context.flags |= int(self._av.codec.context.Flags.frame_duration)
     # 1 is BT.709, and of ranges the narrow one, in ITU-T H.273 and FFmpeg's enumerations.
     context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
     self._stream = stream

@@ -60,6 +60,8 @@ class FilmReader(Reader):
     self.num_frames = self._stream.frames or self._by_length(av.time_base)
     self._max_pixels = max_pixels
     self._coded_size: tuple[int, int] | None = None
+    self._rotation: int | None = None
+    self._matrix: np.ndarray | None = None
     self._ahead = channel.Ahead(self._frames(), prefetch, f'reading {path}')
 
   def _by_length(self, time_base: int) -> int | None:
@@ -76,7 +78,7 @@ class FilmReader(Reader):
     self._ahead.close()
     self._container.close()
 
-  def _frames(self) -> Generator[Frame]:
+  def _frames(self) -> Generator[Frame, None, None]:
     clock = _Clock(1 / (self.fps or _DEFAULT_FPS))
     index = 0
     for decoded in self._decoded():
@@ -88,9 +90,10 @@ class FilmReader(Reader):
         f'({self._stream.codec_context.name}). Convert it to H.264 in MP4.'
       )
     if self.num_broken:
+      were = 'frame was' if self.num_broken == 1 else 'frames were'
+      promised = f' of the {self._stream.frames} in its header' if self._stream.frames else ''
       self.faults.append(
-        f'{self.name}: {self.num_broken} broken {"frame was" if self.num_broken == 1 else "frames were"}'
-        f' left out; {index} were read.'
+        f'{self.name}: {self.num_broken} broken {were} left out; {index}{promised} were read.'
       )
 
   def _decoded(self) -> Iterator[Any]:
@@ -100,11 +103,14 @@ class FilmReader(Reader):
       try:
         packet = next(packets, None)
       except self._error_type as error:
-        self.num_broken += 1
         self.faults.append(f'{self.name}: it breaks off: {error.strerror}.')
         return
       if packet is None:
         return
+      # A packet is marked where the file ends in its middle, or a broadcast lost a part of it.
+      if packet.is_corrupt:
+        self.num_broken += 1
+        continue
       try:
         decoded = packet.decode()
       except self._error_type:
@@ -122,8 +128,11 @@ class FilmReader(Reader):
       self._coded_size = _square_pixels(frame, self._stream.sample_aspect_ratio)
     w, h = self._coded_size
     image = frame.reformat(width=w, height=h, format='rgb24').to_ndarray()
-    matrix = frame.side_data.get('DISPLAYMATRIX')
-    return image if matrix is None else _upright(image, np.frombuffer(bytes(matrix), np.int32))
+    # PyAV's `side_data` keeps its frame alive until the garbage collector comes: looked at once a turn.
+    if frame.rotation != self._rotation:
+      self._rotation = frame.rotation
+      self._matrix = _display_matrix(frame)
+    return _upright(image, self._matrix)
 
 
 class _Clock:
@@ -193,6 +202,14 @@ def _square_pixels(frame: Any, aspect: Fraction | None) -> tuple[int, int]:
   if not aspect or not 1 / 4 <= aspect <= 4:
     return frame.width, frame.height
   return round(frame.width * aspect), frame.height
+
+
+def _display_matrix(frame: Any) -> np.ndarray:
+  """Return a frame's display matrix, int32 `[9]`; the identity where it has none."""
+  matrix = frame.side_data.get('DISPLAYMATRIX')
+  if matrix is None:
+    return np.eye(3, dtype=np.int32).ravel()
+  return np.frombuffer(bytes(matrix), np.int32)
 
 
 def _upright(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ class PictureReader(Reader):
     self._max_pixels = max_pixels
     self._ahead = channel.Ahead(self._frames(), prefetch, f'reading {name}')
 
-  def _frames(self) -> Generator[Frame]:
+  def _frames(self) -> Generator[Frame, None, None]:
     index = 0
     for path in self._paths:
       try:
