@@ -10,7 +10,8 @@ from posejax.infer.frames.writer import Writer
 
 _TICKS = 100  # a second: GIF's unit of time
 # A fixed pattern of dots stays where it is from frame to frame, and compresses; spread errors crawl.
-_DITHER = 'new=1:dither=bayer:bayer_scale=4:diff_mode=rectangle'
+# Not with `diff_mode=rectangle`, which leaves what has not changed in the numbers of the palette before.
+_DITHER = 'new=1:dither=bayer:bayer_scale=4'
 
 
 class GifWriter(Writer):

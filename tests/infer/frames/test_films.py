@@ -181,6 +181,12 @@ def test_a_missing_film(tmp_path):
     films.FilmReader(str(tmp_path / 'film.mp4'))
 
 
+def test_without_pyav(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'av', None)
+  with pytest.raises(PosejaxError, match=r"pip install 'posejax\[video\]'"):
+    films.FilmReader(str(tmp_path / 'film.mp4'))
+
+
 def test_sound_only(tmp_path):
   with pytest.raises(PosejaxError, match='no pictures.*audio only'):
     films.FilmReader(drawn.sound(tmp_path / 'sound.mp4'))

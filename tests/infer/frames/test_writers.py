@@ -139,6 +139,21 @@ def test_a_gif_of_slow_pictures(tmp_path):
   assert np.abs(frames[3].astype(int) - drawn.patches(60)).mean() < 6
 
 
+def test_each_frame_of_a_gif_has_its_own_colours(tmp_path):
+  """One half stays as it is while the other, and with it the palette, changes."""
+  rng = np.random.default_rng(2)
+  left = cv2.resize(rng.integers(0, 256, (6, 4, 3), dtype=np.uint8), (64, 96))
+  right = [cv2.resize(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8), (40, 96)) for _ in range(5)]
+  images = [np.concatenate([left, image], axis=1) for image in right]
+  path = str(tmp_path / 'out.gif')
+  with gif_writer.GifWriter(path) as writer:
+    for i, image in enumerate(images):
+      writer.write(image, i / 10)
+  frames, _ = gif_frames(path)
+  for frame, image in zip(frames, images, strict=True):
+    assert np.abs(frame.astype(int) - image).mean() < 7
+
+
 @pytest.mark.parametrize(('make', 'name'), WRITERS)
 def test_a_file_is_there_whole_or_not_at_all(tmp_path, make, name):
   path = tmp_path / name
