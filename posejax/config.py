@@ -31,8 +31,7 @@ class DataConfig:
   data_dir: str = ''
   """Where prepared data sets are kept; TFDS's habit ($TFDS_DATA_DIR, ~/tensorflow_datasets) if empty."""
   annotations: str = ''
-  """A COCO-format keypoint file, read as it is; takes the place of `name`. A tenth of its pictures is
-  held out to evaluate on, unless `eval` has `annotations` of its own."""
+  """A COCO-format keypoint file, in place of `name`; a tenth is held out unless `eval` has its own."""
   images: str = ''
   """Folder of the pictures that `annotations` names."""
   skeleton: str = ''

@@ -226,8 +226,8 @@ class TestCreate:
   def test_codecs_are_values(self):
     one = codecs.create('udp', crop_size=[256, 192], heatmap_size=[64, 48])
     assert one == _codec('udp').codec
-    assert hash(one) == hash(_codec('udp'))
-    assert one != _codec('dark')
+    assert hash(one) == hash(_codec('udp').codec)
+    assert one != _codec('dark').codec
     assert one != dataclasses.replace(one, sigma=3.0)
 
   def test_unknown_name(self):

@@ -111,7 +111,7 @@ def _svhn(extra: bool, config: DataConfig, split: str, seed: int) -> Source:
 
 def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
   del seed  # nothing is drawn
-  one_file = config.of('train').annotations == config.of('eval').annotations
+  one_file = 'annotations' not in {**config.train, **config.eval}
   config, training = config.of(split), config.of('train')
   if not config.annotations:
     raise PosejaxError(
@@ -119,7 +119,7 @@ def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
       'config.data.images (the folder of its pictures).'
     )
   skeleton = own_skeleton.read(config.skeleton) if config.skeleton else None
-  if split == 'eval' and config.annotations != training.annotations and training.annotations:
+  if split == 'eval' and training.annotations and not one_file:
     # What was inferred or estimated from the training annotations holds for both.
     skeleton = coco_file.read_skeleton(training.annotations, skeleton)
   own = functools.partial(
