@@ -69,13 +69,9 @@ class GroundTruth(NamedTuple):
 
 def make_records(predictions: Predictions, batch: Batch) -> list[Record]:
   """Return one record per example of a batch (numpy), padding left out."""
+  keypoints, scores = predictions['keypoints_image'], predictions['scores']
   return [
-    Record(
-      int(batch['index'][i]),
-      predictions['keypoints_image'][i],
-      predictions['scores'][i],
-      batch['boxes'][i],
-    )
+    Record(int(batch['index'][i]), keypoints[i], scores[i], batch['boxes'][i])
     for i in np.flatnonzero(batch['index'] >= 0)
   ]
 

@@ -49,12 +49,13 @@ def evaluate(
   for number, batch in enumerate(batches):
     sums, predictions = eval_step(variables, devices.put_batch(batch, mesh))
     totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
+    rows = _LocalRows(predictions)
     if number == 0:
-      panels = task.draw(batch, _LocalRows(predictions))
+      panels = task.draw(batch, rows)
     if task.records is not None:
       if pending is not None:
         records += task.records(*pending)
-      pending = (_LocalRows(predictions), batch)
+      pending = (rows, batch)
   if pending is not None:
     records += task.records(*pending)
   records = devices.gather(records)
@@ -65,16 +66,19 @@ def evaluate(
 
 
 class _LocalRows(Mapping):
-  """Predictions that come to the host when they are looked at, this process's rows of them.
+  """Predictions that come to the host when they are first looked at, this process's rows of them.
 
   Records need points and scores of every example; heatmaps, a hundred times as large, stay behind.
   """
 
   def __init__(self, predictions: Predictions):
     self._predictions = predictions
+    self._rows = {}
 
   def __getitem__(self, key: str) -> np.ndarray:
-    return devices.local_rows(self._predictions[key])
+    if key not in self._rows:
+      self._rows[key] = devices.local_rows(self._predictions[key])
+    return self._rows[key]
 
   def __iter__(self):
     return iter(self._predictions)
