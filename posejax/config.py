@@ -150,7 +150,7 @@ class Config:
   """One experiment, completely."""
 
   task: str = 'pose'
-  """A name of `posejax.tasks.TASKS`."""
+  """'pose' or 'classification'."""
   seed: int = 0
   """Root of all randomness: initialisation, order of examples, augmentation, dropout."""
   num_steps: int = 1000
@@ -327,13 +327,6 @@ def with_options(section: str, options: Options, table: dict[str, Any]) -> Any:
         f'config.{section}.{key} is not a setting of {name!r}.' + nearest(key, known)
       )
   return functools.partial(table[name], **options)
-
-
-def check_options(section: str, options: Options, known: Any) -> None:
-  """Refuse keys of `config.<section>` that are not in `known`, naming the nearest."""
-  for key in options:
-    if key not in known:
-      raise PosejaxError(f'config.{section}.{key} is not a known key.' + nearest(key, known))
 
 
 def _check_positive(key: str, value: int):
