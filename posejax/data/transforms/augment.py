@@ -216,8 +216,8 @@ PRESETS = {
   'msra': Augmentation(flip=0.5, rotation=40, scale=0.3),
   # Source: leoxiaobin/deep-high-resolution-net.pytorch experiments/coco/hrnet.
   'hrnet': Augmentation(flip=0.5, rotation=45, scale=0.35, half_body=0.3),
-  # Source: the same repository's experiments/mpii.
-  'hrnet_mpii': Augmentation(flip=0.5, rotation=30, scale=0.25, half_body=0.3),
+  # Source: the same repository's experiments/mpii, none of which crops half bodies.
+  'hrnet_mpii': Augmentation(flip=0.5, rotation=30, scale=0.25),
   # Source: RandomFlip, RandomHalfBody and RandomBBoxTransform of open-mmlab/mmpose
   # mmpose/datasets/transforms/common_transforms.py.
   'mmpose': Augmentation(

@@ -72,6 +72,13 @@ class TestGeometry:
     assert turned.mean() == pytest.approx(0, abs=5)
     assert flip.mean() == pytest.approx(0.5, abs=0.04)
 
+  def test_published_presets_vary_what_their_recipes_vary(self):
+    # ROT_FACTOR, SCALE_FACTOR and PROB_HALF_BODY (-1: never) of HRNet's recipes.
+    for name, rotation, scale, half_body in (('hrnet', 45, 0.35, 0.3), ('hrnet_mpii', 30, 0.25, 0)):
+      preset = augment.PRESETS[name]
+      assert (preset.flip, preset.half_body) == (0.5, half_body)
+      assert (preset.rotation, preset.scale, preset.shift) == (rotation, scale, 0)
+
   def test_truncated_distributions_are_mmposes(self):
     center, size, rotation, _ = _draws(dataclasses.replace(augment.PRESETS['mmpose'], half_body=0))
     factor = size[:, 0] / SIZE[0]
