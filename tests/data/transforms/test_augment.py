@@ -243,9 +243,11 @@ class TestFields:
     with pytest.raises(PosejaxError, match=rf'Augmentation\.{name}'):
       augment.Augmentation(**{name: value})
 
-  def test_unknown_distribution(self):
-    with pytest.raises(PosejaxError, match=r"'truncate'.*'truncated'"):
+  def test_unknown_choices(self):
+    with pytest.raises(PosejaxError, match=r"\.distribution 'truncate'.*'truncated'"):
       augment.Augmentation(distribution='truncate')
+    with pytest.raises(PosejaxError, match=r"\.shift_of 'boxes'.*'box'"):
+      augment.create('mmpose', shift_of='boxes')
 
   def test_create_replaces_fields_of_a_preset(self):
     augmentation = augment.create('hrnet', rotation=30, color=0.5)
