@@ -60,6 +60,10 @@ class Codec(abc.ABC):
         outputs mirror exactly has `shift_flip` False.
     """
 
+  def average(self, outputs: Array, mirrored: Array) -> jax.Array:
+    """Return the flip test's average of outputs and what `flip` gave, in the form of outputs."""
+    return (outputs + mirrored) / 2
+
   @abc.abstractmethod
   def target_maps(self, targets: Array, weights: Array) -> Array:
     """Return what `encode` gave as maps in [0, 1], `[B, h, w, C]`, for people to look at.

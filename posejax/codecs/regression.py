@@ -63,6 +63,21 @@ class Regression(Codec):
     last = 1 - 1 / self.crop_size[1] if shift else 1.0
     return jnp.concatenate([last - outputs[..., :1], outputs[..., 1:]], axis=-1)
 
+  def average(self, outputs: Array, mirrored: Array) -> jax.Array:
+    """Average coordinates, and sigmas rather than their logits.
+
+    Source: `RLEHead.predict` of open-mmlab/mmpose
+    mmpose/models/heads/regression_heads/rle_head.py; `validate` of
+    Jeff-sjtu/res-loglikelihood-regression rlepose/trainer.py.
+    """
+    outputs, mirrored = jnp.asarray(outputs), jnp.asarray(mirrored)
+    points = (outputs[..., :2] + mirrored[..., :2]) / 2
+    logits = outputs[..., 2:], mirrored[..., 2:]
+    # The logit of a mean of sigmoids, through logarithms, which do not saturate.
+    above = jnp.logaddexp(*map(jax.nn.log_sigmoid, logits))
+    below = jnp.logaddexp(*(jax.nn.log_sigmoid(-logit) for logit in logits))
+    return jnp.concatenate([points, above - below], axis=-1)
+
   def target_maps(self, targets: Array, weights: Array) -> jax.Array:
     """Return a bump at each target that counts, for people to look at."""
     return self.output_maps(targets) * jnp.asarray(weights)[:, None, None]

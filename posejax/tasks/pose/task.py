@@ -64,7 +64,8 @@ def create(
     outputs = model.apply(variables, images)[codec.output]
     if flip:
       mirrored = model.apply(variables, images[:, :, ::-1])[codec.output]
-      outputs = (outputs + codec.flip(mirrored, skeleton.flip_permutation, shift)) / 2
+      mirrored = codec.flip(mirrored, skeleton.flip_permutation, shift)
+      outputs = codec.average(outputs, mirrored)
     keypoints_crop, scores = codec.decode(outputs)
     return {
       codec.output: outputs,
