@@ -21,6 +21,8 @@ class Codec(abc.ABC):
     output: the name, in the model's dict of outputs, of the array that the codec is about.
     convention: which `posejax.geometry.affine.crop_matrix` the codec belongs to.
     shift_flip: what `shift` is in the flip test unless told otherwise.
+    rescoring: how published results rank people by the scores of box and keypoints, a name of
+      `posejax.metrics.oks.RESCORINGS`.
   """
 
   crop_size: tuple[int, int]
@@ -28,6 +30,7 @@ class Codec(abc.ABC):
   output: ClassVar[str]
   convention: ClassVar[str]
   shift_flip: ClassVar[bool]
+  rescoring: ClassVar[str] = 'product'
 
   def __post_init__(self):
     self._check_size('crop_size')

@@ -23,7 +23,7 @@ class Regression(Codec):
   outside the crop is not to be learnt: its weight is 0.
 
   The score of a keypoint is 1 minus the mean of its two sigmas. A net without sigmas has no idea of
-  its certainty: all its scores are 1.
+  its certainty: all its scores are 1, and people are ranked by their boxes alone.
 
   Mirroring takes x to `1 - x - 1 / W`; `shift` False leaves the last part away, as published code
   does.
@@ -35,6 +35,7 @@ class Regression(Codec):
   output: ClassVar[str] = 'coordinates'
   convention: ClassVar[str] = 'msra'
   shift_flip: ClassVar[bool] = True
+  rescoring: ClassVar[str] = 'sum'
 
   @property
   def _size(self) -> np.ndarray:

@@ -44,6 +44,7 @@ def create(
   config: Config,
   skeleton: Skeleton,
   shift: bool,
+  rescoring: str,
   prepare: crops.CropPerson,
   train_source: sources.Source,
   eval_source: sources.Source,
@@ -54,6 +55,7 @@ def create(
     config: a pose config.
     skeleton: of the model's output.
     shift: whether mirrored heatmaps are shifted in the flip test.
+    rescoring: how people are ranked for AP, the codec's.
     prepare: one example's arrays, not augmented.
     train_source: whose median pose is measured beside the net.
     eval_source: what is evaluated on.
@@ -80,6 +82,7 @@ def create(
       aspect=W / H,
       box_padding=config.data.box_padding,
       taken=coco_ap.how_taken('gtbox' if labelled else 'detbox', config.evaluate.flip, shift),
+      rescoring=rescoring,
     )
   return PoseMetrics(
     skeleton,

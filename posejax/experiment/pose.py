@@ -67,7 +67,9 @@ def pose_task(
   shift = codec.shift_flip if config.evaluate.shift is None else config.evaluate.shift
   measured = measures.PoseMetrics(skeleton, crop_size)
   if eval_source is not None:
-    measured = evaluation.create(config, skeleton, shift, prepare_eval, train_source, eval_source)
+    measured = evaluation.create(
+      config, skeleton, shift, codec.rescoring, prepare_eval, train_source, eval_source
+    )
   task = pose.create(
     model=model,
     skeleton=skeleton,
