@@ -23,6 +23,8 @@ class Codec(abc.ABC):
       have the same names.
     convention: which `posejax.geometry.affine.crop_matrix` the codec belongs to.
     shift_flip: what `shift` is in the flip test unless told otherwise.
+    rescoring: how published results rank people by the scores of box and keypoints, a name of
+      `posejax.metrics.oks.RESCORINGS`.
   """
 
   crop_size: tuple[int, int]
@@ -30,6 +32,7 @@ class Codec(abc.ABC):
   outputs: ClassVar[tuple[str, ...]]
   convention: ClassVar[str]
   shift_flip: ClassVar[bool]
+  rescoring: ClassVar[str] = 'product'
 
   def __post_init__(self):
     self._check_size('crop_size')

@@ -1,5 +1,6 @@
 """Coordinates themselves as what a net outputs, without any map."""
 
+from collections.abc import Mapping
 import dataclasses
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ class Regression(OneOutput):
   outside the crop is not to be learnt: its weight is 0.
 
   The score of a keypoint is 1 minus the mean of its two sigmas. A net without sigmas has no idea of
-  its certainty: all its scores are 1.
+  its certainty: all its scores are 1, and people are ranked by their boxes alone.
 
   Mirroring takes x to `1 - x - 1 / W`; `shift` False leaves the last part away, as published code
   does.
@@ -35,6 +36,7 @@ class Regression(OneOutput):
   outputs: ClassVar[tuple[str, ...]] = ('coordinates',)
   convention: ClassVar[str] = 'msra'
   shift_flip: ClassVar[bool] = True
+  rescoring: ClassVar[str] = 'sum'
 
   @property
   def _size(self) -> np.ndarray:
@@ -62,6 +64,23 @@ class Regression(OneOutput):
     outputs = jnp.asarray(outputs)[:, np.asarray(flip_permutation)]
     last = 1 - 1 / self.crop_size[1] if shift else 1.0
     return jnp.concatenate([last - outputs[..., :1], outputs[..., 1:]], axis=-1)
+
+  def average(
+    self, outputs: Mapping[str, Array], mirrored: Mapping[str, Array]
+  ) -> dict[str, jax.Array]:
+    """Average coordinates, and sigmas rather than their logits.
+
+    Source: `RLEHead.predict` of open-mmlab/mmpose
+    mmpose/models/heads/regression_heads/rle_head.py; `validate` of
+    Jeff-sjtu/res-loglikelihood-regression rlepose/trainer.py.
+    """
+    one, other = (jnp.asarray(found[self.output]) for found in (outputs, mirrored))
+    points = (one[..., :2] + other[..., :2]) / 2
+    logits = one[..., 2:], other[..., 2:]
+    # The logit of a mean of sigmoids, through logarithms, which do not saturate.
+    above = jnp.logaddexp(*map(jax.nn.log_sigmoid, logits))
+    below = jnp.logaddexp(*(jax.nn.log_sigmoid(-logit) for logit in logits))
+    return {self.output: jnp.concatenate([points, above - below], axis=-1)}
 
   def _target_maps(self, targets: Array, weights: Array) -> jax.Array:
     """Return a bump at each target that counts, for people to look at."""

@@ -94,6 +94,8 @@ def _metrics(
       sigmas=skeleton.sigmas,
       aspect=W / H,
       box_padding=options.box_padding,
+      rescoring=task.codec.rescoring,
+      rescoring=task.codec.rescoring,
       taken=f'{"gtbox" if labelled else "detbox"}/{task.taken}',
     )
   return PoseMetrics(

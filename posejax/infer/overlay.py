@@ -88,7 +88,7 @@ def _draw_skeleton(canvas: np.ndarray, instance: Instance, labels: LabelSpace) -
 
 
 def _blend(canvas, points: np.ndarray, margin: int, score: float, stroke) -> None:
-  """Let `stroke` draw around points `[N, 2]`, and lay it over the picture as strongly as the score says."""
+  """Let `stroke` draw around points `[N, 2]`, as opaque as the score is high."""
   opacity = float(np.clip(0.25 + 0.75 * score / 0.6, 0.25, 1.0))
   h, w = canvas.shape[:2]
   low = np.clip(np.floor(points.min(0)) - margin - 2, 0, (w, h)).astype(int)

@@ -21,7 +21,8 @@ class _File:
 
   def __init__(self, path: str):
     self._replacement = Replacement(path)
-    self._file = self._guarded(lambda: open(self._replacement.temporary, 'w', newline=''))
+    path = self._replacement.temporary
+    self._file = self._guarded(lambda: open(path, 'w', newline=''))  # noqa: SIM115
 
   def _guarded(self, action) -> Any:
     try:
@@ -29,6 +30,9 @@ class _File:
     except OSError as error:
       self.abandon()
       raise self._replacement.explain(error) from error
+
+  def _text(self, text: str) -> None:
+    self._guarded(lambda: self._file.write(text))
 
   def close(self) -> None:
     """Put the file where it belongs."""
@@ -48,7 +52,7 @@ class CocoResults(_File):
   def __init__(self, path: str):
     super().__init__(path)
     self._count = 0
-    self._guarded(lambda: self._file.write('['))
+    self._text('[')
 
   def write(self, result: Result, of: Any, time: float | None = None) -> None:
     """Append a picture's instances.
@@ -61,13 +65,12 @@ class CocoResults(_File):
     for entry in to_coco(result, of):
       if time is not None:
         entry['time'] = round(time, 6)
-      before = ',\n ' if self._count else '\n '
-      self._guarded(lambda text=before + json.dumps(entry): self._file.write(text))
+      self._text(('\n ' if self._count == 0 else ',\n ') + json.dumps(entry))
       self._count += 1
 
   def close(self) -> None:
     """End the list and put the file where it belongs."""
-    self._guarded(lambda: self._file.write('\n]\n'))
+    self._text('\n]\n')
     super().close()
 
 

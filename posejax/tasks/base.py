@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from posejax.codecs import Codec
 from posejax.labels import LabelSpace
 from posejax.types import Batch, Predictions, TransformFn, Variables
 
@@ -44,6 +45,7 @@ class Task:
       what `infer` is shown of a picture, without randomness (host). None looks at the whole picture.
     draw: `(batch, predictions) -> {panel name: uint8 [H, W, 3]}` (host), for people to look at; an
       empty dict of predictions draws what goes in, a first batch with its targets.
+    codec: reads keypoints off the net's outputs; None where it finds none.
     taken: how `infer` takes predictions, for metrics' names: 'flip+shift', 'flip', 'noflip' or nothing.
   """
 
@@ -56,6 +58,7 @@ class Task:
   transform_eval: TransformFn
   view: ViewFn
   draw: Callable[[Batch, Predictions], dict[str, np.ndarray]]
+  codec: Codec | None = None
   taken: str = ''
 
 

@@ -83,12 +83,13 @@ class Evaluations:
     for number, batch in enumerate(batches):
       sums, predictions = one.step(variables, devices.put_batch(batch, self._mesh))
       totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
+      rows = _LocalRows(predictions)
       if number == 0:
-        panels = self._task.draw(batch, _LocalRows(predictions))
+        panels = self._task.draw(batch, rows)
       if evaluator.records is not None:
         if pending is not None:
           records += evaluator.records(*pending)
-        pending = (_LocalRows(predictions), batch)
+        pending = (rows, batch)
     if pending is not None:
       records += evaluator.records(*pending)
     records = devices.gather(records)
@@ -99,16 +100,19 @@ class Evaluations:
 
 
 class _LocalRows(Mapping):
-  """Predictions that come to the host when they are looked at, this process's rows of them.
+  """Predictions that come to the host when they are first looked at, this process's rows of them.
 
   Records need points and scores of every example; heatmaps, a hundred times as large, stay behind.
   """
 
   def __init__(self, predictions: Predictions):
     self._predictions = predictions
+    self._rows = {}
 
   def __getitem__(self, key: str) -> np.ndarray:
-    return devices.local_rows(self._predictions[key])
+    if key not in self._rows:
+      self._rows[key] = devices.local_rows(self._predictions[key])
+    return self._rows[key]
 
   def __iter__(self):
     return iter(self._predictions)

@@ -23,6 +23,10 @@ class Arrays:
   def flip(self, array, permutation, shift):
     return self.codec.flip({self.codec.output: array}, permutation, shift)[self.codec.output]
 
+  def average(self, array, mirrored):
+    name = self.codec.output
+    return self.codec.average({name: array}, {name: mirrored})[name]
+
   def target_maps(self, array, weights):
     return self.codec.target_maps({self.codec.output: array}, weights)
 

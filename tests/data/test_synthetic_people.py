@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from posejax.data.synthetic import frozen, outline, render
+from posejax.data.synthetic import outline, render
 from posejax.data.synthetic.people import NUM_EVAL, NUM_TRAIN, SHAPE, SyntheticPeople
 from posejax.data.synthetic.scenes import MAX_PEOPLE, SyntheticScenes
 from posejax.errors import PosejaxError
 from posejax.skeletons import COCO
+from tests.data import frozen
 
 
 @pytest.fixture(scope='module')

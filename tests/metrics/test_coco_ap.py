@@ -339,6 +339,18 @@ class TestRows:
     np.testing.assert_array_equal(triples[:, :2], records[1].keypoints)
     np.testing.assert_allclose(triples[:, 2], 0.8)
 
+  def test_rle_ranks_by_a_sum(self):
+    # Two boxes on one person, 30 x 80: by product the second stays (0.45 < 0.48), by sum the first,
+    # 0.9 + 0.5 + 0.9 against 0.6 + 0.8 + 0.8.
+    box = np.array([10, 10, 40, 90], np.float32)
+    scores = [[0.3, 0.9, 0.3], [0.8, 0.8, 0.8]]
+    records = [coco_ap.Record(i, np.full((3, 2), i), np.array(scores[i]), box) for i in range(2)]
+    sigmas, lookup = (0.1,) * 3, lambda i: (1, (0.9, 0.6)[i])
+    for rescoring, stays, score in (('product', 1, 0.48), ('sum', 0, 2.3)):
+      (row,) = coco_ap.result_rows(records, lookup, sigmas, ASPECT, PADDING, rescoring=rescoring)
+      assert row['keypoints'][0] == stays
+      assert row['score'] == pytest.approx(score)
+
   def test_doubles_are_told_by_the_area_of_the_padded_box(self):
     # A tall box of 4 x 100: the crop's aspect makes it 75 x 100, the padding 93.75 x 125.
     box = np.array([10, 10, 14, 110], np.float32)

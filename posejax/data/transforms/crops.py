@@ -68,8 +68,9 @@ class CropPerson:
     box = np.asarray(example['box'], np.float32)
     H, W = self.crop_size
     center, size = affine.box_to_center_size(box, W / H, self.box_padding)
+    box_size = (box[2:] - box[:2]) * self.box_padding
     center, size, rotation, flip = self.augmentation.sample_geometry(
-      rng, center, size, keypoints, visibility, self.skeleton
+      rng, center, size, keypoints, visibility, self.skeleton, box_size
     )
     if flip:
       keypoints = keypoints[self.skeleton.flip_permutation]

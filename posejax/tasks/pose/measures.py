@@ -53,7 +53,7 @@ class PoseMetrics:
   @property
   def records(self) -> Callable[[Predictions, Batch], list] | None:
     """What AP needs of every example; see `posejax.tasks.Evaluator`."""
-    return None if self.average_precision is None else _records
+    return None if self.average_precision is None else records
 
   def measure(self, predictions: Predictions, batch: Batch) -> Sums:
     """Return sums that add up over batches; traced. See `posejax.tasks.Evaluator`."""
@@ -104,7 +104,8 @@ def _in_image(predictions: Predictions, batch: Batch) -> Array:
   return affine.transform_points(predictions['keypoints_crop'], batch['crop_to_image'])
 
 
-def _records(predictions: Predictions, batch: Batch) -> list[coco_ap.Record]:
+def records(predictions: Predictions, batch: Batch) -> list[coco_ap.Record]:
+  """Return what COCO's AP needs of every example of a batch (numpy), padding left out."""
   found = {'keypoints_image': _in_image(predictions, batch), 'scores': predictions['scores']}
   return coco_ap.make_records(found, batch)
 

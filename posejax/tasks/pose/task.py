@@ -81,5 +81,6 @@ def create(
     transform_eval=transform_eval,
     view=view,
     draw=partial(draw_panels, skeleton=labels.skeleton, codec=codec),
+    codec=codec,
     taken=('flip+shift' if shift else 'flip') if flip else 'noflip',
   )

@@ -177,6 +177,31 @@ class TestAp:
       sums = task.measure(*_nothing(task))
       assert f'AP/{taken}' in task.summarize(sums, [])
 
+  @pytest.mark.parametrize(
+    ('codec', 'model', 'expected'),
+    [
+      # The six who are right come first, and find half of everybody: 51 of 101 recalls, up to 0.5.
+      ('udp', {'name': 'pose_densenet_compact', 'block_layers': (1, 1)}, 51 / 101),
+      # Now they come last, so that never more than half of the figures so far are right.
+      ('regression', {'name': 'regression_cnn', 'features': (4, 4)}, 0.5 * 51 / 101),
+    ],
+  )
+  def test_people_are_ranked_as_published_for_the_kind_of_net(self, people, codec, model, expected):
+    config = tiny.config(**people | {'codec': {'name': codec}, 'model': model})
+    built = experiment.from_config(config)
+    # Of two on a picture one is right, evenly scored; one is wrong: a lower mean, a higher maximum.
+    scores = np.full((2, 17), 0.6, np.float32)
+    scores[1] = [0.95] + [0.5] * 16
+    records = []
+    for i in range(12):
+      labels = built.eval_source.labels(i)
+      points = labels['keypoints'] + 500 * (i % 2)
+      records.append(coco_ap.Record(i, points, scores[i % 2], labels['box']))
+    sums = built.task.measure(*_nothing(built.task))
+    figures = built.task.summarize(sums, records)
+    (ap,) = [value for name, value in figures.items() if name.startswith('AP/gtbox/flip')]
+    assert ap == pytest.approx(expected)
+
   def test_a_picture_that_was_cut_does_not_count(self, people):
     config = tiny.config(**people | {'data__num_eval_examples': 7})
     built, metrics, records = measured(config)

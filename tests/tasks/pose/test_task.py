@@ -47,14 +47,14 @@ class Oracle:
     return jax.tree.map(choose, self.straight, self.mirrored)
 
 
-def make(codec_name, flip, shift=None):
+def make(codec_name, flip, shift=None, net=Oracle):
   codec = codecs.create(codec_name, crop_size=CROP, **FIELDS.get(codec_name, HEATMAP_FIELDS))
   prepare = crops.CropPerson(skeletons.COCO, CROP, codec.convention, augment.create('none'))
   source = people.SyntheticPeople('eval')
   batches = EvalBatches(source, prepare, 12)
   batch = batches(0)
   task = pose.create(
-    model=Oracle(codec, batch),
+    model=net(codec, batch),
     labels=labels.people(skeletons.COCO),
     codec=codec,
     loss=next(iter(LOSSES[codec.outputs].values())),
@@ -101,6 +101,21 @@ def test_coordinates_mirror_exactly_with_the_shift():
   assert measured(*make('regression', flip=True))['distance/pixels'] < 1e-3
   # Published code leaves a whole pixel of the crop: half a pixel's error in the average.
   assert measured(*make('regression', flip=True, shift=False))['distance/pixels'] > 0.3
+
+
+def test_the_flip_test_averages_what_the_net_is_sure_of_as_published():
+  class Unsure(Oracle):
+    """Says of the crop, by its sigmas, another thing than of the mirrored crop."""
+
+    def outputs(self, keypoints, visibility):
+      points = super().outputs(keypoints, visibility)
+      logit = -1.0 if hasattr(self, 'straight') else 2.0
+      return jnp.concatenate([points, jnp.full_like(points, logit)], axis=-1)
+
+  task, batch = make('regression', flip=True, net=Unsure)
+  predictions = task.predict({}, batch)
+  # 1 minus the mean of sigmoid(2) = 0.880797 and sigmoid(-1) = 0.268941.
+  np.testing.assert_allclose(predictions['scores'], 0.425131, atol=1e-6)
 
 
 @pytest.mark.parametrize('codec_name', ['udp', 'regression', 'discs'])
