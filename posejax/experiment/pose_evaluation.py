@@ -95,7 +95,6 @@ def _metrics(
       aspect=W / H,
       box_padding=options.box_padding,
       rescoring=task.codec.rescoring,
-      rescoring=task.codec.rescoring,
       taken=f'{"gtbox" if labelled else "detbox"}/{task.taken}',
     )
   return PoseMetrics(
