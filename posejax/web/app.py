@@ -129,7 +129,7 @@ def create_app(
   """
   try:
     import flask
-    from werkzeug.exceptions import HTTPException
+    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
   except ImportError as error:
     raise missing(error) from error
 
@@ -184,6 +184,14 @@ def create_app(
     route = flask.request.url_rule.rule if flask.request.url_rule else 'none'
     metrics.requests.labels(route, str(response.status_code)).inc()
     return response
+
+  @app.errorhandler(RequestEntityTooLarge)
+  def too_large(exception):
+    if (flask.request.content_length or 0) > limits.request_bytes:
+      return error(
+        413, f'A request has at most {limits.request_bytes:,} bytes; send fewer or smaller.'
+      )
+    return error(400, f'Send at most {limits.pictures} pictures at once, and nothing else.')
 
   @app.errorhandler(HTTPException)
   def http_error(exception):

@@ -132,10 +132,12 @@ def _predict(limits: Limits) -> dict[str, Any]:
     },
     'responses': {
       '200': _json('At least one picture could be read.', _reference('Predictions')),
-      '400': _json('No picture, an unknown field or option, or a bad threshold.', error),
+      '400': _json(
+        'No picture or too many, an unknown field or option, or a bad threshold.', error
+      ),
       '403': _json("Another site's page asks, or a name that is not this server's.", error),
       '408': _json('The request took too long to arrive.', error),
-      '413': _json('Too many bytes or too many pictures.', error),
+      '413': _json('Too many bytes.', error),
       '415': _json('Neither multipart/form-data nor image/*.', error),
       '422': _json('No picture could be read; each says why.', _reference('Predictions')),
       '503': _json('Too much waits; Retry-After says when to come again.', error)

@@ -116,10 +116,11 @@ def _check_certificate(cert: str | None, key: str | None) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
   try:
-    family, kind, _, _, address = socket.getaddrinfo(
+    family, kind, protocol, _, address = socket.getaddrinfo(
       host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    listener = socket.socket(family, kind)
+    # With protocol 0 asyncio does not know TCP, leaves Nagle's algorithm on, and answers take 40 ms more.
+    listener = socket.socket(family, kind, protocol)
     try:
       listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
       listener.bind(address)

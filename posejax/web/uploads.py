@@ -41,18 +41,19 @@ def read(request: Any, limits: Limits) -> list[Upload]:
       f'Content-Type {request.mimetype or "(none)"!r} is not taken; send multipart/form-data with '
       "files called 'image', or a picture's bytes as image/jpeg, image/png or the like.",
     )
-  others = sorted({*request.files, *request.form} - {'image'})
-  if others or 'image' in request.form:
+  # A part may even come without a name, which is None then.
+  other = [str(name) for name in (*request.files, *request.form) if name != 'image']
+  if other or 'image' in request.form:
     raise UploadError(
       400,
-      f"Send every picture as a file called 'image'; got the field {(others or ['image'])[0]!r}.",
+      f"Send every picture as a file called 'image'; got the field {(other or ['image'])[0]!r}.",
     )
   files = request.files.getlist('image')
   if not files:
     raise UploadError(400, "There is no picture; send at least one file called 'image'.")
   if len(files) > limits.pictures:
     raise UploadError(
-      413, f'{len(files)} pictures at once are more than {limits.pictures}; send them in turns.'
+      400, f'{len(files)} pictures at once are more than {limits.pictures}; send them in turns.'
     )
   return [Upload((file.filename or 'image')[:_MAX_NAME], file.read()) for file in files]
 

@@ -177,8 +177,11 @@ def test_requests_that_are_none(make_client):
   answers(client.post(PREDICT, data={'file': (io.BytesIO(data), 'x')}), 400, "'file'")
   answers(client.post(PREDICT, content_type='multipart/form-data; boundary=b'), 400, 'no picture')
   answers(client.post(PREDICT, data=b'', content_type='multipart/form-data'), 400, 'no picture')
-  answers(post(client, *[('x', data)] * 3), 413, '3 pictures')
-  answers(post(client, *[('x', data)] * 40), 413, '')
+  answers(post(client, *[('x', data)] * 3), 400, '3 pictures')
+  nameless = b'--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--\r\n'
+  boundary = {'content_type': 'multipart/form-data; boundary=b'}
+  answers(client.post(PREDICT, data=nameless, **boundary), 400, 'None')
+  answers(post(client, *[('x', data)] * 40), 400, 'at most 2 pictures')
 
 
 def test_bytes_are_bound(make_client):
@@ -348,3 +351,29 @@ def test_no_bytes_break_the_server(fuzzed, data):
   assert response.status_code in (200, 422)
   (result,) = json.loads(response.text)['results']
   assert ('error' in result) == (response.status_code == 422)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_form_breaks_the_server(fuzzed, data):
+  lines = [
+    b'--b',
+    b'Content-Disposition: form-data; name="image"; filename="a.png"',
+    b'Content-Type: image/png',
+    b'',
+    beacons.jpeg(beacons.paint((40, 56), [], radius=2), '.png'),
+    b'--b--',
+    b'Content-Disposition: form-data; name="image"',
+    b'Content-Disposition: form-data; filename="x"',
+    data.draw(st.binary(max_size=40)),
+  ]
+  chosen = data.draw(st.lists(st.sampled_from(lines), max_size=14))
+  end = data.draw(st.sampled_from([b'', b'\r\n', b'\r\n--b--\r\n']))
+  content_type = data.draw(
+    st.sampled_from(
+      ['multipart/form-data; boundary=b', 'multipart/form-data', 'multipart/form-data; boundary=""']
+    )
+  )
+  response = fuzzed.post(PREDICT, data=b'\r\n'.join(chosen) + end, content_type=content_type)
+  assert response.status_code in (200, 400, 413, 422)
+  assert response.json

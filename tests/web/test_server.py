@@ -41,17 +41,22 @@ def connect(url):
   return socket.create_connection((parts.hostname, parts.port), timeout=20)
 
 
-def test_a_request_over_http():
-  with running.server() as (_, url):
-    status, body = ask(url)
-    assert status == 200
-    assert len(body['results'][0]['instances']) == 1
-    chunks = iter([DATA[:100], DATA[100:]])  # without a length: chunked
-    status, body = ask(url, body=chunks)
-    assert status == 200
-    assert ask(url, 'GET', '/healthz') == (200, {'status': 'ok'})
-    # A name of the whole world for this machine's own address.
-    assert ask(url, Host='evil.example')[0] == 403
+@pytest.fixture(scope='module')
+def url():
+  with running.server() as (_, address):
+    yield address
+
+
+def test_a_request_over_http(url):
+  status, body = ask(url)
+  assert status == 200
+  assert len(body['results'][0]['instances']) == 1
+  chunks = iter([DATA[:100], DATA[100:]])  # without a length: chunked
+  status, body = ask(url, body=chunks)
+  assert status == 200
+  assert ask(url, 'GET', '/healthz') == (200, {'status': 'ok'})
+  # A name of the whole world for this machine's own address.
+  assert ask(url, Host='evil.example')[0] == 403
 
 
 def test_a_request_over_https(tmp_path):
@@ -88,8 +93,8 @@ def test_bad_places_and_files(tmp_path):
     serve(beacons.Beacons(), key=__file__)
 
 
-def test_too_large_is_told_even_to_a_client_that_still_sends():
-  with running.server() as (_, url), connect(url) as client:
+def test_too_large_is_told_even_to_a_client_that_still_sends(url):
+  with connect(url) as client:
     size = 40 * 2**20
     head = f'POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n'
     client.sendall(head.encode())
@@ -169,19 +174,23 @@ def test_stopping_has_a_bound():
 
 WITHOUT = """
 import sys
-sys.modules[sys.argv[1]] = None
 from posejax.errors import PosejaxError
 from posejax.web.server import serve
 from tests.web.beacons import Beacons
-try:
-  serve(Beacons(), port=0)
-except PosejaxError as error:
-  print(error)
+for name in ('uvicorn', 'prometheus_client', 'flask'):
+  sys.modules[name] = None
+  try:
+    serve(Beacons(), port=0)
+  except PosejaxError as error:
+    print(error)
+  del sys.modules[name]
 """
 
 
-@pytest.mark.parametrize('library', ['flask', 'uvicorn', 'prometheus_client'])
-def test_a_missing_library_is_one_sentence(library):
-  command = [sys.executable, '-c', WITHOUT, library]
+def test_a_missing_library_is_one_sentence():
+  command = [sys.executable, '-c', WITHOUT]
   result = subprocess.run(command, cwd=running.ROOT, capture_output=True, text=True, check=False)
-  assert result.stdout == f"The web application needs {library}: pip install 'posejax[web]'.\n"
+  assert result.stdout.splitlines() == [
+    f"The web application needs {name}: pip install 'posejax[web]'."
+    for name in ('uvicorn', 'prometheus_client', 'flask')
+  ]
