@@ -8,6 +8,7 @@ for name in ('flask', 'uvicorn', 'prometheus_client'):
   pytest.importorskip(name, reason="needs pip install 'posejax[web]'")
 
 from posejax.web.app import create_app  # noqa: E402
+from tests.web import beacons, browser, looking  # noqa: E402
 
 
 @pytest.fixture
@@ -21,3 +22,24 @@ def make_client():
       return app.test_client()
 
     yield make
+
+
+@pytest.fixture(scope='session')
+def files(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('pictures')
+  two = [beacons.figure(200, 40, 380), beacons.figure(450, 60, 340)]
+  (folder / 'two people.jpg').write_bytes(beacons.jpeg(beacons.paint((480, 640), two)))
+  (folder / 'nobody.png').write_bytes(beacons.jpeg(beacons.paint((300, 500), []), '.png'))
+  (folder / 'broken.jpg').write_bytes(b'no picture')
+  # A film of JPEGs, which Chromium plays in a circle as its camera.
+  frame = beacons.jpeg(beacons.paint((480, 640), [looking.FIGURE]))
+  (folder / 'camera.mjpeg').write_bytes(5 * frame)
+  return folder
+
+
+@pytest.fixture(scope='session')
+def chromium(files):
+  flags = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']
+  camera = f'--use-file-for-fake-video-capture={files / "camera.mjpeg"}'
+  with browser.Browser(*flags, camera) as running_browser:
+    yield running_browser

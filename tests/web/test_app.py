@@ -13,6 +13,7 @@ import pytest
 from posejax import labels as labels_lib
 from posejax.errors import PosejaxError
 from posejax.infer.results import Instance, Result
+from posejax.web import page
 from posejax.web.app import create_app
 from posejax.web.limits import Limits
 from tests.web import beacons
@@ -377,3 +378,21 @@ def test_no_form_breaks_the_server(fuzzed, data):
   response = fuzzed.post(PREDICT, data=b'\r\n'.join(chosen) + end, content_type=content_type)
   assert response.status_code in (200, 400, 413, 422)
   assert response.json
+
+
+def test_the_document_names_every_route(make_client):
+  client = make_client(beacons.Beacons(), limits=Limits(pictures=7))
+  document = client.get('/openapi.json').json
+  documented = {
+    (path, method.upper()) for path, methods in document['paths'].items() for method in methods
+  }
+  files = {f'/{name}' for name in page.files()} | {'/', '/config.json'}
+  routes = {
+    (rule.rule, method)
+    for rule in client.application.url_map.iter_rules()
+    for method in rule.methods - {'HEAD', 'OPTIONS'}
+    if rule.rule not in files
+  }
+  assert documented == routes
+  form = document['paths'][PREDICT]['post']['requestBody']['content']['multipart/form-data']
+  assert form['schema']['properties']['image']['maxItems'] == 7

@@ -93,6 +93,20 @@ def test_bad_places_and_files(tmp_path):
     serve(beacons.Beacons(), key=__file__)
 
 
+def test_answers_are_sent_at_once(url):
+  # Where the head of an answer and its body wait for each other (Nagle's algorithm and delayed
+  # acknowledgements), every answer but a connection's first dozen takes 40 ms.
+  connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+  seconds = []
+  for _ in range(60):
+    began = time.perf_counter()
+    connection.request('GET', '/healthz')
+    connection.getresponse().read()
+    seconds.append(time.perf_counter() - began)
+  connection.close()
+  assert min(seconds[40:]) < 0.03
+
+
 def test_too_large_is_told_even_to_a_client_that_still_sends(url):
   with connect(url) as client:
     size = 40 * 2**20
