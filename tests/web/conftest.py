@@ -4,11 +4,14 @@ import contextlib
 
 import pytest
 
-for name in ('flask', 'uvicorn', 'prometheus_client'):
-  pytest.importorskip(name, reason="needs pip install 'posejax[web]'")
+from posejax.web.app import create_app
+from tests.web import beacons, browser, looking
 
-from posejax.web.app import create_app  # noqa: E402
-from tests.web import beacons, browser, looking  # noqa: E402
+
+@pytest.fixture(scope='session', autouse=True)
+def extra():
+  for name in ('flask', 'uvicorn', 'prometheus_client'):
+    pytest.importorskip(name, reason="needs pip install 'posejax[web]'")
 
 
 @pytest.fixture
