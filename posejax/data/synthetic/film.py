@@ -161,7 +161,7 @@ def _cast(rng: np.random.Generator, people: int, shape: tuple[int, int]) -> _Cas
   metres = w / scale
   # Every second person walks beyond both edges; the others turn in the picture.
   leaves = (np.arange(people) + int(rng.random() * 2)) % 2 == 0
-  reach = np.where(leaves, 0.62 + 0.12 * u[:, 1], 0.26 + 0.1 * u[:, 1]) * metres
+  reach = np.where(leaves, 0.52 + 0.1 * u[:, 1], 0.26 + 0.1 * u[:, 1]) * metres
   speed = 1.0 + 0.5 * u[:, 2]
   return _Cast(
     factors=factors,
@@ -170,7 +170,7 @@ def _cast(rng: np.random.Generator, people: int, shape: tuple[int, int]) -> _Cas
     distance=5.0 + 4.0 * (1 - near),
     scale=scale,
     foot=h * (0.84 + 0.13 * near),
-    middle=w * (0.5 + 0.16 * (u[:, 3] - 0.5)),
+    middle=w * (0.5 + 0.1 * (u[:, 3] - 0.5)),
     reach=reach * scale,
     turns=speed / reach,
     phase=2 * np.pi * (np.arange(people) / people + 0.15 * u[:, 4]) + 2 * np.pi * rng.random(),
@@ -187,7 +187,9 @@ def _at(cast: _Cast, time: float) -> tuple[render.People, np.ndarray]:
   # Farther parts are a little darker: the eye reads depth from it.
   colours = cast.colours * (1 - 0.35 * np.clip(depth, 0, 0.4))[..., None]
   keypoints = figure.project(points, cast.distance)[:, _KEYPOINT]
-  around = np.where(cast.worn[..., None], radii, -1e3)[..., None]  # what is not worn reaches nowhere
+  around = np.where(cast.worn[..., None], radii, -1e3)[
+    ..., None
+  ]  # what is not worn reaches nowhere
   low, high = (centres - around).min((1, 2)), (centres + around).max((1, 2))
   crowd = render.People(
     centres, radii, depth, outline.own_parts(points, frames), colours, cast.worn, keypoints,

@@ -12,6 +12,8 @@ from posejax.metrics.oks import oks
 MIN_COMMON = 3
 """With fewer keypoints seen on both figures, only their boxes are compared."""
 
+_LIKE_SIZE = 0.5  # of two sizes, the smaller is at least so much of the larger
+
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
@@ -80,7 +82,7 @@ def nearness(some: Figures, others: Figures, reach: np.ndarray) -> np.ndarray:
   Args:
     some: N figures.
     others: M figures.
-    reach: `[M]`, in sizes of the pair.
+    reach: `[N]`, in sizes of the pair.
 
   Returns:
     `[N, M]` in [0, 1].
@@ -89,8 +91,8 @@ def nearness(some: Figures, others: Figures, reach: np.ndarray) -> np.ndarray:
   sizes = some.sizes[:, None], others.sizes[None]
   apart = np.sqrt(((centres[0][:, None] - centres[1]) ** 2).sum(axis=-1)) / (sum(sizes) / 2)
   possible = some.labels[:, None] == others.labels
-  possible &= np.minimum(*sizes) >= 0.5 * np.maximum(*sizes)
-  return np.where(possible, np.maximum(1 - apart / reach, 0), 0)
+  possible &= np.minimum(*sizes) >= _LIKE_SIZE * np.maximum(*sizes)
+  return np.where(possible, np.maximum(1 - apart / reach[:, None], 0), 0)
 
 
 def assign(alike: np.ndarray, threshold: float) -> list[tuple[int, int]]:

@@ -193,25 +193,42 @@ class Tracker:
     def pair(tracks, numbers, measure, threshold):
       tracks = [t for t in tracks if t not in owner.values()]
       numbers = [n for n in numbers if n not in owner]
-      alike = measure(self._expected(tracks, time), self._figures(found, numbers), tracks)
+      alike = measure(tracks, self._figures([found[n] for n in numbers]))
       for i, j in associate.assign(alike, threshold):
         owner[numbers[j]] = tracks[i]
 
-    def similarity(some, others, tracks):
-      return associate.similarity(some, others, self._sigmas)
+    def similarity(tracks, figures):
+      return associate.similarity(self._expected(tracks, time), figures, self._sigmas)
 
-    def nearness(some, others, tracks):
-      reach = [_NEAR + _NEAR_PER_SECOND * (time - t.kalman.time) for t in tracks]
-      return associate.nearness(others, some, np.array(reach)).T
+    def nearness(tracks, figures):
+      # Somebody hidden goes on; somebody who has left comes back where last seen.
+      reach = np.array([_NEAR + _NEAR_PER_SECOND * (time - t.kalman.time) for t in tracks])
+      places = self._expected(tracks, time), self._figures([t.last for t in tracks])
+      return np.maximum(*(associate.nearness(place, figures, reach) for place in places))
 
     known = [t for t in self._tracks if t.id is not None]
     pair(known, sure, similarity, self._min_similarity)
     pair([t for t in known if t.found], unsure, similarity, self._min_similarity_low)
     pair(known, sure, nearness, 1e-9)
     pair([t for t in self._tracks if t.id is None], sure, similarity, self._min_similarity)
+    self._release(owner, found, time)
     for number, track in owner.items():
       track.see(found[number], time)
     return owner
+
+  def _release(self, owner: dict[int, Track], found: dict[int, Sighting], time: float) -> None:
+    """Take one of two equal instances from its track where the tracks are not on one person.
+
+    A net that looks into the box of somebody hidden finds who stands in front, twice. The track that
+    expected that pose less has lost its person.
+    """
+    numbers, tracks = list(owner), list(owner.values())
+    figures, expected = self._figures([found[n] for n in numbers]), self._expected(tracks, time)
+    same = associate.sameness(figures, figures, self._sigmas) >= self._same_similarity
+    same &= associate.sameness(expected, expected, self._sigmas) < self._same_similarity
+    fit = np.diagonal(associate.similarity(expected, figures, self._sigmas))
+    for i, j in zip(*np.nonzero(np.triu(same, 1)), strict=True):
+      owner.pop(numbers[i if fit[i] < fit[j] else j], None)
 
   def _start(
     self,
@@ -225,8 +242,8 @@ class Tracker:
     for n in (*sure, *unsure):
       if n in owner or found[n].instance.score < self._new_score:
         continue
-      others = self._figures(found, list(owner))
-      same = associate.sameness(self._figures(found, [n]), others, self._sigmas)
+      others = self._figures([found[m] for m in owner])
+      same = associate.sameness(self._figures([found[n]]), others, self._sigmas)
       if (same < self._same_similarity).all():
         owner[n] = Track(found[n], time, self._smoothing)
         self._tracks.append(owner[n])
@@ -252,8 +269,8 @@ class Tracker:
     self._alike_since = since
     self._tracks = [t for t in self._tracks if t not in gone]
 
-  def _figures(self, found: dict[int, Sighting], numbers: list[int]) -> associate.Figures:
-    return sightings([found[n] for n in numbers], len(self._sigmas))
+  def _figures(self, seen: list[Sighting]) -> associate.Figures:
+    return sightings(seen, len(self._sigmas))
 
   def _expected(self, tracks: list[Track], time: float) -> associate.Figures:
     return tracks_at(tracks, time, len(self._sigmas))
