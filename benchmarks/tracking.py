@@ -171,7 +171,7 @@ def main():
       f'  beta {beta}, at rest {low} Hz': lambda *a, beta=beta, low=low: tracked(
         *a, smoothing=Smoothing(min_cutoff=low, beta=beta)
       )
-      for low, beta in ((0.05, 40.0), (0.05, 20.0), (0.05, 10.0), (1.0, 10.0))
+      for low, beta in ((0.05, 80.0), (0.05, 20.0), (0.05, 10.0), (1.0, 10.0))
     },
     **{f'follower, every {n} frames': lead(n) for n in (1, 5, 15)},
   }

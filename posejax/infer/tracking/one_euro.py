@@ -11,17 +11,20 @@ from posejax.errors import PosejaxError
 class Smoothing:
   """How much is smoothed; speeds are in the figure's sizes a second, so that pixels don't matter.
 
+  MediaPipe's beta is 80 where the size is the side of a square crop around the whole reach of a body,
+  about twice the mean side of the box around keypoints, which it is here.
+
   Attributes:
     min_cutoff: hertz, at which a point at rest is low-passed; lower trembles less.
     beta: hertz of further cutoff per size a second; higher lags less.
     derivative_cutoff: hertz, at which the speed itself is low-passed.
 
-  Source: of the defaults, google-ai-edge/mediapipe
+  Source: google-ai-edge/mediapipe
   mediapipe/modules/pose_landmark/pose_landmark_filtering.pbtxt.
   """
 
   min_cutoff: float = 0.05
-  beta: float = 80.0
+  beta: float = 40.0
   derivative_cutoff: float = 1.0
 
   def __post_init__(self):

@@ -193,6 +193,8 @@ class Tracker:
     def pair(tracks, numbers, measure, threshold):
       tracks = [t for t in tracks if t not in owner.values()]
       numbers = [n for n in numbers if n not in owner]
+      if not tracks or not numbers:
+        return
       alike = measure(tracks, self._figures([found[n] for n in numbers]))
       for i, j in associate.assign(alike, threshold):
         owner[numbers[j]] = tracks[i]
