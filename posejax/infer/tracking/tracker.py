@@ -279,12 +279,10 @@ class Tracker:
 
 
 def _order(instance: Instance) -> tuple:
-  """Return what instances are sorted by: the surest first, and no two that differ are equal."""
-  points = () if instance.keypoints is None else np.ravel(instance.keypoints).tolist()
-  return (
-    -float(instance.score), np.asarray(instance.box).tobytes(), np.asarray(points).tobytes(),
-    instance.label,
-  )  # fmt: skip
+  """Return what instances are sorted by, the surest first, then from left to right."""
+  values = [-instance.score, *np.ravel(instance.box), instance.label]
+  points = () if instance.keypoints is None else np.ravel(instance.keypoints)
+  return np.nan_to_num(np.array(values, np.float64)).tolist(), np.asarray(points).tobytes()
 
 
 def _backwards(time: float, last: float) -> str:

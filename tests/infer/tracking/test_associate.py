@@ -49,7 +49,7 @@ PERSON = np.array([[10.0, 10], [30, 12], [12, 60], [32, 90]])  # box 22 by 80, s
 
 
 def test_similarity_is_the_mean_of_iou_and_oks():
-  other = PERSON + [4, 3]
+  other = PERSON + np.array([4, 3])
   area = ((22 + 80) / 2) ** 2
   oks = np.mean([math.exp(-25 / (2 * area * (2 * s) ** 2)) for s in SIGMAS])
   overlap = (22 - 4) * (80 - 3)

@@ -88,9 +88,7 @@ def test_irregular_times_smooth_a_straight_line_as_regular_ones_do():
   ends = []
   for times in (np.arange(0, 6, 1 / 30), np.cumsum(rng.uniform(1 / 60, 1 / 15, 150))):
     filter_ = OneEuro(Smoothing(min_cutoff=0.5, beta=0.5))
-    behind = [
-      (p - filter_(p, t, 100.0))[1, 0] for p, t in zip(_walk(times), times, strict=True)
-    ]
+    behind = [(p - filter_(p, t, 100.0))[1, 0] for p, t in zip(_walk(times), times, strict=True)]
     ends.append(np.mean(behind[-40:]))
   np.testing.assert_allclose(ends[0], ends[1], rtol=0.15)
   assert ends[0] > 5
