@@ -77,7 +77,7 @@ def crossings(truth):
 def test_crossing_people_keep_their_ids_in_drawn_films():
   switched, crossed = [], 0
   for seed in range(4):
-    named, _, truth = record(DrawnFilm(seed, num_frames=120, people=4), seed=seed)
+    named, _, truth = record(DrawnFilm(seed, num_frames=120, people=6), seed=seed)
     with warnings.catch_warnings():
       warnings.simplefilter('ignore', RuntimeWarning)  # means of nobody
       crossed += crossings(truth)
@@ -87,8 +87,8 @@ def test_crossing_people_keep_their_ids_in_drawn_films():
       for a, b in itertools.pairwise(at):
         if person[a] != person[b] and b - a < 55:  # gone for longer than people are remembered
           switched.append((seed, a, b))
-  assert crossed > 5
-  assert len(switched) <= 0, (switched, crossed)
+  assert crossed > 30
+  assert not switched
 
 
 def test_smoothing_brings_points_nearer_to_the_truth_and_calms_them():
