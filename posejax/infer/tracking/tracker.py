@@ -255,7 +255,13 @@ class Tracker:
     tracks = sorted((t for t in self._tracks if t.found), key=lambda t: t.id or math.inf)
     figures = self._expected(tracks, time)
     alike = associate.sameness(figures, figures, self._sigmas) >= self._same_similarity
-    since = {}
+    # Of two of whom one is not found nothing is known: their time runs on.
+    found, known = {t.id for t in tracks}, {t.id for t in self._tracks}
+    since = {
+      ids: began
+      for ids, began in self._alike_since.items()
+      if known.issuperset(ids) and not found.issuperset(ids)
+    }
     gone = []
     for i, older in enumerate(tracks):
       for j in range(i + 1, len(tracks)):

@@ -141,6 +141,10 @@ def test_two_tracks_on_one_person_become_the_older():
   found = follow(frames)
   assert found[5] == [1, 2]
   assert found[-1] in ([1, None], [None, 1])
+  # Nor does it help that one of them is overlooked now and then.
+  for n in range(20, 60, 7):
+    frames[n] = frames[n][:1]
+  assert follow(frames)[-1] in ([1, None], [None, 1])
   # Passing is no merging.
   frames = [[person(100), person(200 - 5 * n)] for n in range(40)]
   assert sorted(follow(frames)[-1]) == [1, 2]
