@@ -7,19 +7,23 @@ person is not in the picture, or not found in it. Frames follow one another even
 import numpy as np
 
 
-def id_switches(ids: np.ndarray) -> int:
+def id_switches(ids: np.ndarray, within: int | None = None) -> int:
   """Return how often people are found under another id than the last time.
 
   Args:
     ids: int `[T, P]`, the id under which a person is found; 0 where not found or without id.
+    within: frames; who was gone for longer may have a new id. None counts everybody.
 
   Source: IDSW of Bernardin and Stiefelhagen, "Evaluating multiple object tracking performance", 2008,
   with every person's instance known rather than matched.
   """
   total = 0
   for person in np.asarray(ids).T:
-    named = person[person > 0]
-    total += int((named[1:] != named[:-1]).sum())
+    at = np.flatnonzero(person)
+    switched = person[at[1:]] != person[at[:-1]]
+    if within is not None:
+      switched &= np.diff(at) <= within
+    total += int(switched.sum())
   return total
 
 
