@@ -3,10 +3,11 @@
 Run: python benchmarks/tracking.py [--films=8] [--frames=450] [--people=4]
 
 The truth of drawn films is spoilt as a net would spoil it (jitter, misses, unsure and false instances,
-random order) and given to the tracker; then a pretended top-down net, which finds whoever is in the box
-it is given, is led by the Follower; of somebody hidden it finds who stands in front. `mistaken` are the
-switches of people who were not gone for longer than they are remembered. A person's keypoints count for PCK where they come under the id
-that the person has most often; not found is wrong.
+random order) and given to the tracker. Then the Follower leads a pretended top-down net, which finds
+whoever is in the box it is given, and instead of somebody hidden who stands in front.
+
+`mistaken` are switches of people who were not gone for longer than they are remembered. A person's
+keypoints count for PCK where they come under the id that the person has most often; not found is wrong.
 """
 
 import argparse

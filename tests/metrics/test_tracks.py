@@ -7,7 +7,7 @@ from posejax.metrics import tracks
 def test_switches_are_changes_of_known_ids():
   ids = np.array([[1, 0], [1, 2], [0, 2], [3, 2], [0, 2], [3, 0], [1, 2]])
   assert tracks.id_switches(ids) == 2  # 1 to 3 to 1; being away is none
-  assert tracks.id_switches(ids, within=1) == 0
+  assert tracks.id_switches(ids, within=1) == 1
   assert tracks.id_switches(ids, within=2) == 2
   assert tracks.ids_per_person(ids) == 1.5
   np.testing.assert_array_equal(tracks.main_ids(ids), [1, 2])

@@ -82,6 +82,7 @@ def test_crossing_people_keep_their_ids_in_drawn_films():
       crossed += crossings(truth)
     assert (named > 0).sum() > 0.85 * np.isfinite(truth).any(axis=(2, 3)).sum()
     switches += tracks.id_switches(named, within=55)  # longer, and they are forgotten
+  # By the boxes' overlap alone, without poses, there are 12 switches.
   assert crossed > 30
   assert switches == 0
 
