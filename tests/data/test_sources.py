@@ -49,13 +49,13 @@ def test_the_second_file_may_share_the_folder(people, tmp_path):
 
 def test_estimates_of_the_training_file_hold_for_both(tmp_path):
   keys = {}
-  for prefix, first in (('', 1), ('eval_', 50)):
+  for split, first in (('train', 1), ('eval', 50)):
     dataset = layouts.coco_dataset(5, first, CORNERS)
     for annotation in dataset['annotations']:
       annotation['area'] *= 20 * first  # so that their own estimates would differ
-    layouts.write(tmp_path / f'{prefix}people.json', dataset)
+    layouts.write(tmp_path / f'{split}.json', dataset)
     layouts.write_pictures(tmp_path / 'images', dataset)
-    keys[f'{prefix}annotations'] = str(tmp_path / f'{prefix}people.json')
+    keys[split] = {'annotations': str(tmp_path / f'{split}.json')}
   layouts.write(tmp_path / 'sign.json', {'sigmas': 'estimate'})
   keys |= {'images': str(tmp_path / 'images'), 'skeleton': str(tmp_path / 'sign.json')}
   train, held_out = create(**keys), create('eval', **keys)

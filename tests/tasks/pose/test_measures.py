@@ -194,7 +194,7 @@ class TestAp:
     scores[1] = [0.95] + [0.5] * 16
     records = []
     for i in range(12):
-      labels = built.eval_source.labels(i)
+      labels = built.main.source.labels(i)
       points = labels['keypoints'] + 500 * (i % 2)
       records.append(coco_ap.Record(i, points, scores[i % 2], labels['box']))
     sums = built.main.evaluator.measure(*_nothing())
