@@ -86,15 +86,16 @@ def _select_n(graph: Graph, values: list[Value], outs: list) -> Value:
       "The net computes 'select_n' by numbers, which cannot be written to ONNX yet; export it as StableHLO "
       'instead.'
     )
-  pooled = pooling.maximum(graph, which, *cases)
-  if pooled is not None:
+  taps = pooling.maximum(which, *cases)
+  pooled = taps and pooling.pooled(graph, taps)
+  if pooled:
     return pooled
   dtype = outs[0].dtype
   if dtype in (np.bool_, np.int8):  # which onnxruntime does not choose between
     cases = [graph.cast(case, np.int32) for case in cases]
   shape = normalized_shape(outs[0].shape)
   found = graph.each('Where', [which, cases[1], cases[0]], shape, cases[0].dtype)
-  return graph.cast(found, dtype)
+  return graph.value(found.name, found, made=taps) if taps else graph.cast(found, dtype)
 
 
 def _clamp(graph: Graph, values: list[Value], outs: list) -> Value:

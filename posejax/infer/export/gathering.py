@@ -1,13 +1,12 @@
 """The rule for XLA's gather, in the forms that indexing and `take_along_axis` give it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from posejax.errors import PosejaxError
 from posejax.infer.export import layout
-from posejax.infer.export.graph import Graph, Value, constant, full_const, normalized_shape
+from posejax.infer.export.graph import Graph, Value, constant, full_const, normalized_shape, same_size
 
 
 def _gather(
@@ -25,17 +24,13 @@ def _gather(
       return _by_axis(graph, x, apart, numbers, shape)
   indexed, batching = numbers.start_index_map, numbers.operand_batching_dims
   rest = [a for a in range(len(x.shape)) if a not in (*indexed, *batching)]
-  if any(sizes[a] != 1 for a in indexed) or any(not _equal(sizes[a], x.shape[a]) for a in rest):
+  if any(sizes[a] != 1 for a in indexed) or any(not same_size(sizes[a], x.shape[a]) for a in rest):
     raise _unknown('windows of several elements at many places')
   if not set(indexed) <= set(numbers.collapsed_slice_dims) or any(
     not isinstance(x.shape[a], int) for a in indexed
   ):
     raise _unknown('an index along the batch, or an axis of size 1 kept')
   return _at_places(graph, x, indices, numbers, rest, shape, mode, fill_value)
-
-
-def _equal(a: Any, b: Any) -> bool:
-  return isinstance(a, int) == isinstance(b, int) and bool(a == b)
 
 
 def _unknown(what: str) -> PosejaxError:

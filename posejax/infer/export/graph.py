@@ -158,7 +158,7 @@ class Graph:
     if order is not None or value.is_const:
       value = self.ordered(value, range(len(value.shape)) if order is None else order)
     target = tuple(value.shape[axis] for axis in value.order)
-    missing = [not _same(a, b) for a, b in zip(value.stored, target)]
+    missing = [not same_size(a, b) for a, b in zip(value.stored, target)]
     if not any(missing):
       return value
     if all(isinstance(size, int) or not m for size, m in zip(target, missing)):
@@ -195,7 +195,7 @@ class Graph:
       return self.ints([size])
     for info, value in self._inputs:
       for axis, known in enumerate(value.shape):
-        if not isinstance(known, int) and _same(known, size):
+        if not isinstance(known, int) and same_size(known, size):
           return self.node('Shape', [info.name], start=axis, end=axis + 1)
     raise PosejaxError(f'The size {size} cannot be written to ONNX: no input has just that size.')
 
@@ -288,7 +288,7 @@ def _is_one(size: Any) -> bool:
   return isinstance(size, int) and size == 1
 
 
-def _same(a: Any, b: Any) -> bool:
+def same_size(a: Any, b: Any) -> bool:
   """Return whether two sizes are equal, whatever the batch."""
   return isinstance(a, int) == isinstance(b, int) and bool(a == b)
 

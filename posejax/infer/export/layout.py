@@ -2,18 +2,13 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from posejax.infer.export import pooling
-from posejax.infer.export.graph import Graph, Value, constant, normalized_shape
+from posejax.infer.export.graph import Graph, Value, constant, normalized_shape, same_size
 
 _END = np.iinfo(np.int64).max
-
-
-def _is_size(size: Any, of: Any) -> bool:
-  return isinstance(size, int) == isinstance(of, int) and bool(size == of)
 
 
 def _broadcast(graph: Graph, values: list, outs: list, broadcast_dimensions, **params) -> Value:
@@ -73,7 +68,7 @@ def _groups(old: tuple, new: tuple) -> list[tuple[list[int], list[int]]] | None:
     if i < len(old) and j < len(new):
       mine, theirs, i, j = [i], [j], i + 1, j + 1
       a, b = old[mine[0]], new[theirs[0]]
-      while not _is_size(a, b):
+      while not same_size(a, b):
         if not isinstance(a, int) or not isinstance(b, int):
           return None
         if a < b and i < len(old) and isinstance(old[i], int):
@@ -126,7 +121,7 @@ def _reshape(graph: Graph, values: list, outs: list, **params) -> Value:
 def _repeat(graph: Graph, x: Value, shape: tuple, groups: list) -> Value | None:
   """Return the value with elements repeated, where a merged axis is a repeated one: `Resize`."""
   lacking = {
-    axis for axis, size in zip(x.order, x.stored) if size == 1 and not _is_size(x.shape[axis], 1)
+    axis for axis, size in zip(x.order, x.stored) if size == 1 and not same_size(x.shape[axis], 1)
   }
   pairs = [mine for mine, _ in groups if lacking.intersection(mine)]
   if not pairs or any(len(theirs) != 1 for _, theirs in groups) or x.dtype != np.float32:
@@ -154,7 +149,7 @@ def _slice(graph: Graph, values: list, outs: list, start_indices, limit_indices,
   x = values[0]
   strides = strides or (1,) * len(x.shape)
   shape = normalized_shape(outs[0].shape)
-  taps = pooling.sliced(x, list(start_indices), list(shape), list(strides))
+  taps = pooling.sliced(x, start_indices, shape, strides)
   found = cut(graph, x, shape, start_indices, limit_indices, strides)
   return graph.value(found.name, found, made=taps)
 
@@ -162,7 +157,7 @@ def _slice(graph: Graph, values: list, outs: list, start_indices, limit_indices,
 def cut(graph: Graph, x: Value, shape: tuple, starts, limits, strides) -> Value:
   """Return a slice by known bounds; a bound of an axis that stays whole may depend on the batch."""
   x = graph.stored(x)
-  axes = [axis for axis, size in enumerate(shape) if not _is_size(size, x.shape[axis])]
+  axes = [axis for axis, size in enumerate(shape) if not same_size(size, x.shape[axis])]
   if not axes:
     return x
   x = _with_whole(graph, x, axes)
@@ -177,7 +172,7 @@ def cut(graph: Graph, x: Value, shape: tuple, starts, limits, strides) -> Value:
 
 def _with_whole(graph: Graph, x: Value, axes: Sequence[int]) -> Value:
   """Return the value with the axes not repeated any more."""
-  repeated = any(not _is_size(x.stored[x.axis(axis)], x.shape[axis]) for axis in axes)
+  repeated = any(not same_size(x.stored[x.axis(axis)], x.shape[axis]) for axis in axes)
   return graph.whole(x) if repeated else x
 
 
@@ -194,7 +189,7 @@ def _dynamic_slice(graph: Graph, values: list, outs: list, slice_sizes, **params
 
 def moving_slice(graph: Graph, x: Value, starts: dict[int, Value], shape: tuple) -> Value:
   """Return a slice from positions that may be known only when it runs, moved inside as XLA does."""
-  axes = [axis for axis in starts if not _is_size(shape[axis], x.shape[axis])]
+  axes = [axis for axis in starts if not same_size(shape[axis], x.shape[axis])]
   x = graph.stored(x)
   if not axes:
     return x
@@ -211,7 +206,11 @@ def moving_slice(graph: Graph, x: Value, starts: dict[int, Value], shape: tuple)
     low = graph.node('Max', [graph.node('Min', [low, graph.ints(last)]), graph.ints([0])])
     high = graph.node('Add', [low, graph.ints(shape[axis] for axis in axes)])
   name = graph.node('Slice', [x.name, low, high, graph.ints(x.axis(axis) for axis in axes)])
-  return _resized(graph, name, x, shape, axes)
+  found = _resized(graph, name, x, shape, axes)
+  if not all(starts[axis].is_const for axis in axes):
+    return found
+  begin = [int(starts[axis].const) if axis in axes else 0 for axis in range(len(shape))]
+  return graph.value(name, found, made=pooling.sliced(x, begin, shape, [1] * len(shape)))
 
 
 def _rev(graph: Graph, values: list, outs: list, dimensions) -> Value:
@@ -262,7 +261,7 @@ def padded(graph: Graph, x: Value, fill: Value, config: Sequence[tuple[int, int,
 
 
 def _lazy(x: Value) -> bool:
-  return any(not _is_size(size, x.shape[axis]) for axis, size in zip(x.order, x.stored))
+  return any(not same_size(size, x.shape[axis]) for axis, size in zip(x.order, x.stored))
 
 
 def _spread(graph: Graph, x: Value, fill: Value, axis: int, inside: int) -> Value:

@@ -10,13 +10,12 @@ import onnx
 
 from posejax.errors import PosejaxError
 from posejax.infer.export import (
-  affine_folding,
   elementwise,
   gathering,
   layout,
-  pooling,
   products,
   reductions,
+  rewriting,
 )
 from posejax.infer.export.graph import Graph, Value, check_dtype, constant, full_const, normalized_shape
 
@@ -69,7 +68,7 @@ def to_onnx(
   leaves, structure = jax.tree.flatten(outputs)
   del leaves
   model = graph.finish(jax.tree.unflatten(structure, values))
-  affine_folding.fold(model)
+  rewriting.rewrite(model)
   for key, text in (metadata or {}).items():
     entry = model.metadata_props.add()
     entry.key, entry.value = key, text
@@ -100,9 +99,6 @@ def _write(graph: Graph, equation: Any, values: list[Value]) -> list[Value]:
   if name == 'cond':
     return _inline(graph, _branch(params['branches'], values[0]), values[1:])
   if name in _CALLS:
-    recognized = pooling.CALLS.get(params.get('name'))
-    if recognized is not None and not all(value.is_const for value in values):
-      return [recognized(graph, values[0])]
     return _inline(graph, params.get('call_jaxpr', params.get('jaxpr')), values)
   shapes = [normalized_shape(variable.aval.shape) for variable in equation.outvars]
   static = all(isinstance(size, int) for shape in shapes for size in shape)

@@ -6,12 +6,13 @@ ONNX has one operator for it, several times as fast. What was cut, padded and co
 between have no use then and are left out of the model.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
+import math
 
 import numpy as np
 
-from posejax.infer.export.graph import Graph, Value
+from posejax.infer.export.graph import Graph, Value, same_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,95 +42,95 @@ class Compared:
 
 @dataclasses.dataclass(frozen=True)
 class Taps:
-  """The maximum of `count` windows along an axis of `source`: those of elements `start + i * step + tap`.
+  """The maximum of elements of `source`, at the same places in windows that step over some of its axes.
 
-  `ndim` is the rank of the array that is meant by it.
+  Attributes:
+    source: a map.
+    axes: the axes of it that windows step over.
+    places: in a window, one number for each of the axes.
+    step: from window to window, by axis.
+    count: of windows, by axis.
+    ndim: the rank of the array that this is said of.
+    windows: what `source` was made from and how, if the array is a pool already.
   """
 
   source: Value
-  axis: int
-  taps: tuple[int, ...]
-  step: int
-  count: int
+  axes: tuple[int, ...]
+  places: frozenset[tuple[int, ...]]
+  step: tuple[int, ...]
+  count: tuple[int, ...]
   ndim: int
+  windows: tuple[Value, Mapping[int, tuple[int, int, int, int]]] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Windows:
-  """The maxima of windows of `source`: by axis the window, the step and the padding on both sides."""
-
-  source: Value
-  axes: Mapping[int, tuple[int, int, int, int]]
-
-
-def sliced(value: Value, start: list[int], count: list, stride: list[int]) -> Taps | None:
-  """Return what a slice of a map cut into pairs, or of such a slice, is of the map."""
-  parts = [
-    axis
-    for axis, (first, size, of) in enumerate(zip(start, count, value.shape))
-    if first or not (isinstance(size, int) == isinstance(of, int) and size == of)
-  ]
-  made = value.made
-  if any(step != 1 for step in stride) or len(parts) > 1:
+def sliced(value: Value, start: Sequence[int], count: Sequence, stride: Sequence[int]) -> Taps | None:
+  """Return what a slice of a map cut into windows, or of such a slice, is of the map."""
+  made, rank = value.made, len(value.shape)
+  parts = [a for a in range(rank) if start[a] or not same_size(count[a], value.shape[a])]
+  if any(step != 1 for step in stride):
     return None
-  if isinstance(made, Cut) and len(made.factors) == 1:
-    ((axis, factor),) = made.factors.items()
-    if parts == [axis + 1] and count[axis + 1] == 1:
-      tap = (start[axis + 1],)
-      return Taps(made.source, axis, tap, factor, value.shape[axis], len(value.shape) - 1)
-  if isinstance(made, Taps) and made.ndim == len(value.shape):
-    if not parts:
-      return made
-    if parts == [made.axis]:
-      first = start[made.axis] * made.step
-      taps = tuple(tap + first for tap in made.taps)
-      return dataclasses.replace(made, taps=taps, count=count[made.axis])
+  if isinstance(made, Cut):
+    inner = inner_axes(made)
+    if set(parts) <= set(inner) and all(count[axis] == 1 for axis in inner):
+      axes = tuple(inner.values())
+      place = tuple(start[axis] for axis in inner)
+      counts = tuple(value.shape[axis - 1] for axis in inner)
+      steps = tuple(made.factors[axis] for axis in axes)
+      return Taps(made.source, axes, frozenset([place]), steps, counts, rank - len(inner))
+  if isinstance(made, Taps) and made.ndim == rank and set(parts) <= set(made.axes):
+    moved = [start[axis] * step for axis, step in zip(made.axes, made.step, strict=True)]
+    places = frozenset(tuple(p + m for p, m in zip(place, moved)) for place in made.places)
+    counts = tuple(count[axis] for axis in made.axes)
+    windows = None if parts else made.windows
+    return dataclasses.replace(made, places=places, count=counts, windows=windows)
   return None
 
 
-def maximum(graph: Graph, which: Value, otherwise: Value, chosen: Value) -> Value | None:
-  """Return the pool that `where(which, chosen, otherwise)` is, if it is one."""
+def inner_axes(made: Cut) -> dict[int, int]:
+  """Return the axes inside the windows that a map was cut into, and the axis of the map of each."""
+  ordered = sorted(made.factors)
+  return {axis + i + 1: axis for i, axis in enumerate(ordered)}
+
+
+def maximum(which: Value, otherwise: Value, chosen: Value) -> Taps | None:
+  """Return what `where(which, chosen, otherwise)` is of a map, if it is the larger of two such."""
   compared = which.made
   if not isinstance(compared, Compared) or not (compared.x is chosen and compared.y is otherwise):
     return None
   a, b = chosen.made, otherwise.made
   if not isinstance(a, Taps) or not isinstance(b, Taps) or a.source is not b.source:
     return None
-  if (a.axis, a.step, a.count, a.ndim) != (b.axis, b.step, b.count, b.ndim):
+  if (a.axes, a.step, a.count, a.ndim) != (b.axes, b.step, b.count, b.ndim):
     return None
-  taps = tuple(sorted({*a.taps, *b.taps}))
-  if taps != tuple(range(taps[0], taps[-1] + 1)) or chosen.dtype != np.float32:
-    return None
-  source, before = a.source, 0
-  made = source.made
-  if isinstance(made, Padded) and made.fill == -np.inf and set(made.widths) == {a.axis}:
-    source, before = made.source, made.widths[a.axis][0]
-  size, window = source.shape[a.axis], len(taps)
-  before -= taps[0]
-  behind = max(0, (a.count - 1) * a.step + window - size - before)
-  if not 0 <= before < window or behind >= window or not isinstance(size, int):
-    return None
-  if (size + before + behind - window) // a.step + 1 != a.count:
-    return None
-  axes = {a.axis: (window, a.step, before, behind)}
-  if isinstance(source.made, Windows) and a.axis not in source.made.axes:
-    axes, source = {**source.made.axes, **axes}, source.made.source
-  found = pool(graph, 'MaxPool', source, axes)
-  return found and graph.value(found.name, found, made=_Both(Windows(source, axes), taps, a).pick())
+  return dataclasses.replace(a, places=a.places | b.places, windows=None)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Both:
-  """A maximum that is a pool already and may still get another tap."""
-
-  windows: Windows
-  taps: tuple[int, ...]
-  of: Taps
-
-  def pick(self) -> Taps | Windows:
-    if len(self.taps) < 3:
-      return dataclasses.replace(self.of, taps=self.taps)
-    return self.windows
+def pooled(graph: Graph, taps: Taps) -> Value | None:
+  """Return the maxima as a pool, if the places fill a window."""
+  lines = [sorted(set(line)) for line in zip(*taps.places)]
+  if len(taps.places) != math.prod(line[-1] - line[0] + 1 for line in lines):
+    return None
+  source, padding = taps.source, {}
+  if isinstance(source.made, Padded) and source.made.fill == -np.inf:
+    padding, source = source.made.widths, source.made.source
+  if not set(padding) <= set(taps.axes):
+    return None
+  windows = {}
+  for axis, line, step, count in zip(taps.axes, lines, taps.step, taps.count, strict=True):
+    size, window = source.shape[axis], len(line)
+    before = padding.get(axis, (0, 0))[0] - line[0]
+    behind = max(0, (count - 1) * step + window - size - before)
+    whole = (size + before + behind - window) // step + 1 == count
+    if not whole or not 0 <= before < window or behind >= window:
+      return None
+    windows[axis] = (window, step, before, behind)
+  if isinstance(source.made, Taps) and source.made.windows:
+    first, others = source.made.windows
+    if not set(others) & set(windows):
+      windows, source = {**others, **windows}, first
+  found = pool(graph, 'MaxPool', source, windows)
+  made = dataclasses.replace(taps, windows=(source, windows))
+  return found and graph.value(found.name, found, made=made)
 
 
 def pool(
@@ -156,10 +157,3 @@ def pool(
     shape[axis] = (shape[axis] + low + high - size) // stride + 1
   return graph.laid(name, tuple(shape), source.dtype, x.order)
 
-
-def _max_pool2(graph: Graph, x: Value) -> Value:
-  return pool(graph, 'MaxPool', x, {axis: (2, 2, 0, 0) for axis in (1, 2)})
-
-
-CALLS: dict[str, Callable[[Graph, Value], Value]] = {'_max_pool2': _max_pool2}
-"""Functions of posejax.models.layers, by the name that they have in a jaxpr."""

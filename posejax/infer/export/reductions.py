@@ -32,13 +32,7 @@ def _pooled(graph: Graph, op: str, x: Value, axes: tuple[int, ...]) -> Value | N
   made = x.made
   if not isinstance(made, pooling.Cut) or op not in ('ReduceSum', 'ReduceMax'):
     return None
-  before = 0
-  inner = {}
-  for axis in range(len(made.source.shape)):
-    if axis in made.factors:
-      inner[axis + before + 1] = axis
-      before += 1
-  if set(inner) != set(axes):
+  if set(pooling.inner_axes(made)) != set(axes):
     return None
   windows = {axis: (factor, factor, 0, 0) for axis, factor in made.factors.items()}
   found = pooling.pool(graph, {'ReduceSum': 'AveragePool', 'ReduceMax': 'MaxPool'}[op], made.source, windows)
