@@ -72,19 +72,12 @@ class _Rewriter:
     if len(sizes) != 6 or sizes[1] != sizes[2] or order != [0, 3, 4, 1, 5, 2]:
       return 0
     _, f, _, d, h, w = sizes
-    bounds = [self._arrays.get(name) for name in crop.input[1:]]
-    if f % 2 or any(bound is None for bound in bounds) or len(bounds) != 4:
-      return 0
-    starts, ends, axes, steps = (bound.tolist() for bound in bounds)
     half = f // 2
-    cropped = (starts, ends, axes, steps) == (
-      [half] * 2,
-      [f * h - half, f * w - half],
-      [2, 3],
-      [1, 1],
-    )
+    bounds = [[half] * 2, [f * h - half, f * w - half], [2, 3], [1, 1]]
+    found = [self._arrays.get(name, np.zeros(0)).tolist() for name in crop.input[1:]]
+    cropped = len(found) >= 3 and found == bounds[: len(found)]
     merged = self._arrays[merge.input[1]].tolist()[1:] == [d, f * h, f * w]
-    return f if cropped and merged else 0
+    return f if f % 2 == 0 and cropped and merged else 0
 
   def affine_maps(self) -> None:
     """Fold numbers for each channel that a convolution's result is multiplied by, or that are added."""
