@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from posejax.errors import PosejaxError
 from posejax.infer.export import pooling
-from posejax.infer.export.graph import Graph, Value, constant, normalized_shape
+from posejax.infer.export.graph import Graph, Value, constant, no_rule, normalized_shape
 
 
 def _plain(op: str, **attributes) -> Callable:
@@ -22,10 +21,7 @@ def _plain(op: str, **attributes) -> Callable:
 def _logical(op: str) -> Callable:
   def rule(graph: Graph, values: list[Value], outs: list, **params) -> Value:
     if values[0].dtype != np.bool_:
-      raise PosejaxError(
-        f'The net computes a bitwise {op!r}, which cannot be written to ONNX yet; export it as StableHLO '
-        'instead.'
-      )
+      raise no_rule(f'a bitwise {op!r}')
     return _plain(op)(graph, values, outs, **params)
 
   return rule
@@ -82,10 +78,7 @@ def _not_equal(graph: Graph, values: list[Value], outs: list) -> Value:
 def _select_n(graph: Graph, values: list[Value], outs: list) -> Value:
   which, *cases = values
   if which.dtype != np.bool_ or len(cases) != 2:
-    raise PosejaxError(
-      "The net computes 'select_n' by numbers, which cannot be written to ONNX yet; export it as StableHLO "
-      'instead.'
-    )
+    raise no_rule("'select_n' by numbers")
   taps = pooling.maximum(which, *cases)
   pooled = taps and pooling.pooled(graph, taps)
   if pooled:

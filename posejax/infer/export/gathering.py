@@ -4,13 +4,27 @@ from collections.abc import Callable
 
 import numpy as np
 
-from posejax.errors import PosejaxError
 from posejax.infer.export import layout
-from posejax.infer.export.graph import Graph, Value, constant, full_const, normalized_shape, same_size
+from posejax.infer.export.graph import (
+  Graph,
+  Value,
+  constant,
+  full_const,
+  no_rule,
+  normalized_shape,
+  same_size,
+)
 
 
 def _gather(
-  graph: Graph, values: list[Value], outs: list, dimension_numbers, slice_sizes, mode, fill_value, **params
+  graph: Graph,
+  values: list[Value],
+  outs: list,
+  dimension_numbers,
+  slice_sizes,
+  mode,
+  fill_value,
+  **params,
 ) -> Value:
   del params
   x, indices = values
@@ -25,19 +39,12 @@ def _gather(
   indexed, batching = numbers.start_index_map, numbers.operand_batching_dims
   rest = [a for a in range(len(x.shape)) if a not in (*indexed, *batching)]
   if any(sizes[a] != 1 for a in indexed) or any(not same_size(sizes[a], x.shape[a]) for a in rest):
-    raise _unknown('windows of several elements at many places')
+    raise no_rule("'gather' of windows of several elements at many places")
   if not set(indexed) <= set(numbers.collapsed_slice_dims) or any(
     not isinstance(x.shape[a], int) for a in indexed
   ):
-    raise _unknown('an index along the batch, or an axis of size 1 kept')
+    raise no_rule("'gather' of an index along the batch, or an axis of size 1 kept")
   return _at_places(graph, x, indices, numbers, rest, shape, mode, fill_value)
-
-
-def _unknown(what: str) -> PosejaxError:
-  return PosejaxError(
-    f"The net computes 'gather' of {what}, which cannot be written to ONNX yet; export it as StableHLO "
-    'instead.'
-  )
 
 
 def _one_window(graph: Graph, x: Value, indices: Value, numbers, sizes: tuple) -> Value:
@@ -109,7 +116,9 @@ def _at_places(
   same = graph.node('Cast', [same], to=6)  # int32
   valid = graph.node('ReduceMin', [same, graph.ints([last])], keepdims=0)
   valid = graph.node('Cast', [valid], to=9)  # bool
-  valid = graph.node('Unsqueeze', [valid, graph.ints(range(last, last + len(rest)))]) if rest else valid
+  valid = (
+    graph.node('Unsqueeze', [valid, graph.ints(range(last, last + len(rest)))]) if rest else valid
+  )
   stored = (*(found.stored[:last]), *([1] * len(rest)))
   where = Value(shape, np.dtype(bool), None, valid, tuple(order), stored)
   if fill_value is None:

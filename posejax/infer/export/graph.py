@@ -127,8 +127,7 @@ class Graph:
     if array.ndim < len(value.shape):
       array = array.reshape((1,) * (len(value.shape) - array.ndim) + array.shape)
     # What NumPy repeats by a stride of 0 is kept once.
-    keep = tuple(slice(0, 1) if s == 0 and n else slice(None) for s, n in zip(array.strides, array.shape))
-    array = array[keep]
+    array = array[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in array.strides)]
     order = tuple(range(array.ndim))
     return Value(value.shape, value.dtype, None, self.initializer(array), order, array.shape)
 
@@ -141,8 +140,8 @@ class Graph:
     if value.order == order:
       return value
     stored = tuple(value.stored[value.axis(axis)] for axis in order)
-    many = [a for a, size in zip(value.order, value.stored) if not _is_one(size)]
-    if many == [a for a, size in zip(order, stored) if not _is_one(size)]:
+    many = [a for a, size in zip(value.order, value.stored, strict=True) if not _is_one(size)]
+    if many == [a for a, size in zip(order, stored, strict=True) if not _is_one(size)]:
       name = self.node('Reshape', [value.name, self.shape(stored)])  # only axes of size 1 move
     else:
       name = self.node('Transpose', [value.name], perm=[value.axis(axis) for axis in order])
@@ -158,13 +157,15 @@ class Graph:
     if order is not None or value.is_const:
       value = self.ordered(value, range(len(value.shape)) if order is None else order)
     target = tuple(value.shape[axis] for axis in value.order)
-    missing = [not same_size(a, b) for a, b in zip(value.stored, target)]
+    missing = [not same_size(a, b) for a, b in zip(value.stored, target, strict=True)]
     if not any(missing):
       return value
-    if all(isinstance(size, int) or not m for size, m in zip(target, missing)):
-      sizes = self.ints(size if m else 1 for size, m in zip(target, missing))
+    if all(isinstance(size, int) or not m for size, m in zip(target, missing, strict=True)):
+      sizes = self.ints(size if m else 1 for size, m in zip(target, missing, strict=True))
     else:
-      parts = [self.size(size) if m else self.ints([1]) for size, m in zip(target, missing)]
+      parts = [
+        self.size(size) if m else self.ints([1]) for size, m in zip(target, missing, strict=True)
+      ]
       sizes = self.node('Concat', parts, axis=0)
     return self.value(self.node('Expand', [value.name, sizes]), value, stored=target)
 
@@ -229,7 +230,9 @@ class Graph:
       value = self.ordered(value, order)
       names.append(value.name)
       sizes.append(value.stored)
-    stored = tuple(next((s for s in axis if not _is_one(s)), 1) for axis in zip(*sizes))
+    stored = tuple(
+      next((s for s in axis if not _is_one(s)), 1) for axis in zip(*sizes, strict=True)
+    )
     if not sizes:
       order = ()
     name = self.node(op, names, **attributes)
@@ -260,6 +263,13 @@ class Graph:
     )
 
 
+def no_rule(what: str) -> PosejaxError:
+  """Return the error of a computation that there is no rule for."""
+  return PosejaxError(
+    f'The net computes {what}, which cannot be written to ONNX yet; export it as StableHLO instead.'
+  )
+
+
 def check_dtype(dtype: Any) -> None:
   """Refuse a type that ONNX's runtimes do not compute in on CPUs.
 
@@ -268,8 +278,8 @@ def check_dtype(dtype: Any) -> None:
   """
   if np.dtype(dtype) not in _TYPES:
     raise PosejaxError(
-      f'An array of {np.dtype(dtype)} cannot be written to ONNX, whose runtimes compute in float32; build '
-      "the net with dtype='float32' to export it (its parameters are float32 anyway)."
+      f'An array of {np.dtype(dtype)} cannot be written to ONNX, whose runtimes compute in float32; '
+      "build the net with dtype='float32' to export it (its parameters are float32 anyway)."
     )
 
 

@@ -52,7 +52,7 @@ def squeezed(graph: Graph, x: Value, dimensions: Sequence[int]) -> Value:
     None,
     name,
     tuple(left.index(axis) for axis in x.order if axis in left),
-    tuple(size for axis, size in zip(x.order, x.stored) if axis in left),
+    tuple(size for axis, size in zip(x.order, x.stored, strict=True) if axis in left),
     made,
   )
 
@@ -121,7 +121,7 @@ def _reshape(graph: Graph, values: list, outs: list, **params) -> Value:
 def _repeat(graph: Graph, x: Value, shape: tuple, groups: list) -> Value | None:
   """Return the value with elements repeated, where a merged axis is a repeated one: `Resize`."""
   lacking = {
-    axis for axis, size in zip(x.order, x.stored) if size == 1 and not same_size(x.shape[axis], 1)
+    axis for axis, size in zip(x.order, x.stored, strict=True) if not same_size(size, x.shape[axis])
   }
   pairs = [mine for mine, _ in groups if lacking.intersection(mine)]
   if not pairs or any(len(theirs) != 1 for _, theirs in groups) or x.dtype != np.float32:
@@ -165,7 +165,13 @@ def cut(graph: Graph, x: Value, shape: tuple, starts, limits, strides) -> Value:
   places = [x.axis(axis) for axis in axes]
   name = graph.node(
     'Slice',
-    [x.name, graph.ints(bounds[0]), graph.ints(bounds[1]), graph.ints(places), graph.ints(bounds[2])],
+    [
+      x.name,
+      graph.ints(bounds[0]),
+      graph.ints(bounds[1]),
+      graph.ints(places),
+      graph.ints(bounds[2]),
+    ],
   )
   return _resized(graph, name, x, shape, axes)
 
@@ -196,9 +202,9 @@ def moving_slice(graph: Graph, x: Value, starts: dict[int, Value], shape: tuple)
   x = _with_whole(graph, x, axes)
   last = [x.shape[axis] - shape[axis] for axis in axes]
   if all(starts[axis].is_const for axis in axes):
-    first = [int(np.clip(starts[axis].const, 0, end)) for axis, end in zip(axes, last)]
+    first = [int(np.clip(starts[axis].const, 0, end)) for axis, end in zip(axes, last, strict=True)]
     low = graph.ints(first)
-    high = graph.ints(start + shape[axis] for start, axis in zip(first, axes))
+    high = graph.ints(start + shape[axis] for start, axis in zip(first, axes, strict=True))
   else:
     parts = [graph.cast(graph.stored(starts[axis]), np.int64).name for axis in axes]
     parts = [graph.node('Reshape', [part, graph.ints([1])]) for part in parts]
@@ -216,7 +222,7 @@ def moving_slice(graph: Graph, x: Value, starts: dict[int, Value], shape: tuple)
 def _rev(graph: Graph, values: list, outs: list, dimensions) -> Value:
   x = graph.stored(values[0])
   stored = [x.stored[x.axis(axis)] for axis in dimensions]
-  axes = [axis for axis, size in zip(dimensions, stored) if size != 1]
+  axes = [axis for axis, size in zip(dimensions, stored, strict=True) if size != 1]
   if not axes:
     return x
   bounds = ([-1] * len(axes), [-_END] * len(axes), (x.axis(a) for a in axes), [-1] * len(axes))
@@ -248,20 +254,31 @@ def padded(graph: Graph, x: Value, fill: Value, config: Sequence[tuple[int, int,
   if any(max(low, high) > 0 for low, high, _ in config):
     ends = [[max(config[axis][side], 0) for axis in x.order] for side in (0, 1)]
     name = graph.node('Pad', [x.name, graph.ints(ends[0] + ends[1]), graph.stored(fill).name])
-    x = _resized(graph, name, x, tuple(shape), range(len(shape)) if not _lazy(x) else [
-      axis for axis, widths in enumerate(config) if any(widths)
-    ])
+    x = _resized(
+      graph,
+      name,
+      x,
+      tuple(shape),
+      range(len(shape))
+      if not _lazy(x)
+      else [axis for axis, widths in enumerate(config) if any(widths)],
+    )
   starts = [max(-low, 0) for low, _, _ in config]
-  limits = [size - max(-high, 0) if high < 0 else size for size, (_, high, _) in zip(x.shape, config)]
+  limits = [
+    size - max(-high, 0) if high < 0 else size
+    for size, (_, high, _) in zip(x.shape, config, strict=True)
+  ]
   final = tuple(
     limit - start if start or high < 0 else size
-    for size, start, limit, (_, high, _) in zip(x.shape, starts, limits, config)
+    for size, start, limit, (_, high, _) in zip(x.shape, starts, limits, config, strict=True)
   )
   return cut(graph, x, final, starts, limits, [1] * len(final))
 
 
 def _lazy(x: Value) -> bool:
-  return any(not same_size(size, x.shape[axis]) for axis, size in zip(x.order, x.stored))
+  return any(
+    not same_size(size, x.shape[axis]) for axis, size in zip(x.order, x.stored, strict=True)
+  )
 
 
 def _spread(graph: Graph, x: Value, fill: Value, axis: int, inside: int) -> Value:
@@ -316,7 +333,9 @@ def _iota(graph: Graph, values: list, outs: list, dtype, shape, dimension, **par
     array = np.arange(size, dtype=dtype)
     return constant(array.reshape([-1 if a == dimension else 1 for a in range(len(shape))]), shape)
   ends = [graph.node('Squeeze', [graph.size(size)])]
-  name = graph.node('Range', [graph.initializer(np.int64(0)), *ends, graph.initializer(np.int64(1))])
+  name = graph.node(
+    'Range', [graph.initializer(np.int64(0)), *ends, graph.initializer(np.int64(1))]
+  )
   numbers = graph.cast(graph.laid(name, (size,), np.int64), dtype)
   return _broadcast(graph, [numbers], outs, (dimension,))
 

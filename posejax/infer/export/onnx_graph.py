@@ -8,7 +8,6 @@ from jax.extend import core
 import numpy as np
 import onnx
 
-from posejax.errors import PosejaxError
 from posejax.infer.export import (
   elementwise,
   gathering,
@@ -17,7 +16,15 @@ from posejax.infer.export import (
   reductions,
   rewriting,
 )
-from posejax.infer.export.graph import Graph, Value, check_dtype, constant, full_const, normalized_shape
+from posejax.infer.export.graph import (
+  Graph,
+  Value,
+  check_dtype,
+  constant,
+  full_const,
+  no_rule,
+  normalized_shape,
+)
 
 _CALLS = {
   'checkpoint',
@@ -105,9 +112,7 @@ def _write(graph: Graph, equation: Any, values: list[Value]) -> list[Value]:
   if static and name != 'broadcast_in_dim' and all(v.is_const and v.is_static for v in values):
     return _compute(equation, values)
   if name not in _RULES:
-    raise PosejaxError(
-      f'The net computes {name!r}, which cannot be written to ONNX yet; export it as StableHLO instead.'
-    )
+    raise no_rule(repr(name))
   for variable in equation.outvars:
     check_dtype(variable.aval.dtype)
   result = _RULES[name](graph, values, [variable.aval for variable in equation.outvars], **params)
@@ -130,10 +135,7 @@ def _general(platforms: tuple) -> int:
 
 def _branch(branches: tuple, index: Value) -> Any:
   if not index.is_const:
-    raise PosejaxError(
-      "The net computes 'cond' by what it sees, which cannot be written to ONNX yet; export it as StableHLO "
-      'instead.'
-    )
+    raise no_rule("'cond' by what it sees")
   return branches[int(np.clip(full_const(index), 0, len(branches) - 1))]
 
 

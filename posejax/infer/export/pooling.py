@@ -63,7 +63,9 @@ class Taps:
   windows: tuple[Value, Mapping[int, tuple[int, int, int, int]]] | None = None
 
 
-def sliced(value: Value, start: Sequence[int], count: Sequence, stride: Sequence[int]) -> Taps | None:
+def sliced(
+  value: Value, start: Sequence[int], count: Sequence, stride: Sequence[int]
+) -> Taps | None:
   """Return what a slice of a map cut into windows, or of such a slice, is of the map."""
   made, rank = value.made, len(value.shape)
   parts = [a for a in range(rank) if start[a] or not same_size(count[a], value.shape[a])]
@@ -79,7 +81,9 @@ def sliced(value: Value, start: Sequence[int], count: Sequence, stride: Sequence
       return Taps(made.source, axes, frozenset([place]), steps, counts, rank - len(inner))
   if isinstance(made, Taps) and made.ndim == rank and set(parts) <= set(made.axes):
     moved = [start[axis] * step for axis, step in zip(made.axes, made.step, strict=True)]
-    places = frozenset(tuple(p + m for p, m in zip(place, moved)) for place in made.places)
+    places = frozenset(
+      tuple(p + m for p, m in zip(place, moved, strict=True)) for place in made.places
+    )
     counts = tuple(count[axis] for axis in made.axes)
     windows = None if parts else made.windows
     return dataclasses.replace(made, places=places, count=counts, windows=windows)
@@ -107,7 +111,7 @@ def maximum(which: Value, otherwise: Value, chosen: Value) -> Taps | None:
 
 def pooled(graph: Graph, taps: Taps) -> Value | None:
   """Return the maxima as a pool, if the places fill a window."""
-  lines = [sorted(set(line)) for line in zip(*taps.places)]
+  lines = [sorted(set(line)) for line in zip(*taps.places, strict=True)]
   if len(taps.places) != math.prod(line[-1] - line[0] + 1 for line in lines):
     return None
   source, padding = taps.source, {}
@@ -149,11 +153,12 @@ def pool(
   if rank < 3 or not set(axes) <= set(spatial) or source.dtype != np.float32:
     return None
   x = graph.whole(source, (0, rank - 1, *spatial))
-  window, step, before, behind = zip(*(axes.get(axis, (1, 1, 0, 0)) for axis in spatial))
+  window, step, before, behind = zip(
+    *(axes.get(axis, (1, 1, 0, 0)) for axis in spatial), strict=True
+  )
   pads = [*before, *behind]
   name = graph.node(op, [x.name], kernel_shape=window, strides=step, pads=pads)
   shape = list(source.shape)
   for axis, (size, stride, low, high) in axes.items():
     shape[axis] = (shape[axis] + low + high - size) // stride + 1
   return graph.laid(name, tuple(shape), source.dtype, x.order)
-

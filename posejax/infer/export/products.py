@@ -5,21 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from posejax.errors import PosejaxError
 from posejax.infer.export import layout
-from posejax.infer.export.graph import Graph, Value, constant, full_const, normalized_shape
+from posejax.infer.export.graph import Graph, Value, constant, full_const, no_rule, normalized_shape
 
 
 def _convolution(graph: Graph, values: list[Value], outs: list, **params: Any) -> Value:
   x, kernel = values
   if params['batch_group_count'] != 1:
-    raise PosejaxError(
-      'The net computes a convolution in groups of examples (batch_group_count), which cannot be written to '
-      'ONNX; export it as StableHLO instead.'
-    )
+    raise no_rule('a convolution in groups of examples (batch_group_count)')
   numbers = params['dimension_numbers']
-  ends = {axis: ends for axis, ends in zip(numbers.lhs_spec[2:], params['padding'], strict=True)}
-  between = {axis: n - 1 for axis, n in zip(numbers.lhs_spec[2:], params['lhs_dilation'], strict=True)}
+  ends = dict(zip(numbers.lhs_spec[2:], params['padding'], strict=True))
+  between = {
+    axis: n - 1 for axis, n in zip(numbers.lhs_spec[2:], params['lhs_dilation'], strict=True)
+  }
   if any(between.values()) or any(min(pair) < 0 for pair in ends.values()):
     config = [(*ends.get(axis, (0, 0)), between.get(axis, 0)) for axis in range(len(x.shape))]
     x = layout.padded(graph, x, constant(np.zeros((), x.dtype)), config)
@@ -42,7 +40,9 @@ def _convolution(graph: Graph, values: list[Value], outs: list, **params: Any) -
   return graph.laid(name, normalized_shape(outs[0].shape), outs[0].dtype, numbers.out_spec)
 
 
-def _dot_general(graph: Graph, values: list[Value], outs: list, dimension_numbers, **params) -> Value:
+def _dot_general(
+  graph: Graph, values: list[Value], outs: list, dimension_numbers, **params
+) -> Value:
   del params
   a, b = values
   ((sum_a, sum_b), (batch_a, batch_b)) = dimension_numbers
@@ -56,7 +56,7 @@ def _dot_general(graph: Graph, values: list[Value], outs: list, dimension_number
     return graph.laid(graph.node('MatMul', [left.name, right.name]), shape, outs[0].dtype)
   letters = iter('abcdefghijklmnopqrstuvwxyz')
   of_a, of_b = {}, {}
-  for pair in (*zip(batch_a, batch_b), *zip(sum_a, sum_b)):
+  for pair in (*zip(batch_a, batch_b, strict=True), *zip(sum_a, sum_b, strict=False)):
     of_a[pair[0]] = of_b[pair[1]] = next(letters)
   of_a.update((axis, next(letters)) for axis in free_a)
   of_b.update((axis, next(letters)) for axis in free_b)

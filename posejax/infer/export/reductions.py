@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from posejax.errors import PosejaxError
 from posejax.infer.export import pooling
-from posejax.infer.export.graph import Graph, Value, constant, normalized_shape
+from posejax.infer.export.graph import Graph, Value, constant, no_rule, normalized_shape
 
 
 def _reduce(op: str) -> Callable:
@@ -35,7 +34,9 @@ def _pooled(graph: Graph, op: str, x: Value, axes: tuple[int, ...]) -> Value | N
   if set(pooling.inner_axes(made)) != set(axes):
     return None
   windows = {axis: (factor, factor, 0, 0) for axis, factor in made.factors.items()}
-  found = pooling.pool(graph, {'ReduceSum': 'AveragePool', 'ReduceMax': 'MaxPool'}[op], made.source, windows)
+  found = pooling.pool(
+    graph, {'ReduceSum': 'AveragePool', 'ReduceMax': 'MaxPool'}[op], made.source, windows
+  )
   if found is None or op == 'ReduceMax':
     return found
   count = constant(np.asarray(np.prod(list(made.factors.values())), x.dtype))
@@ -69,9 +70,7 @@ def _cumsum(graph: Graph, values: list[Value], outs: list, axis, reverse) -> Val
   return graph.value(graph.node('CumSum', [x.name, place], reverse=int(reverse)), x)
 
 
-def _best(
-  graph: Graph, x: Value, axis: int, count: int, largest: bool
-) -> tuple[Value, Value]:
+def _best(graph: Graph, x: Value, axis: int, count: int, largest: bool) -> tuple[Value, Value]:
   x = graph.whole(x, range(len(x.shape)))
   shape = tuple(count if a == axis else size for a, size in enumerate(x.shape))
   names = graph.node(
@@ -86,14 +85,13 @@ def _top_k(graph: Graph, values: list[Value], outs: list, k, axis=-1, **params) 
   return [found, graph.cast(places, outs[1].dtype)]
 
 
-def _sort(graph: Graph, values: list[Value], outs: list, dimension, num_keys, **params: Any) -> list:
+def _sort(
+  graph: Graph, values: list[Value], outs: list, dimension, num_keys, **params: Any
+) -> list:
   del params
   count = values[0].shape[dimension]
   if num_keys != 1 or not isinstance(count, int):
-    raise PosejaxError(
-      "The net computes 'sort' by several keys or along the batch, which cannot be written to ONNX yet; export "
-      'it as StableHLO instead.'
-    )
+    raise no_rule("'sort' by several keys or along the batch")
   keys, places = _best(graph, values[0], dimension, count, largest=False)
   others = []
   for value in values[1:]:

@@ -43,7 +43,7 @@ class _Rewriter:
       field.extend(items)
 
   def deconvolutions(self) -> None:
-    """Write as `ConvTranspose` what convolves to f * f phases, interleaves them and cuts the border off."""
+    """Write as `ConvTranspose` what convolves to f * f phases, interleaves them and crops."""
     for node in self._graph.node:
       if node.op_type != 'Conv' or node.input[1] not in self._arrays:
         continue
@@ -56,9 +56,7 @@ class _Rewriter:
         attributes = {'strides': [factor] * 2, 'pads': pads, 'kernel_shape': [2 * factor] * 2}
         inputs = [node.input[0], self._store((node.input[1], 'deconvolution'), kernel)]
         output = following[-1].output[0]
-        node.CopyFrom(
-          helper.make_node('ConvTranspose', inputs, [output], node.name, **attributes)
-        )
+        node.CopyFrom(helper.make_node('ConvTranspose', inputs, [output], node.name, **attributes))
         self._gone.update(after.name for after in following)
 
   def _interleaves(self, conv, split, transpose, merge, crop) -> int:
