@@ -36,6 +36,7 @@ def _composed(build: Callable[..., Value]) -> Callable:
     def op(name: str, *operands: Value, dtype: Any = out.dtype, **attributes) -> Value:
       return graph.each(name, operands, normalized_shape(out.shape), dtype, **attributes)
 
+    params.pop('accuracy', None)  # how XLA is to compute it
     return build(op, *values, **params)
 
   return rule

@@ -33,6 +33,7 @@ def _gather(
   if len(indices.shape) == 1:
     return _one_window(graph, x, indices, numbers, sizes)
   if indices.is_const and indices.is_static and not numbers.operand_batching_dims:
+    x, indices, numbers = _same_windows(graph, x, full_const(indices), numbers, sizes)
     apart = _apart(full_const(indices), numbers, x.shape)
     if apart is not None:
       return _by_axis(graph, x, apart, numbers, shape)
@@ -58,6 +59,20 @@ def _one_window(graph: Graph, x: Value, indices: Value, numbers, sizes: tuple) -
       starts[axis] = layout.squeezed(graph, one, [0])
   found = layout.moving_slice(graph, x, starts, sizes)
   return layout.squeezed(graph, found, numbers.collapsed_slice_dims)
+
+
+def _same_windows(graph: Graph, x: Value, indices: np.ndarray, numbers, sizes: tuple) -> tuple:
+  """Cut off what no window sees along the axes on which all windows start at one place."""
+  left = []
+  for i, axis in enumerate(numbers.start_index_map):
+    column = indices[..., i]
+    if axis in numbers.collapsed_slice_dims or (column != column.flat[0]).any():
+      left.append(i)
+      continue
+    shape = tuple(sizes[axis] if a == axis else size for a, size in enumerate(x.shape))
+    x = layout.moving_slice(graph, x, {axis: constant(column.flat[0])}, shape)
+  axes = tuple(numbers.start_index_map[i] for i in left)
+  return x, constant(indices[..., left]), numbers._replace(start_index_map=axes)
 
 
 def _apart(indices: np.ndarray, numbers, shape: tuple) -> dict[int, np.ndarray] | None:

@@ -109,7 +109,9 @@ def _write(graph: Graph, equation: Any, values: list[Value]) -> list[Value]:
     return _inline(graph, params.get('call_jaxpr', params.get('jaxpr')), values)
   shapes = [normalized_shape(variable.aval.shape) for variable in equation.outvars]
   static = all(isinstance(size, int) for shape in shapes for size in shape)
-  if static and name != 'broadcast_in_dim' and all(v.is_const and v.is_static for v in values):
+  # Repeating what is known is put off, and sizes that depend on the batch are not known.
+  put_off = name in ('broadcast_in_dim', 'dim_as_value')
+  if static and not put_off and all(value.is_const and value.is_static for value in values):
     return _compute(equation, values)
   if name not in _RULES:
     raise no_rule(repr(name))

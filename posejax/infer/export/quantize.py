@@ -10,7 +10,8 @@ from posejax.errors import PosejaxError
 from posejax.infer.runtimes import onnx_runtime
 
 _PRODUCTS = ('Conv', 'ConvTranspose', 'MatMul')
-_BETWEEN = ('Add', 'AveragePool', 'Concat', 'MaxPool', 'Mul', 'Relu', 'Resize')
+# Not Concat: joining 8-bit maps of different scales takes onnxruntime longer than floats.
+_BETWEEN = ('Add', 'AveragePool', 'MaxPool', 'Mul', 'Relu', 'Resize')
 
 
 @dataclasses.dataclass(frozen=True)

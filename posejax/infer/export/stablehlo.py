@@ -18,7 +18,6 @@ from posejax.errors import PosejaxError
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 _MODEL, _DESCRIPTION = 'model.bin', 'model.json'
-_TIME = (1980, 1, 1, 0, 0, 0)  # the same net gives the same bytes
 
 
 def to_stablehlo(
@@ -42,10 +41,8 @@ def to_stablehlo(
   exported = export.export(jax.jit(positional), platforms=tuple(platforms))(dict(inputs))
   stream = io.BytesIO()
   with zipfile.ZipFile(stream, 'w') as archive:
-    for name, data in ((_MODEL, exported.serialize()), (_DESCRIPTION, description)):
-      archive.writestr(
-        zipfile.ZipInfo(name, _TIME), bytes(data, 'utf-8') if name == _DESCRIPTION else data
-      )
+    archive.writestr(_MODEL, exported.serialize())
+    archive.writestr(_DESCRIPTION, description)
   return stream.getvalue()
 
 

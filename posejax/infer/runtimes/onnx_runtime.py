@@ -80,7 +80,7 @@ def quantize_static(
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
         nodes_to_quantize=list(nodes),
-        activation_type=quantization.QuantType.QInt8,
+        activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
       )
     finally:

@@ -31,7 +31,7 @@ class OpenVino(Runtime):
     """
     if precision not in PRECISIONS:
       raise PosejaxError(f'OpenVINO computes in no {precision!r}.' + nearest(precision, PRECISIONS))
-    # Where it finds this package, importing OpenVINO forks a process that tells its makers over the network.
+    # Where it finds this package, importing OpenVINO forks a process that reports it over the network.
     sys.modules.setdefault('openvino_telemetry', None)
     openvino = library('openvino', 'openvino')
     self._precision, self._threads = precision, threads or num_threads()
