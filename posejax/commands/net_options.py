@@ -15,9 +15,6 @@ def add(command: argparse.ArgumentParser) -> None:
     '--checkpoint', default='best', help="'best' (the default), 'latest' or a step"
   )
   command.add_argument(
-    '--detector', metavar='RUN2', help='work directory of a run that finds boxes of people'
-  )
-  command.add_argument(
     '--runtime',
     default='xla',
     choices=('xla', 'onnx', 'openvino', 'auto'),
@@ -56,8 +53,6 @@ def workdir(arguments: argparse.Namespace) -> str:
 
 def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
-  import jax
-
   from posejax import startup
   from posejax.infer.predictor import THRESHOLD, Predictor
 
@@ -70,15 +65,5 @@ def predictor(arguments: argparse.Namespace):
     runtime=arguments.runtime,
     precision=arguments.precision,
   )
-  del jax
   print(f'{run}: {loaded.name}; {loaded.runtime}', flush=True)
   return loaded
-
-
-def detector(arguments: argparse.Namespace):
-  """Return what finds boxes, or None where no detector was named."""
-  from posejax.infer.predictor import Predictor
-
-  if not arguments.detector:
-    return None
-  return Predictor.load(arguments.detector).detect

@@ -2,6 +2,8 @@
 
 import argparse
 
+from posejax.commands import net_options
+
 
 def register(commands) -> None:
   """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
@@ -13,15 +15,12 @@ def register(commands) -> None:
     metavar='INPUT',
     help='pictures, folders of them, globs, films, camera:0, or - for a list on standard input',
   )
-  _add_net(command)
+  net_options.add(command)
   command.add_argument('--out', default='predictions', metavar='DIR', help='where results go')
   command.add_argument(
     '--boxes',
     metavar='FILE.json',
     help="people's boxes on the pictures: a detector's results, or a COCO-format file",
-  )
-  command.add_argument(
-    '--detect_every', type=int, default=5, help='of a film: frames between detections (5)'
   )
   command.add_argument('--csv', action='store_true', help='write tables too')
   command.add_argument('--gif', action='store_true', help='write a GIF of a folder or film too')
@@ -35,32 +34,22 @@ def register(commands) -> None:
   command.set_defaults(run=_run)
 
 
-def _add_net(command: argparse.ArgumentParser) -> None:
-  from posejax.commands import net_options
-
-  net_options.add(command)
-
-
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
   import sys
 
-  from posejax.commands import net_options
   from posejax.errors import PosejaxError
   from posejax.infer import annotate, box_files
   from posejax.infer.frames import inputs
 
-  for name in ('detect_every', 'max_frames'):
-    if (value := getattr(arguments, name)) is not None and value < 1:
-      raise PosejaxError(f'--{name}={value} must be at least 1.')
+  if arguments.max_frames is not None and arguments.max_frames < 1:
+    raise PosejaxError(f'--max_frames={arguments.max_frames} must be at least 1.')
   found = inputs.expand(arguments.inputs)
   boxes = box_files.read(arguments.boxes) if arguments.boxes else None
   predictor = net_options.predictor(arguments)
   options = annotate.Options(
     arguments.out,
     boxes,
-    net_options.detector(arguments),
-    arguments.detect_every,
     not arguments.no_tracking,
     not arguments.no_smoothing,
     arguments.csv,

@@ -18,7 +18,7 @@ from posejax.infer.frames.frame import Frame, Reader
 from posejax.infer.frames.gif_writer import GifWriter
 from posejax.infer.frames.inputs import Input, open_input
 from posejax.infer.frames.picture_writer import write_picture
-from posejax.infer.predictor import DetectFn, Predictor
+from posejax.infer.predictor import Predictor
 from posejax.infer.results import Result
 from posejax.infer.tracking.follow import Follower
 from posejax.infer.tracking.one_euro import Smoothing
@@ -33,9 +33,8 @@ class Options:
 
   Attributes:
     out: folder to write to.
-    boxes: where to look on pictures; not for films.
-    detector: finds people; None looks at whole pictures, or where the last pose was.
-    every: frames of a film from one detection to the next, at most.
+    boxes: where to look on pictures; None looks at whole pictures. A film's next box is where the last
+      pose was.
     track: whether people keep ids from frame to frame, and their points are smoothed.
     smooth: whether they are smoothed.
     csv, gif, heatmaps: what is written beside overlays and JSON.
@@ -45,8 +44,6 @@ class Options:
 
   out: str
   boxes: BoxFile | None = None
-  detector: DetectFn | None = None
-  every: int = 5
   track: bool = True
   smooth: bool = True
   csv: bool = False
@@ -114,30 +111,28 @@ class _Names:
     return free
 
 
-def _one(reader: Reader, source: Input, predictor, options: Options, summary: Summary, names) -> None:
+def _one(
+  reader: Reader, source: Input, predictor, options: Options, summary: Summary, names
+) -> None:
   find = _finder(reader, predictor, options)
   base = names(source.name) if reader.is_film else names('predictions')
   with contextlib.ExitStack() as stack:
     outputs = _Outputs(stack, reader, base, predictor, options, summary)
     for frame in _shown(reader, options.max_frames):
-      found, to_draw = find(frame)
+      found = find(frame)
       summary.frames += 1
       summary.people += len(found.instances)
-      outputs.take(frame, found, to_draw, names)
+      outputs.take(frame, found, names)
 
 
-def _finder(
-  reader: Reader, predictor: Predictor, options: Options
-) -> Callable[[Frame], tuple[Result, Result]]:
-  """Return `frame -> (result, result to draw)`."""
+def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[[Frame], Result]:
   if not (reader.is_film and options.track and predictor.labels.skeleton):
 
-    def on_its_own(frame: Frame):
+    def on_its_own(frame: Frame) -> Result:
       boxes = scores = None
-      if options.boxes is not None:
+      if options.boxes is not None and not reader.is_film:
         boxes, scores = options.boxes.of(frame.name)
-      found = predictor(frame.image, boxes, scores, options.detector)
-      return found, found
+      return predictor(frame.image, boxes, scores)
 
     return on_its_own
 
@@ -146,15 +141,11 @@ def _finder(
 
   smoothing = Smoothing() if options.smooth else None
   # Heatmaps' maxima are no probabilities: a person of 0.3 is sure.
-  tracker = Tracker(
-    predictor.labels.skeleton, high_score=0.3, new_score=0.3, smoothing=smoothing
-  )
-  follower = Follower(pose, options.detector, tracker, every=options.every)
+  tracker = Tracker(predictor.labels.skeleton, high_score=0.3, new_score=0.3, smoothing=smoothing)
+  follower = Follower(pose, None, tracker)
 
-  def followed(frame: Frame):
-    instances = follower(frame.image, frame.time)
-    found = Result(frame.image.shape[:2], instances)
-    return found, found
+  def followed(frame: Frame) -> Result:
+    return Result(frame.image.shape[:2], follower(frame.image, frame.time))
 
   return followed
 
@@ -200,7 +191,8 @@ class _Outputs:
     stack.push(leave)
     return made
 
-  def take(self, frame: Frame, found: Result, to_draw: Result, names) -> None:
+  def take(self, frame: Frame, found: Result, names: _Names) -> None:
+    """Write what was found on a picture or frame."""
     options = self._options
     of = frame.index if self._film else self._image_id(frame.name)
     for file in self._records:
@@ -208,7 +200,7 @@ class _Outputs:
     if not (options.overlays or options.gif):
       return
     heat = self._predictor.heat(frame.image, found) if options.heatmaps else None
-    drawn = overlay.draw_result(frame.image, to_draw, self._predictor.labels, heat=heat)
+    drawn = overlay.draw_result(frame.image, found, self._predictor.labels, heat=heat)
     for writer in self._writers:
       writer.write(drawn, frame.time if self._film else frame.index * _GIF_SECONDS)
     if not self._film and options.overlays:

@@ -12,13 +12,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from posejax.errors import PosejaxError
+from posejax.infer.frames.decoding import decode_picture
 from posejax.infer.results import Result, to_dict
 from posejax.web import openapi, page, security, uploads
 from posejax.web.batching import Batcher, BusyError
 from posejax.web.limits import Limits
 from posejax.web.metrics import Metrics
 from posejax.web.missing import missing
-from posejax.web.pictures import decode
 from posejax.web.predictor import Predicts
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Predictions:
   def _submit_one(self, picture, environ, before, began) -> 'Future[Result]':
     try:
       with self._decoding:
-        image = decode(picture.data, self._limits.picture_pixels)
+        image = decode_picture(picture.data, picture.name, self._limits.picture_pixels)
     except PosejaxError as error:
       failed = Future()
       failed.set_exception(error)

@@ -8,7 +8,9 @@
 | output | value |
 |---|---|
 | `keypoints` | float32 `[B, K, 2]`, pixels of the crop, or of the picture by the affines |
-| `scores` | float32 `[B, K]`, as `task.predict` gives them |
+| `scores` | float32 `[B, K]`, as `task.infer` gives them |
+
+A classifier has the `scores` alone, float32 `[B, C]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,13 +57,13 @@ class Pipeline:
   def apply(self, variables: Variables, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return keypoints and scores; the variables are an argument, to lie on the device."""
     predictions = self.infer(variables, inputs['images'])
+    found = {'scores': predictions['scores'].astype(jnp.float32)}
+    if self.labels.skeleton is None:
+      return found
     keypoints = predictions['keypoints_crop']
     if self.in_image:
       keypoints = affine.transform_points(keypoints, inputs['affines'])
-    return {
-      'keypoints': keypoints.astype(jnp.float32),
-      'scores': predictions['scores'].astype(jnp.float32),
-    }
+    return {'keypoints': keypoints.astype(jnp.float32), **found}
 
   def inputs(self, batch: Any = None) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the inputs' shapes and types, for a batch of any size unless one is given."""
@@ -80,7 +82,7 @@ class Pipeline:
         'crop_size': list(self.crop_size),
         'frame': 'image' if self.in_image else 'crop',
         'inputs': list(self.inputs(1)),
-        'outputs': ['keypoints', 'scores'],
+        'outputs': ['keypoints', 'scores'] if self.labels.skeleton else ['scores'],
         'labels': self.labels.to_json(),
       }
     )
