@@ -15,6 +15,7 @@ from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.labels import LabelSpace
 from posejax.metrics import accuracy
+from posejax.skeletons import SKELETONS
 from posejax.tasks import Aux, Evaluator, Task, net
 from posejax.tasks.classification import panels
 
@@ -24,11 +25,13 @@ class FacingOptions:
   """The keys of `config.task`, with their types; others are refused."""
 
   crop_size: tuple[int, int] = (32, 24)
+  skeleton: str = 'coco'
 
 
 def task_labels(source) -> LabelSpace:
-  """Return what the net tells; the skeleton says which keypoints of the source are shoulders."""
-  return LabelSpace(('front', 'back'), source.label_space.skeleton)
+  """Return what the net tells of a source's people."""
+  del source
+  return LabelSpace(('front', 'back'))
 
 
 def build(config, labels):
@@ -36,7 +39,8 @@ def build(config, labels):
   options = from_options('task', config.task, FacingOptions)
   model = models.create(**{'num_classes': 2, 'dtype': config.dtype, **config.model_options})
   normalize = partial(net.normalize, **dataclasses.asdict(config.inputs))
-  crop = partial(CropPerson, labels.skeleton, options.crop_size, 'msra')
+  skeleton = SKELETONS[options.skeleton]
+  crop = partial(CropPerson, skeleton, options.crop_size, 'msra')
   plain = crop(augmentation=augment.create('none'))
 
   def init(key):
@@ -44,7 +48,7 @@ def build(config, labels):
 
   def loss(variables, batch, key):
     outputs, model_state = net.apply_in_training(model, normalize, variables, batch, key)
-    example_losses = losses.cross_entropy(outputs['logits'], facing(labels, batch))
+    example_losses = losses.cross_entropy(outputs['logits'], facing(skeleton, batch))
     return example_losses.mean(), Aux(model_state, {}, example_losses)
 
   def infer(variables, images):
@@ -53,7 +57,7 @@ def build(config, labels):
     return {'logits': logits, 'labels': found, 'scores': jax.nn.softmax(logits)}
 
   def draw(batch, predictions):
-    shown = {**batch, 'labels': facing(labels, batch)}
+    shown = {**batch, 'labels': facing(skeleton, batch)}
     return panels.panels(shown, predictions, class_names=labels.class_names)
 
   return model, Task(
@@ -69,19 +73,20 @@ def build(config, labels):
   )
 
 
-def facing(labels, batch):
+def facing(skeleton, batch):
   """Return 0 where somebody's own left shoulder is at the right of the picture: the front."""
-  left, right = (labels.skeleton.index(f'{side}_shoulder') for side in ('left', 'right'))
+  left, right = (skeleton.index(f'{side}_shoulder') for side in ('left', 'right'))
   x = batch['keypoints'][..., 0]
   return (x[:, left] <= x[:, right]).astype('int32')
 
 
 def evaluation(config, task, train_source, source):
   """Return what is evaluated on, and how."""
-  del config, train_source
+  del train_source
+  skeleton = SKELETONS[from_options('task', config.task, FacingOptions).skeleton]
 
   def measure(predictions, batch):
-    truth = facing(task.labels, batch)
+    truth = facing(skeleton, batch)
     example_losses = losses.cross_entropy(predictions['logits'], truth)
     return accuracy.accuracy_sums(predictions['logits'], truth, example_losses, batch['mask'])
 
