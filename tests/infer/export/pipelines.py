@@ -7,7 +7,6 @@ from posejax import experiment
 from posejax.config import Config
 from posejax.infer.export.pipeline import Pipeline
 from posejax.labels import people
-from posejax.models import convolution, layers
 from posejax.skeletons import COCO
 
 _COMPACT = {
@@ -40,17 +39,6 @@ NETS = {
     (40, 28),
   ),
 }
-
-
-def plain_convolutions(monkeypatch) -> None:
-  """Let nets be traced for a batch of any size."""
-
-  def conv2d(x, kernel, stride=1, padding=0):
-    return jax.lax.conv_general_dilated(
-      x, kernel, (stride,) * 2, ((padding,) * 2,) * 2, dimension_numbers=convolution.DIMENSIONS
-    )
-
-  monkeypatch.setattr(layers, 'conv2d', conv2d)
 
 
 def draw(shapes, seed: int = 0):
