@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
-import { boxOf, contain, cropAround, placement, toCrop, toPicture, wholePicture }
+import { contain, cropAround, personBox, placement, toCrop, toPicture, wholePicture }
   from '../../posejax/web/static/geometry.js';
 
-const cases = JSON.parse(readFileSync(process.env.GEOMETRY_CASES, 'utf8'));
+const { cases, people } = JSON.parse(readFileSync(process.env.GEOMETRY_CASES, 'utf8'));
 const close = (a, b, within = 1e-9) => {
   assert.equal(a.length, b.length);
   a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) < within, `${a} is not ${b}`));
@@ -45,8 +45,9 @@ test('a picture is put where its pixels belong', () => {
   }
 });
 
-test('the box of points', () => {
-  close(boxOf([[10, 5], [30, 45], [20, 20]]), [10, 5, 30, 45]);
+test('the next box is the one that the tracker looks into', () => {
+  assert.ok(people.length > 2);
+  for (const { points, box } of people) close(personBox(points), box);
 });
 
 test('contain shows a picture whole and in the middle', () => {

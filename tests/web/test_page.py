@@ -16,6 +16,7 @@ import pytest
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.geometry import affine
+from posejax.infer.tracking import crops as tracking_crops
 from posejax.skeletons import COCO
 from tests.web import beacons, running
 from tests.web.looking import FOUND, READY, is_warm, overlay_point, pixel, start_camera
@@ -273,13 +274,23 @@ def crops():
   return cases
 
 
+def followed():
+  """Return poses and where a tracker looks for them next."""
+  people = []
+  for points in ([[10, 5], [30, 95], [20, 20.5]], [[5, 5], [9, 8]], [[50, 10], [50, 90]]):
+    low, high = np.min(points, 0), np.max(points, 0)
+    box = tracking_crops.at_least(tracking_crops.padded(np.concatenate([low, high])))
+    people.append({'points': points, 'box': box.tolist()})
+  return people
+
+
 def test_geometry_in_node(tmp_path):
   node = shutil.which('node')
   if not node:
     pytest.skip('no node to run JavaScript with')
   file = pathlib.Path(__file__).with_name('geometry.test.mjs')
   cases = tmp_path / 'cases.json'
-  cases.write_text(json.dumps(crops()))
+  cases.write_text(json.dumps({'cases': crops(), 'people': followed()}))
   run = subprocess.run(
     [node, '--test', str(file)],
     env={**os.environ, 'GEOMETRY_CASES': str(cases)},

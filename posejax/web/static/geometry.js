@@ -1,6 +1,10 @@
 // Crops: where the net looks, and the way back. Points are [x, y], boxes [x1, y1, x2, y2], pixel
 // centres at integers, as everywhere in posejax.
 
+// Of the next box, as posejax/infer/tracking/crops.py has them and says why.
+const PADDING = 1.25;
+const MIN_AREA = 1000;
+
 /**
  * Return the crop that shows a person's box to the net, to the pixel the one of posejax/geometry/affine.py.
  *
@@ -29,6 +33,18 @@ export function wholePicture([h, w]) {
   return [0, 0, w - 1, h - 1];
 }
 
+/** Return the person's box around sure keypoints, to look into in the next frame. */
+export function personBox(points) {
+  const [x1, y1, x2, y2] = boxOf(points);
+  let [w, h] = [(x2 - x1) * PADDING, (y2 - y1) * PADDING];
+  if (w * h < MIN_AREA) {
+    const grow = (Math.sqrt((w - h) ** 2 + 4 * MIN_AREA) - (w + h)) / 2;
+    [w, h] = [w + grow, h + grow];
+  }
+  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  return [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
+}
+
 /** Return where a picture's point lies in a crop. */
 export function toCrop(crop, point) {
   return point.map((value, i) => value * crop.scale[i] + crop.offset[i]);
@@ -47,7 +63,7 @@ export function placement(crop, [h, w]) {
 }
 
 /** Return the smallest box around points. */
-export function boxOf(points) {
+function boxOf(points) {
   const xs = points.map((p) => p[0]);
   const ys = points.map((p) => p[1]);
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];

@@ -1,6 +1,6 @@
 // The net in this browser: onnxruntime-web runs the exported graph, and no picture leaves the machine.
 
-import { boxOf, CONVENTIONS, cropAround, placement, toPicture, wholePicture } from './geometry.js';
+import { CONVENTIONS, cropAround, personBox, placement, toPicture, wholePicture } from './geometry.js';
 
 export async function load(config) {
   if (config.kind !== 'keypoints') {
@@ -63,7 +63,7 @@ export async function load(config) {
       const [person] = result.instances;
       const sure = person.keypoints.filter((k) => k.score >= info.threshold);
       const follow = person.score >= info.threshold && sure.length > 1;
-      followed = follow ? boxOf(sure.map((k) => [k.x, k.y])) : null;
+      followed = follow ? personBox(sure.map((k) => [k.x, k.y])) : null;
       return result;
     },
 
