@@ -49,14 +49,14 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   predictor = net_options.predictor(arguments)
   options = annotate.Options(
     arguments.out,
-    boxes,
-    not arguments.no_tracking,
-    not arguments.no_smoothing,
-    arguments.csv,
-    arguments.gif,
-    arguments.heatmaps,
-    not arguments.no_overlays,
-    arguments.max_frames,
+    boxes=boxes,
+    track=not arguments.no_tracking,
+    smooth=not arguments.no_smoothing,
+    csv=arguments.csv,
+    gif=arguments.gif,
+    heatmaps=arguments.heatmaps,
+    overlays=not arguments.no_overlays,
+    max_frames=arguments.max_frames,
   )
   summary = annotate.annotate(found, predictor, options)
   for fault in summary.faults:
@@ -66,6 +66,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     f'{summary.frames} pictures or frames, {summary.people} found, {rate:.1f} a second. '
     f'Written to {arguments.out}: {_listed(summary.written)}.'
   )
+  if summary.interrupted:
+    raise KeyboardInterrupt
   return 1 if summary.faults or not summary.frames else 0
 
 

@@ -63,6 +63,7 @@ class Summary:
     seconds: that it took.
     faults: a sentence for everything that was left out.
     written: paths.
+    interrupted: whether Ctrl-C ended it; what was done until then is written.
   """
 
   frames: int = 0
@@ -70,16 +71,20 @@ class Summary:
   seconds: float = 0.0
   faults: list[str] = dataclasses.field(default_factory=list)
   written: list[str] = dataclasses.field(default_factory=list)
+  interrupted: bool = False
 
 
 def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Summary:
   """Write what a net finds on every input; a broken one is told of, and the rest goes on.
 
-  Pictures give `<name>.jpg` each and one `predictions.json`; a film gives `<name>.mp4` and `<name>.json`.
+  Pictures give `<name>.jpg` each and one `predictions.json` for every input that is not a film; a film
+  gives `<name>.mp4` and `<name>.json`. What would be called as another file is, gets a number.
 
   Raises:
-    PosejaxError: the folder cannot be written to.
+    PosejaxError: the folder cannot be written to, or inputs lie in it, which would be overwritten; or
+      there are boxes and films.
   """
+  _check(inputs, options)
   try:
     os.makedirs(options.out, exist_ok=True)
   except OSError as error:
@@ -92,8 +97,25 @@ def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Sum
         summary.faults += reader.faults
     except PosejaxError as error:
       summary.faults.append(str(error))
+    except KeyboardInterrupt:
+      summary.interrupted = True
+      break
   summary.seconds = time.monotonic() - began
   return summary
+
+
+def _check(inputs: list[Input], options: Options) -> None:
+  for source in inputs:
+    if options.boxes is not None and source.kind != 'pictures':
+      raise PosejaxError(
+        f'{source.name}: boxes of {options.boxes.path} are of pictures; of a film or camera the next box '
+        'is where the last pose was. Predict it by a command of its own, without --boxes.'
+      )
+    for path in source.paths:
+      if os.path.realpath(os.path.dirname(path) or '.') == os.path.realpath(options.out):
+        raise PosejaxError(
+          f'{path} lies in the folder to write to, where it could be overwritten; name another --out.'
+        )
 
 
 class _Names:
@@ -167,6 +189,7 @@ class _Outputs:
   def __init__(self, stack, reader: Reader, base: str, predictor, options: Options, summary):
     self._options, self._predictor, self._summary = options, predictor, summary
     self._film = reader.is_film
+    self._ids: dict[Any, str] = {}
     path = os.path.join(options.out, base)
     self._records = [self._open(stack, records.CocoResults, f'{path}.json')]
     if options.csv:
@@ -184,7 +207,8 @@ class _Outputs:
       # Ctrl-C ends a camera: what it has seen is kept.
       if exception_type is None or issubclass(exception_type, KeyboardInterrupt):
         made.close()
-        self._summary.written.append(path)
+        if os.path.exists(path):  # a film without frames is no file
+          self._summary.written.append(path)
       else:
         made.abandon()
 
@@ -210,4 +234,6 @@ class _Outputs:
 
   def _image_id(self, name: str) -> Any:
     boxes = self._options.boxes
-    return records.image_id(name) if boxes is None else boxes.image_id(name)
+    number = records.image_id(name) if boxes is None else boxes.image_id(name)
+    # Of two pictures that are called alike in different folders, the second is called by its path.
+    return number if self._ids.setdefault(number, name) == name else name

@@ -63,7 +63,8 @@ def _tag(instance: Instance, labels: LabelSpace) -> str:
 def _draw_skeleton(canvas: np.ndarray, instance: Instance, labels: LabelSpace) -> None:
   """Draw in place: a limb where both ends are visible, as strong as its weaker end is sure."""
   skeleton = labels.skeleton
-  points, scores, visible = instance.keypoints, instance.keypoint_scores, instance.visible
+  points, scores = instance.keypoints, instance.keypoint_scores
+  visible = instance.visible & np.isfinite(points).all(-1)
   if not visible.any():
     return
   # By the person's size, not the picture's: a crowd's skeletons stay apart.
@@ -102,4 +103,6 @@ def _blend(canvas, points: np.ndarray, margin: int, score: float, stroke) -> Non
 
 
 def _fixed(points: np.ndarray) -> Sequence[tuple[int, int]]:
-  return [tuple(int(v) for v in np.rint(p * 2**_FRACTION_BITS)) for p in points.astype(float)]
+  # OpenCV's numbers have 32 bits.
+  fixed = np.clip(np.rint(points.astype(float) * 2**_FRACTION_BITS), -(2**28), 2**28)
+  return [(int(x), int(y)) for x, y in fixed]
