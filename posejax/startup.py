@@ -4,7 +4,9 @@ import os
 
 from posejax import distributed
 
-DEFAULT_CACHE = os.path.join(os.path.expanduser('~'), '.cache', 'posejax', 'xla')
+DEFAULT_CACHE = os.environ.get('JAX_COMPILATION_CACHE_DIR') or os.path.join(
+  os.path.expanduser('~'), '.cache', 'posejax', 'xla'
+)
 """Where compiled programs are kept between runs."""
 
 

@@ -32,7 +32,7 @@ class Agreement:
   """How far two answers for the same pictures are apart.
 
   Attributes:
-    num_keypoints: that were compared.
+    num_keypoints: that were compared; 0 of a net that only scores classes.
     num_off: further apart than `KEYPOINT_PIXELS`, ties left out.
     num_ties: further apart, but with the same score.
     pixels: the largest distance along x or y, ties left out.
@@ -52,6 +52,8 @@ class Agreement:
     return self.num_off == 0 and self.num_ties <= ties_allowed and self.score <= SCORE
 
   def __str__(self) -> str:
+    if not self.num_keypoints:
+      return f'scores within {self.score:.1e}'
     return (
       f'{self.num_off} of {self.num_keypoints} keypoints off by more than {KEYPOINT_PIXELS} px (largest '
       f'{self.pixels:.2g}), {self.num_ties} ties, scores within {self.score:.1e}'
@@ -59,13 +61,15 @@ class Agreement:
 
 
 def compare(found: Arrays, expected: Arrays) -> Agreement:
-  """Return how far apart `keypoints` `[B, K, 2]` and `scores` `[B, K]` are."""
-  apart = np.abs(np.asarray(found['keypoints']) - np.asarray(expected['keypoints'])).max(-1)
-  apart = np.where(np.isfinite(apart), apart, np.inf)
+  """Return how far apart `keypoints` `[B, K, 2]`, if any, and `scores` `[B, K]` or `[B, C]` are."""
   scores = np.asarray(expected['scores'])
   scale = max(1.0, float(np.abs(scores).max(initial=0)))
   difference = np.abs(np.asarray(found['scores']) - scores) / scale
   difference = np.where(np.isfinite(difference), difference, np.inf)
+  if 'keypoints' not in expected:
+    return Agreement(0, 0, 0, 0.0, float(difference.max()))
+  apart = np.abs(np.asarray(found['keypoints']) - np.asarray(expected['keypoints'])).max(-1)
+  apart = np.where(np.isfinite(apart), apart, np.inf)
   off = apart > KEYPOINT_PIXELS
   tie = off & (difference <= TIE_SCORE)
   return Agreement(
@@ -98,9 +102,8 @@ def agreement(run: RunFn, source: RunFn, inputs: Arrays) -> Agreement:
   for batch in BATCHES:
     some = {name: np.ascontiguousarray(array[:batch]) for name, array in inputs.items()}
     pairs.append((run(some), source(some)))
-  names = ('keypoints', 'scores')
   found, expected = (
-    {name: np.concatenate([np.asarray(pair[i][name]) for pair in pairs]) for name in names}
+    {name: np.concatenate([np.asarray(pair[i][name]) for pair in pairs]) for name in pairs[0][1]}
     for i in (0, 1)
   )
   return compare(found, expected)

@@ -259,12 +259,10 @@ def test_what_cannot_be_written_is_named():
     run_both(lambda x: lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x), [_X])
 
 
-@pytest.mark.parametrize(
-  ('options', 'symbolic'), [({'variant': 'wide', 'depth': 10, 'width': 1}, True), ({}, False)]
-)
-def test_classifiers(options, symbolic):
+@pytest.mark.parametrize('options', [{'variant': 'wide', 'depth': 10, 'width': 1}, {}])
+def test_classifiers(options):
   model = models.create('svhn_cnn', **options)
   images = floats(2, 16, 12, 3)
   variables = pipelines.draw(jax.eval_shape(model.init, jax.random.key(0), images))
   fn = lambda x: jax.nn.softmax(model.apply(variables, x)['logits'])  # noqa: E731
-  run_both(fn, [images], symbolic, tolerance=1e-5)
+  run_both(fn, [images], tolerance=1e-5)
