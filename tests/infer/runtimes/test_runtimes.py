@@ -1,5 +1,8 @@
 """Every runtime gives the same keypoints, and the fastest one is found."""
 
+import importlib.util
+import os
+import subprocess
 import sys
 import time
 
@@ -14,6 +17,25 @@ from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.infer.runtimes.openvino_runtime import OpenVino
 from tests.infer.export import pipelines
 
+# Not by importing it, which may start a process: see posejax.infer.runtimes.openvino_runtime.
+_HAS_OPENVINO = importlib.util.find_spec('openvino') is not None
+_NO_FORK = """
+import os
+import time
+
+def fork():
+  raise SystemExit('forked')
+
+os.fork = fork
+from posejax.infer.runtimes.openvino_runtime import OpenVino
+try:
+  OpenVino(b'')
+except Exception:
+  import openvino
+  import sys
+  assert sys.modules['openvino_telemetry'] is None
+"""
+
 
 @pytest.fixture
 def pipeline(monkeypatch):
@@ -23,8 +45,8 @@ def pipeline(monkeypatch):
 
 @pytest.mark.parametrize('name', choose.NAMES)
 def test_keypoints(name, pipeline):
-  if name == 'openvino':
-    pytest.importorskip('openvino')
+  if name == 'openvino' and not _HAS_OPENVINO:
+    pytest.skip('OpenVINO is not installed')
   chosen = choose.create(name, pipeline)
   assert chosen.runtime.name == name
   assert str(chosen) == chosen.runtime.describe()
@@ -40,8 +62,8 @@ def test_keypoints(name, pipeline):
     assert check.compare(found, {n: np.asarray(a)[:size] for n, a in expected.items()}).good
 
 
+@pytest.mark.skipif(not _HAS_OPENVINO, reason='OpenVINO is not installed')
 def test_bfloat16_of_openvino_is_rough(pipeline):
-  pytest.importorskip('openvino')
   model = files.onnx_bytes(pipeline)
   inputs = check.try_inputs(pipeline.crop_size, in_image=True)
   exact, rough = (OpenVino(model, precision)(inputs) for precision in ('float32', 'bfloat16'))
@@ -102,3 +124,17 @@ def test_what_is_not_installed_is_said_in_one_sentence(pipeline, monkeypatch):
   monkeypatch.setitem(sys.modules, 'onnx', None)
   with pytest.raises(NotInstalledError, match="onnx is not installed; pip install 'posejax"):
     files.onnx_bytes(pipeline)
+
+
+@pytest.mark.skipif(not _HAS_OPENVINO, reason='OpenVINO is not installed')
+def test_openvino_reports_nothing_over_the_network():
+  done = subprocess.run(
+    [sys.executable, '-c', _NO_FORK],
+    cwd=os.path.join(os.path.dirname(__file__), '..', '..', '..'),
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr[-2000:]
+  assert 'forked' not in done.stderr
