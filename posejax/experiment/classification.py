@@ -8,7 +8,6 @@ import flax.linen as nn
 from posejax import models, tasks
 from posejax.config import Config, with_options
 from posejax.data import sources
-from posejax.data.sources import cache
 from posejax.data.transforms import augment, whole_picture
 from posejax.errors import PosejaxError
 from posejax.tasks import net
@@ -27,17 +26,18 @@ def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, source
       "config.evaluate.flip=True cannot go with task='classification': a mirrored digit is no digit. "
       'Set it to False.'
     )
-  found = [sources.create(config.data, split, config.seed) for split in ('train', 'eval')]
+  found = [
+    sources.create(config.data, split, config.seed, cached=config.data.cache)
+    for split in ('train', 'eval')
+  ]
   for source in found:
-    if source.skeleton is not None:
+    if source.label_space.skeleton is not None:
       raise PosejaxError(
         f"config.data.name={source.name!r} shows people; task='classification' needs labelled pictures: "
         "'svhn', 'svhn_extra', 'synthetic_digits' or a mixture of them."
       )
-  if config.data.cache:
-    found = [cache.Cached(source) for source in found]
   train_source, eval_source = found
-  class_names = train_source.class_names
+  class_names = train_source.label_space.class_names
   options = {'num_classes': len(class_names), 'dtype': config.dtype, **config.model_options}
   model = models.create(**options)
   prepare = partial(whole_picture.WholePicture, config.data.crop_size)

@@ -8,9 +8,7 @@ import flax.linen as nn
 from posejax import models, tasks
 from posejax.config import Config
 from posejax.data import sources
-from posejax.data.sources import cache
 from posejax.data.transforms import augment, crops
-from posejax.errors import PosejaxError
 from posejax.experiment import evaluation, outputs
 from posejax.skeletons import Skeleton
 from posejax.tasks import net
@@ -27,18 +25,14 @@ def build(
     PosejaxError: a name or key is unknown, data are missing or have no keypoints, or what the net
       outputs does not fit codec or loss.
   """
-  train_source = sources.create(config.data, 'train', config.seed)
-  eval_source = sources.create(config.data, 'eval', config.seed)
-  if train_source.skeleton is None:
-    raise PosejaxError(
-      f"config.data.name={train_source.name!r} has no keypoints, which task='pose' needs; for labelled "
-      "pictures set config.task='classification'."
-    )
+  train_source, eval_source = (
+    sources.create_people(config.data, split, config.seed, cached=config.data.cache)
+    for split in ('train', 'eval')
+  )
+  skeleton = train_source.label_space.skeleton
   eval_source = evaluation.evaluated_source(config, eval_source)
-  model, task = pose_task(config, train_source.skeleton, train_source, eval_source)
-  if config.data.cache:
-    train_source, eval_source = cache.Cached(train_source), cache.Cached(eval_source)
-  return train_source.skeleton, model, task, train_source, eval_source
+  model, task = pose_task(config, skeleton, train_source, eval_source)
+  return skeleton, model, task, train_source, eval_source
 
 
 def pose_task(

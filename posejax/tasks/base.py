@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from posejax.types import Batch, Predictions, PrepareFn, Variables
+from posejax.types import Batch, Predictions, TransformFn, Variables
 
 
 class Aux(NamedTuple):
@@ -51,7 +51,7 @@ class Task:
   summarize: Callable[[Any, list], dict[str, float]]
   draw: Callable[[Batch, Predictions], dict[str, np.ndarray]]
   main_metric: str
-  prepare_train: PrepareFn
-  prepare_eval: PrepareFn
+  prepare_train: TransformFn
+  prepare_eval: TransformFn
   records: Callable[[Predictions, Batch], list] | None = None
   draw_totals: Callable[[Any], dict[str, np.ndarray]] | None = None

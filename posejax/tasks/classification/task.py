@@ -13,7 +13,7 @@ from posejax.metrics import accuracy
 from posejax.tasks import net
 from posejax.tasks.base import Aux, Task
 from posejax.tasks.classification import panels
-from posejax.types import Batch, Predictions, PrepareFn, Variables
+from posejax.types import Batch, Predictions, TransformFn, Variables
 
 LOSSES: dict[str, Callable] = {'cross_entropy': losses.cross_entropy}
 
@@ -25,8 +25,8 @@ def create(
   crop_size: tuple[int, int],
   loss_fn: Callable[..., jax.Array],
   normalize_fn: net.NormalizeFn,
-  prepare_train: PrepareFn,
-  prepare_eval: PrepareFn,
+  prepare_train: TransformFn,
+  prepare_eval: TransformFn,
 ) -> Task:
   """Return the task of telling which of C classes a picture shows.
 

@@ -14,7 +14,7 @@ from posejax.tasks.base import Aux, Task
 from posejax.tasks.pose.losses import PoseLoss
 from posejax.tasks.pose.measures import PoseMetrics
 from posejax.tasks.pose.panels import draw_panels
-from posejax.types import Batch, Predictions, PrepareFn, Variables
+from posejax.types import Batch, Predictions, TransformFn, Variables
 
 
 def create(
@@ -27,8 +27,8 @@ def create(
   flip: bool,
   shift: bool,
   metrics: PoseMetrics,
-  prepare_train: PrepareFn,
-  prepare_eval: PrepareFn,
+  prepare_train: TransformFn,
+  prepare_eval: TransformFn,
 ) -> Task:
   """Return the task of predicting one person's keypoints in a crop.
 

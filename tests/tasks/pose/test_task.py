@@ -5,6 +5,7 @@ import pytest
 
 from posejax import codecs, skeletons
 from posejax.data.batches import EvalBatches
+from posejax.data.sources.people import People
 from posejax.data.synthetic import people
 from posejax.data.transforms import augment, crops
 from posejax.devices import make_mesh
@@ -50,7 +51,7 @@ class Oracle:
 def make(codec_name, flip, shift=None):
   codec = codecs.create(codec_name, crop_size=CROP, **FIELDS.get(codec_name, HEATMAP_FIELDS))
   prepare = crops.CropPerson(skeletons.COCO, CROP, codec.convention, augment.create('none'))
-  source = people.SyntheticPeople('eval')
+  source = People(people.SyntheticPeople('eval'))
   batches = EvalBatches(source, prepare, 12)
   batch = batches(0)
   task = pose.create(
