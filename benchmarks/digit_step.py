@@ -54,7 +54,9 @@ class Posejax:
     variables = task.init(self._key)
     training = build.training(task, config, mesh, variables)
     self.state = devices.put_replicated(training.init_state(variables), mesh)
-    self.host_batch = TrainBatches(built.train_source, task.prepare_train, 0, config.batch_size)(0)
+    self.host_batch = TrainBatches(built.train_source, task.transform_train, 0, config.batch_size)(
+      0
+    )
     self.batch = devices.put_batch(self.host_batch, mesh)
     self._step = training.step
 

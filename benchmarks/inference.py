@@ -47,20 +47,19 @@ class Posejax:
   """The project's own `predict`."""
 
   def __init__(self, name, args, flip):
-    from posejax import experiment, skeletons
+    from posejax import experiment, labels, skeletons
     from posejax.config import Config
 
     size = contest.crop_size(args)
     config = Config.from_dict(
       {
         'dtype': args.dtype,
-        'data': {'crop_size': size},
+        'task': {'name': 'pose', 'crop_size': size, 'flip': flip},
         'model': {'name': name},
-        'evaluate': {'flip': flip},
       }
     )
     self.skeleton = skeletons.COCO
-    self.model, self._task = experiment.pose_task(config, self.skeleton)
+    self.model, self._task = experiment.build(config, labels.people(self.skeleton))
     self.variables = random_variables(self.model, size)
 
   def compile(self, images: np.ndarray) -> None:
@@ -68,19 +67,15 @@ class Posejax:
     import jax
 
     self._on_device = jax.device_put(self.variables)
-    example = (self._on_device, self._batch(images))
+    example = (self._on_device, images)
     began = time.perf_counter()
-    self._compiled = jax.jit(self._task.predict).lower(*example).compile()
+    self._compiled = jax.jit(self._task.infer).lower(*example).compile()
     self.compile_seconds = time.perf_counter() - began
     self.bytes = contest.program_bytes(self._compiled)
 
-  def _batch(self, images):
-    identity = np.broadcast_to(np.eye(2, 3, dtype=np.float32), (len(images), 2, 3))
-    return {'images': images, 'crop_to_image': np.ascontiguousarray(identity)}
-
   def predict(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return heatmaps, on the device, and keypoints, on the host."""
-    predictions = self._compiled(self._on_device, self._batch(images))
+    predictions = self._compiled(self._on_device, images)
     return predictions['heatmaps'], np.asarray(predictions['keypoints_crop'])
 
 

@@ -50,23 +50,25 @@ class Posejax:
   def __init__(self, args, size):
     import jax
 
-    from posejax import devices, experiment, skeletons
-    from posejax.config import Config
-    from posejax.experiment import outputs
+    from posejax import devices, experiment, labels, skeletons
+    from posejax.config import Config, from_options
+    from posejax.experiment import pose_outputs
+    from posejax.tasks.pose.options import PoseOptions
     from posejax.train import build
 
     config = Config.from_dict(
       {
         'batch_size': args.batch,
         'dtype': args.dtype,
-        'data': {'crop_size': size},
+        'task': {'name': 'pose', 'crop_size': size},
         'model': {'name': args.model},
         'codec': {'name': CODECS.get(args.model, 'msra')},
         'optimizer': {'schedule': 'constant', 'schedule_steps': 1_000_000},
       }
     )
-    self.model, self.task = experiment.pose_task(config, skeletons.COCO)
-    self.codec, _ = outputs.codec_and_loss(config, self.model, skeletons.COCO.num_keypoints)
+    self.model, self.task = experiment.build(config, labels.people(skeletons.COCO))
+    options = from_options('task', config.task, PoseOptions)
+    self.codec, _ = pose_outputs.codec_and_loss(config, options, self.model, 17)
     mesh, self._key = devices.make_mesh(), jax.random.key(0)
     variables = devices.compile_init(self.task.init, mesh)(self._key)
     training = build.training(self.task, config, mesh, variables)
@@ -142,6 +144,7 @@ def start_pytorch(ours: Posejax, args) -> rival.Away:
   ((output, expected),) = ours.model.apply(variables, images[:1]).items()
   count = expected.shape[1 if output == 'coordinates' else -1]
   targets, _ = ours.codec.encode(ours.batch['keypoints'], ours.batch['visibility'])
+  targets = targets[output]
   variables = rival.to_numpy(variables)
   twin = rival.Away(
     PyTorch, args.model, variables, count, images, np.asarray(targets), args.device, args.dtype

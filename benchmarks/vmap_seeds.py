@@ -29,7 +29,7 @@ def main():
   import jax
   import jax.numpy as jnp
 
-  from posejax import devices, experiment, skeletons
+  from posejax import devices, experiment, labels, skeletons
   from posejax.config import Config
   from posejax.train import build
 
@@ -38,13 +38,13 @@ def main():
     {
       'batch_size': batch,
       'dtype': args.dtype,
-      'data': {'crop_size': size},
+      'task': {'name': 'pose', 'crop_size': size},
       'model': {'name': args.model},
       'optimizer': {'schedule': 'constant', 'schedule_steps': 1_000_000},
     }
   )
   skeleton = skeletons.COCO
-  _, task = experiment.pose_task(config, skeleton)
+  _, task = experiment.build(config, labels.people(skeleton))
   mesh, init = devices.make_mesh(), jax.jit(task.init)
   keys = [jax.random.key(seed) for seed in range(args.seeds)]
   training = build.training(task, config, mesh, init(keys[0]))

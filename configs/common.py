@@ -117,7 +117,7 @@ def published(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict)
   config.batch_size = 32
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 1000
-  config.data.crop_size = (256, 192)
+  config.task.crop_size = (256, 192)
   config.data.augment = {'name': 'msra'}
   config.optimizer.learning_rate = 1e-3
   config.optimizer.reference_batch_size = 128
@@ -161,7 +161,7 @@ def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDi
     config.data.name = config_dict.FieldReference(
       manual_dir, op=_Later(lambda folder: name if folder else DRAWN, ())
     )
-  config.data.crop_size = data_set.crop_size
+  config.task.crop_size = data_set.crop_size
   config.data.augment = data_set.augment
   config.batch_size = 128
   epoch = data_set.num_people // config.batch_size
@@ -190,7 +190,7 @@ def small(config: ml_collections.ConfigDict) -> None:
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 500
   config.evaluate.batch_size = 64
-  config.data.crop_size = (96, 64)
+  config.task.crop_size = (96, 64)
   config.data.augment = {'name': 'none', 'flip': 0.5}
   # Drawing shares two cores with training: draw so many people once and keep them (500 MB).
   config.data.num_train_examples = 8192
@@ -210,4 +210,4 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.evaluate.batch_size = 8
   config.data.num_train_examples = 24
   config.data.num_eval_examples = 12
-  config.data.crop_size = (64, 48)
+  config.task.crop_size = (64, 48)

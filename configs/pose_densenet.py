@@ -61,7 +61,7 @@ def get_config(arg=None):
   if arg.large:
     config.num_steps = 12_800
     config.eval_every_steps = 1000
-    config.data.crop_size = (128, 96)
+    config.task.crop_size = (128, 96)
     # So many steps would see 8,192 people fifty times over: draw everybody anew.
     config.data.num_train_examples = None
     config.data.cache = False
@@ -82,7 +82,7 @@ def _lspet(config, arg):
   config.batch_size = 32
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 500
-  config.data.crop_size = (96, 96)
+  config.task.crop_size = (96, 96)
   config.data.num_train_examples = None
   config.data.augment = {
     'name': 'none',

@@ -34,7 +34,7 @@ def get_config(arg=None):
     _small(config)
   if arg.smoke:
     common.smoke(config)
-    config.data.crop_size = (64, 32)
+    config.task.crop_size = (64, 32)
     config.model.width = 1 / 16
     config.codec.radius = 3.0
   return config

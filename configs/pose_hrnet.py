@@ -41,7 +41,7 @@ def get_config(arg=None):
   config.optimizer.step_boundaries = (170 / 210, 200 / 210)
   if arg.smoke:
     common.smoke(config)
-    config.data.crop_size = (64, 32)  # multiples of 32
+    config.task.crop_size = (64, 32)  # multiples of 32
     config.model.modules = (1, 0, 0)
     config.model.blocks = 1
   return config

@@ -34,7 +34,7 @@ def get_config(arg=None):
   config.checkpoint_every_steps = 1000
   common.use_data_set(config, arg)
   config.batch_size = 32
-  config.data.crop_size = (220, 220)
+  config.task.crop_size = (220, 220)
   config.data.augment = {
     'name': 'none',
     'flip': 0.5,

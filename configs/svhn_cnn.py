@@ -29,15 +29,14 @@ def get_config(arg=None):
   """Return the experiment; `:variant=baseline|wide`, `:mixed`, `:synthetic`, `:smoke`."""
   arg = common.parse_arg(arg, variant='baseline', mixed=False, synthetic=False)
   config = common.get_default()
-  config.task = 'classification'
+  config.task = {'name': 'classification'}
   config.num_steps = 3000
   config.batch_size = 64
   config.log_every_steps = 50
   config.eval_every_steps = 250
   config.checkpoint_every_steps = 250
-  config.evaluate.flip = False
   config.data.name = 'svhn'
-  config.data.crop_size = (32, 32)
+  config.task.crop_size = (32, 32)
   config.data.augment = {
     'name': 'none',
     'rotation': 8.0,
@@ -113,7 +112,7 @@ def _mixed(config):
 
 def _smoke(config, arg):
   common.smoke(config)
-  config.data.crop_size = (32, 32)
+  config.task.crop_size = (32, 32)
   config.data.name = 'synthetic_digits'
   config.optimizer.schedule = 'cosine'
   if config.model.variant == 'wide':

@@ -12,11 +12,12 @@ import functools
 import inspect
 import json
 import types
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from posejax.errors import PosejaxError, nearest
 
 Options = dict[str, Any]
+_T = TypeVar('_T')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,23 +31,19 @@ class DataConfig:
   data_dir: str = ''
   """Where prepared data sets are kept; TFDS's habit ($TFDS_DATA_DIR, ~/tensorflow_datasets) if empty."""
   annotations: str = ''
-  """A COCO-format keypoint file to train on, read as it is; takes the place of `name`."""
+  """A COCO-format keypoint file, in place of `name`; a tenth is held out unless `eval` has its own."""
   images: str = ''
   """Folder of the pictures that `annotations` names."""
-  eval_annotations: str = ''
-  """As `annotations`, to evaluate on; a tenth of the pictures of `annotations` is held out if empty."""
-  eval_images: str = ''
-  """Folder of the pictures that `eval_annotations` names; `images` if empty."""
   skeleton: str = ''
   """Of `annotations` or `parts`: a known one's name, or a JSON file (`formats.own_skeleton`)."""
   parts: Options = dataclasses.field(default_factory=dict)
   """With name='mixture': name of a data set -> its own keys of this section, and `keypoints`."""
   on_error: str = 'raise'
   """A picture that is missing or broken: 'raise' names it, 'skip' leaves it out, counted."""
-  crop_size: tuple[int, int] = (128, 96)
-  """Height and width of the net's input in pixels."""
-  box_padding: float = 1.25
-  """The crop is this many times the aspect-fixed box."""
+  train: Options = dataclasses.field(default_factory=dict)
+  """Keys of the source (those above) that differ for the examples to train on."""
+  eval: Options = dataclasses.field(default_factory=dict)
+  """Keys of the source (those above) that differ for the examples to evaluate on."""
   num_train_examples: int | None = None
   """Use only the first so many training examples (all where unset)."""
   num_eval_examples: int | None = None
@@ -61,6 +58,28 @@ class DataConfig:
   """Batches prepared in parallel, per process."""
   prefetch: int = 2
   """Finished batches held ready, per process."""
+
+  def of(self, split: str) -> 'DataConfig':
+    """Return the section as it is for one split, 'train' or 'eval'.
+
+    Raises:
+      PosejaxError: the split has keys that are not of a source.
+    """
+    own = getattr(self, split)
+    for key in own:
+      if key not in _SOURCE_KEYS:
+        raise PosejaxError(
+          f'config.data.{split}.{key} is not a key of a source.' + nearest(key, _SOURCE_KEYS)
+        )
+    values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+    return _from_dict(
+      DataConfig, {**values, 'train': {}, 'eval': {}, **own}, f'config.data.{split}'
+    )
+
+
+_SOURCE_KEYS = (
+  'name', 'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'parts', 'on_error',
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +146,6 @@ class EvaluateConfig:
 
   batch_size: int | None = None
   """Examples per evaluation batch over all devices; batch_size where unset."""
-  flip: bool = True
-  """Average with the prediction for the mirrored crop."""
-  shift: bool | None = None
-  """Shift the mirrored heatmaps by one cell; what the codec was published with where unset."""
   detections: str = ''
   """A person detector's boxes, COCO's result JSON, to measure AP on; the annotated boxes where empty."""
 
@@ -149,8 +164,8 @@ class EarlyStoppingConfig:
 class Config:
   """One experiment, completely."""
 
-  task: str = 'pose'
-  """A name of `posejax.tasks.TASKS`."""
+  task: Options = dataclasses.field(default_factory=lambda: {'name': 'pose'})
+  """`name` of `posejax.experiment.TASKS`, and its settings: `tasks.pose.options`, and the like."""
   seed: int = 0
   """Root of all randomness: initialisation, order of examples, augmentation, dropout."""
   num_steps: int = 1000
@@ -169,8 +184,8 @@ class Config:
   """Steps between checkpoints; the last step and every new best are always written."""
   best_metric: str = ''
   """The evaluation metric whose best checkpoint is kept; the task's `main_metric` where empty."""
-  best_mode: str = 'max'
-  """'max' or 'min'."""
+  best_mode: str = ''
+  """'max' or 'min'; what `best_metric` asks for where empty."""
   init_from: str = ''
   """Work directory of a run whose net to start from (`posejax.train.start`); chance where empty."""
   data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -183,6 +198,8 @@ class Config:
   """`name` of the task's losses and its keyword arguments."""
   optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
   evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
+  evaluations: Options = dataclasses.field(default_factory=dict)
+  """Further sets to measure on: name -> keys of `data` that differ. Metrics are `<name>/<metric>`."""
   early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
 
   def __post_init__(self):
@@ -191,21 +208,35 @@ class Config:
     _check_positive('checkpoint_every_steps', self.checkpoint_every_steps)
     _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
     _check_choice('parallel', self.parallel, ('jit', 'pmap'))
-    _check_choice('best_mode', self.best_mode, ('max', 'min'))
+    _check_choice('best_mode', self.best_mode, ('', 'max', 'min'))
     _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
     _check_choice('data.executor', self.data.executor, ('tfdata', 'threads', 'processes'))
     _check_choice('data.on_error', self.data.on_error, ('raise', 'skip'))
     if self.evaluate.batch_size is not None:
       _check_positive('evaluate.batch_size', self.evaluate.batch_size)
-    if len(self.data.crop_size) != 2 or min(self.data.crop_size) < 1:
-      raise PosejaxError(
-        f'config.data.crop_size={self.data.crop_size} must be two positive numbers (height, width).'
-      )
+    self.data.of('train')
+    self.evaluation_data()
 
   @property
   def model_options(self) -> Options:
     """What `posejax.models.create` takes of `model`: all but where its weights start from."""
     return {key: value for key, value in self.model.items() if key != 'init_from'}
+
+  def evaluation_data(self) -> dict[str, DataConfig]:
+    """Return name -> `data` of every set to evaluate on; the main one, first, is called 'eval'.
+
+    Raises:
+      PosejaxError: a set has no keys, or unknown ones.
+    """
+    found = {'eval': self.data.of('eval')}
+    for name, own in self.evaluations.items():
+      if not isinstance(own, dict) or name in found:
+        raise PosejaxError(
+          f'config.evaluations.{name}={own!r} must be a name other than "eval" with keys of config.data.'
+        )
+      data = dataclasses.asdict(self.data.of('eval'))
+      found[name] = _from_dict(DataConfig, {**data, **own}, f'config.evaluations.{name}')
+    return found
 
   @classmethod
   def from_dict(cls, values: dict[str, Any]) -> 'Config':
@@ -225,7 +256,7 @@ class Config:
 # which the sources' fingerprints hold to be the same (`posejax.train.loop`).
 _MAY_CHANGE = ('num_steps', 'log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
 _PLACES = (
-  'manual_dir', 'data_dir', 'annotations', 'images', 'eval_annotations', 'eval_images', 'skeleton',
+  'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton',
 )  # fmt: skip
 
 
@@ -258,7 +289,7 @@ def continue_from(new: Config, old: Config, workdir: str) -> Config:
 
 
 def _may_change(key: str) -> bool:
-  place = key.startswith('data.') and key.rpartition('.')[2] in _PLACES
+  place = key.startswith(('data.', 'evaluations.')) and key.rpartition('.')[2] in _PLACES
   return place or key == 'evaluate.detections' or key in _MAY_CHANGE
 
 
@@ -267,8 +298,9 @@ def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
 
   Args:
     config: the run's.
-    overrides: dotted key -> value. Only keys of `evaluate`, `data` and `codec` may differ from the
-      run's: what is evaluated on, and how the net's outputs are read.
+    overrides: dotted key -> value. Only keys of `evaluate`, `evaluations`, `data`, `codec` and `task` but
+      its name and crop size may differ from the run's: what is evaluated on, and how the net's outputs
+      are read.
 
   Raises:
     PosejaxError: another key differs, or is unknown.
@@ -283,12 +315,13 @@ def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
   changed = Config.from_dict(values)
   flat_new, flat_old = flatten(changed.to_dict()), flatten(config.to_dict())
   for key, value in flat_new.items():
-    free = key.startswith(('evaluate.', 'data.', 'codec.'))
-    fixed = not free or key.startswith('data.crop_size')
+    free = key.startswith(('evaluate.', 'evaluations.', 'data.', 'codec.', 'task.'))
+    fixed = not free or key in ('task.name', 'task.crop_size')
     if fixed and value != flat_old.get(key):
       raise PosejaxError(
         f'config.{key}={value!r} cannot be set for an evaluation: the run has '
-        f'{flat_old.get(key, "nothing")!r}. Keys of config.evaluate, config.data and config.codec can.'
+        f'{flat_old.get(key, "nothing")!r}. Keys of config.evaluate, config.data, config.codec and '
+        'config.task can.'
       )
   return changed
 
@@ -329,11 +362,10 @@ def with_options(section: str, options: Options, table: dict[str, Any]) -> Any:
   return functools.partial(table[name], **options)
 
 
-def check_options(section: str, options: Options, known: Any) -> None:
-  """Refuse keys of `config.<section>` that are not in `known`, naming the nearest."""
-  for key in options:
-    if key not in known:
-      raise PosejaxError(f'config.{section}.{key} is not a known key.' + nearest(key, known))
+def from_options(section: str, options: Options, cls: type[_T]) -> _T:
+  """Return the dataclass `cls` of the options of `config.<section>`, all but `name`, strictly."""
+  values = {key: value for key, value in options.items() if key != 'name'}
+  return _from_dict(cls, values, f'config.{section}')
 
 
 def _check_positive(key: str, value: int):

@@ -142,7 +142,8 @@ def residual_log_likelihood(
   Laplace distribution times a learnt one. Per keypoint, constants apart:
   `sum(2 log sigma + |e|) - 2 log density(e)`. (The published code sums a `[B, K, 2]` and a `[B, K, 1]`
   array, so the density counts once for x and once for y; and so does each log sigma, in either
-  part. Halved, it is a likelihood whose Laplace part is twice as wide.)
+  part. Halved, it is a likelihood whose Laplace part is twice as wide.) The Laplace part is mmpose's;
+  the authors' own code has `|e| / sqrt(2)` there and so weighs it 0.71 times as much.
 
   Args:
     predicted: `[B, K, 4]`: x, y and the logits of their sigmas, fractions of the crop.
@@ -157,7 +158,8 @@ def residual_log_likelihood(
     PosejaxError: the net predicts no sigmas.
 
   Source: Li et al., "Human Pose Regression with Residual Log-likelihood Estimation", ICCV 2021;
-  `RLELoss` of open-mmlab/mmpose mmpose/models/losses/regression_loss.py.
+  `RLELoss` of open-mmlab/mmpose mmpose/models/losses/regression_loss.py; the authors' `RLELoss` is in
+  Jeff-sjtu/res-loglikelihood-regression rlepose/models/criterion.py.
   """
   if predicted.shape[-1] != 4:
     raise PosejaxError(

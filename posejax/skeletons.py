@@ -138,8 +138,11 @@ _TRUNK = (
 )
 _ARM_NAMES = tuple(f'{s}_{p}' for p in ('shoulder', 'elbow', 'wrist') for s in ('left', 'right'))
 
-# Source: the COCO evaluation server's kpt_oks_sigmas (pycocotools cocoeval.py). Head top, neck and
-# the middle of the trunk: open-mmlab/mmpose configs/_base_/datasets/mpii.py and panoptic_body3d.py.
+# Source: the COCO evaluation server's kpt_oks_sigmas (pycocotools cocoeval.py), for whatever COCO
+# labels, in every skeleton here. Head top, neck and thorax: open-mmlab/mmpose
+# configs/_base_/datasets/mpii.py; pelvis: its panoptic_body3d.py. That mpii.py has others than COCO's
+# for MPII's knees (0.083) and shoulders (0.179), and 0.026 for its pelvis; MPII's published figures
+# are PCKh, which knows no sigmas.
 _SIGMA = {
   'nose': 0.026,
   'eye': 0.025,

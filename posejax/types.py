@@ -72,15 +72,14 @@ A batch of labelled pictures has `images`, `index`, `mask` and
 |---|---|
 | `labels` | int32 `[B]`, the classes, 0 ... C - 1; 0 also for padding examples |
 
-**Predictions** (`task.predict`, device arrays):
+**Predictions** (`task.infer`, device arrays):
 
 | key | value |
 |---|---|
 | `keypoints_crop` | float32 `[B, K, 2]` |
-| `keypoints_image` | float32 `[B, K, 2]` |
 | `scores` | float32 `[B, K]`, heatmap maximum or the like, not calibrated |
 
-and, averaged with the mirrored crop's where that is on, the output that its codec reads:
+and, averaged with the mirrored crop's where that is on, the outputs that its codec reads:
 
 | key | value |
 |---|---|

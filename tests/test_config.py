@@ -41,13 +41,13 @@ def test_every_key_has_a_meaning_written_under_it():
     ({'batch_size': True}, r'config\.batch_size=True must be of type int, got bool'),
     ({'batch_size': 0}, r'config\.batch_size=0 must be at least 1'),
     ({'dtype': 'float31'}, r"config\.dtype='float31' .* Did you mean 'float32'"),
-    (
-      {'data': {'crop_size': (1, 2, 3)}},
-      r'config\.data\.crop_size=\(1, 2, 3\) must have 2 entries',
-    ),
-    ({'data': {'crop_size': (128, -96)}}, r'crop_size=\(128, -96\) must be two positive numbers'),
+    ({'inputs': {'mean': (1.0, 2.0)}}, r'config\.inputs\.mean=\(1\.0, 2\.0\) must have 3 entries'),
+    ({'data': {'eval': {'nam': 'coco'}}}, r"config\.data\.eval\.nam is not .* Did you mean 'name'"),
+    ({'data': {'eval': {'name': 3}}}, r'config\.data\.eval\.name=3 must be of type str'),
+    ({'evaluations': {'b': {'nam': 'x'}}}, r"config\.evaluations\.b\.nam is not .* 'name'"),
+    ({'evaluations': {'eval': {}}}, r'config\.evaluations\.eval=.* other than \"eval\"'),
     ({'data': 3}, r'config\.data must be a section'),
-    ({'evaluate': {'flip': 1}}, r'config\.evaluate\.flip=1 must be of type bool'),
+    ({'data': {'cache': 1}}, r'config\.data\.cache=1 must be of type bool'),
     ({'optimizer': {'clip_norm': 'x'}}, r'config\.optimizer\.clip_norm=.* must be of type float'),
   ],
 )
@@ -82,7 +82,7 @@ def test_data_may_lie_elsewhere_when_a_run_goes_on():
   parts = {'lsp': {'manual_dir': 'a', 'repeat': 2}}
   old = config_lib.resolve(tiny.config(data__manual_dir='a', data__parts=parts))
   moved = {'lsp': {'manual_dir': 'b', 'repeat': 2}}
-  places = {f'data__{key}': 'b' for key in ('manual_dir', 'data_dir', 'images', 'eval_images')}
+  places = {f'data__{key}': 'b' for key in ('manual_dir', 'data_dir', 'images', 'eval__images')}
   new = tiny.config(data__parts=moved, evaluate__detections='b', **places)
   assert config_lib.continue_from(new, old, 'runs/x').data.images == 'b'
   other = {'lsp': {'manual_dir': 'a', 'repeat': 3}}
@@ -92,10 +92,10 @@ def test_data_may_lie_elsewhere_when_a_run_goes_on():
 
 def test_what_an_evaluation_may_set():
   run = tiny.config()
-  changed = config_lib.evaluate_with(run, {'evaluate.flip': False, 'data.name': 'lsp', 'seed': 0})
-  assert (changed.evaluate.flip, changed.data.name) == (False, 'lsp')
+  changed = config_lib.evaluate_with(run, {'task.flip': False, 'data.name': 'lsp', 'seed': 0})
+  assert (changed.task['flip'], changed.data.name) == (False, 'lsp')
   assert changed.model == run.model
-  for key, value in (('seed', 1), ('data.crop_size', (64, 48)), ('model.growth', 8)):
+  for key, value in (('seed', 1), ('task.crop_size', (64, 48)), ('model.growth', 8)):
     with pytest.raises(PosejaxError, match=f'config.{key}=.* cannot be set for an evaluation'):
       config_lib.evaluate_with(run, {key: value})
   with pytest.raises(PosejaxError, match=r'config\.evaluate\.flop is not a known key'):

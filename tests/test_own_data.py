@@ -84,14 +84,14 @@ def test_a_sign_is_trained_and_measured_by_its_box_and_by_ap(trained):
   assert not any('torso' in name for name in metrics)
   _, meta = checkpoint.restore_with_meta(workdir)
   assert meta['control']['best']['metric'] == 'PCK@0.20/box'
-  assert tuple(meta['skeleton']['keypoints']) == CORNERS
+  assert tuple(meta['labels']['skeleton']['keypoints']) == CORNERS
   assert checkpoint.restore(workdir)['params']['head']['final']['kernel'].shape[-1] == 4
   assert evaluate_workdir(workdir, 'latest') == pytest.approx(metrics, nan_ok=True)
 
 
 def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
   folder, workdir, metrics = trained
-  straight = evaluate_workdir(workdir, 'latest', {'evaluate.flip': False})
+  straight = evaluate_workdir(workdir, 'latest', {'task.flip': False})
   assert 'AP/gtbox/noflip' in straight
   assert straight['distance/pixels'] != metrics['distance/pixels']
   finer = evaluate_workdir(workdir, 'latest', {'codec.name': 'dark'})

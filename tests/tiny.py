@@ -13,8 +13,8 @@ def config(**changes: Any) -> Config:
     'log_every_steps': 2,
     'eval_every_steps': 2,
     'checkpoint_every_steps': 1,
+    'task': {'name': 'pose', 'crop_size': (32, 24)},
     'data': {
-      'crop_size': (32, 24),
       'num_train_examples': 24,
       'num_eval_examples': 12,
       'executor': 'threads',

@@ -1,6 +1,8 @@
 """Codecs: what a net is asked to output, encode and decode side by side."""
 
+from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 from posejax.codecs.base import Codec
 from posejax.codecs.discs import Discs
@@ -23,11 +25,27 @@ def create(name: str, **kwargs) -> Codec:
   Raises:
     PosejaxError: the name or a field is unknown, or a field has an impossible value.
   """
+  _check_fields(name, kwargs)
+  return CODECS[name](**kwargs)
+
+
+def fit(
+  name: str, crop_size: tuple[int, int], shapes: Mapping[str, tuple[int, ...]], **kwargs
+) -> Codec:
+  """Return the codec called `name` for a net; see `Codec.fit`.
+
+  Raises:
+    PosejaxError: as `create`.
+  """
+  _check_fields(name, kwargs)
+  return CODECS[name].fit(crop_size, shapes, **kwargs)
+
+
+def _check_fields(name: str, kwargs: Mapping[str, Any]) -> None:
   known = fields(name)
   for key in kwargs:
     if key not in known:
       raise PosejaxError(f'Codec {name!r} has no field {key!r}.' + nearest(key, known))
-  return CODECS[name](**kwargs)
 
 
 def fields(name: str) -> tuple[str, ...]:
@@ -52,4 +70,5 @@ __all__ = [
   'Udp',
   'create',
   'fields',
+  'fit',
 ]

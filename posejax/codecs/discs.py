@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax.codecs import peaks
-from posejax.codecs.base import Codec
+from posejax.codecs.base import OneOutput
 from posejax.types import Array
 
 
 @dataclasses.dataclass(frozen=True)
-class Discs(Codec):
+class Discs(OneOutput):
   """Keypoints as discs of pixels: class 0 is the background, class k + 1 keypoint k.
 
   Targets are classes `[B, H, W]`, one per pixel of the crop; where discs overlap, a pixel belongs to
@@ -35,7 +35,7 @@ class Discs(Codec):
 
   radius: float = 8.0
 
-  output: ClassVar[str] = 'logits'
+  outputs: ClassVar[tuple[str, ...]] = ('logits',)
   convention: ClassVar[str] = 'msra'
   shift_flip: ClassVar[bool] = False
 
@@ -43,7 +43,7 @@ class Discs(Codec):
     super().__post_init__()
     self._check_positive('radius')
 
-  def encode(self, keypoints_crop: Array, visibility: Array) -> tuple[jax.Array, jax.Array]:
+  def _encode(self, keypoints_crop: Array, visibility: Array) -> tuple[jax.Array, jax.Array]:
     """Return `(classes int32 [B, H, W], weights [B, K])`."""
     labelled = jnp.asarray(visibility) > 0
     points = jnp.where(labelled[..., None], jnp.asarray(keypoints_crop, jnp.float32), 0.0)
@@ -66,23 +66,23 @@ class Discs(Codec):
     reaches = ((points - nearest_pixel) ** 2).sum(axis=-1) <= self.radius**2
     return classes, (labelled & reaches).astype(jnp.float32)
 
-  def decode(self, outputs: Array) -> tuple[jax.Array, jax.Array]:
+  def _decode(self, outputs: Array) -> tuple[jax.Array, jax.Array]:
     """Return the pixels in the middle of the classes' highest probabilities, and those."""
-    smooth = peaks.blur(self.output_maps(outputs), max(1, round(self.radius)))
+    smooth = peaks.blur(self._output_maps(outputs), max(1, round(self.radius)))
     x, y, scores = peaks.maximum(smooth)
     return jnp.stack([x, y], axis=-1).astype(jnp.float32), scores
 
-  def flip(self, outputs: Array, flip_permutation: Array, shift: bool) -> jax.Array:
+  def _flip(self, outputs: Array, flip_permutation: Array, shift: bool) -> jax.Array:
     """Mirror the maps, exchange left and right, and move by a pixel to the right if `shift`."""
     classes = np.concatenate([[0], np.asarray(flip_permutation) + 1])
     outputs = jnp.asarray(outputs)[:, :, ::-1, classes]
     return peaks.shift_right(outputs) if shift else outputs
 
-  def target_maps(self, targets: Array, weights: Array) -> jax.Array:
+  def _target_maps(self, targets: Array, weights: Array) -> jax.Array:
     """Return one map of 1 in the discs and 0 elsewhere, `[B, H, W, 1]`."""
     del weights  # a disc that counts for nothing is not in the targets
     return (jnp.asarray(targets) > 0).astype(jnp.float32)[..., None]
 
-  def output_maps(self, outputs: Array) -> jax.Array:
+  def _output_maps(self, outputs: Array) -> jax.Array:
     """Return the keypoints' class probabilities, float32 `[B, H, W, K]`."""
     return jax.nn.softmax(jnp.asarray(outputs, jnp.float32), axis=-1)[..., 1:]

@@ -1,27 +1,25 @@
 """Heatmap codecs: keypoints as Gaussian bumps and back again.
 
-`encode` draws what a net should output for keypoints, `decode` reads keypoints off what it did
-output, and `flip` turns the output for a mirrored crop back.
-
 Heatmaps are `[B, h, w, K]`. The cell of a crop's point is `x / stride`, where the stride is W / w
 for `Msra` and `Dark` and (W - 1) / (w - 1) for `Udp`, and the same of heights for y.
 """
 
 import abc
+from collections.abc import Mapping
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from posejax.codecs import peaks
-from posejax.codecs.base import Codec
+from posejax.codecs.base import OneOutput
 from posejax.types import Array
 
 
 @dataclasses.dataclass(frozen=True)
-class HeatmapCodec(Codec):
+class HeatmapCodec(OneOutput):
   """What the heatmap codecs share.
 
   Attributes:
@@ -34,12 +32,19 @@ class HeatmapCodec(Codec):
   heatmap_size: tuple[int, int]
   sigma: float = 2.0
 
-  output: ClassVar[str] = 'heatmaps'
+  outputs: ClassVar[tuple[str, ...]] = ('heatmaps',)
 
   def __post_init__(self):
     super().__post_init__()
     self._check_size('heatmap_size')
     self._check_positive('sigma')
+
+  @classmethod
+  def fit(
+    cls, crop_size: tuple[int, int], shapes: Mapping[str, tuple[int, ...]], **fields: Any
+  ) -> 'HeatmapCodec':
+    """Return the codec for a net whose heatmaps are `[B, h, w, K]`."""
+    return cls(**{'crop_size': crop_size, 'heatmap_size': shapes[cls.outputs[0]][1:3], **fields})
 
   @property
   def stride(self) -> np.ndarray:
@@ -47,7 +52,7 @@ class HeatmapCodec(Codec):
     (H, W), (h, w) = self.crop_size, self.heatmap_size
     return np.array([W / w, H / h], np.float32)
 
-  def encode(self, keypoints_crop: Array, visibility: Array) -> tuple[jax.Array, jax.Array]:
+  def _encode(self, keypoints_crop: Array, visibility: Array) -> tuple[jax.Array, jax.Array]:
     """Draw the heatmaps that a net should output.
 
     Args:
@@ -65,7 +70,7 @@ class HeatmapCodec(Codec):
     drawn = labelled & self._touches(mean if patch is None else patch)
     return self._draw(mean, patch, drawn), drawn.astype(jnp.float32)
 
-  def decode(self, outputs: Array) -> tuple[jax.Array, jax.Array]:
+  def _decode(self, outputs: Array) -> tuple[jax.Array, jax.Array]:
     """Read keypoints off heatmaps `[B, h, w, K]`.
 
     Returns:
@@ -82,7 +87,7 @@ class HeatmapCodec(Codec):
   def _refine(self, heatmaps: jax.Array, x: jax.Array, y: jax.Array):
     """Return the step `(x, y)` from the highest cell to the keypoint, in cells, `[B, K]` each."""
 
-  def flip(self, outputs: Array, flip_permutation: Array, shift: bool) -> jax.Array:
+  def _flip(self, outputs: Array, flip_permutation: Array, shift: bool) -> jax.Array:
     """Mirror the heatmaps, exchange left and right, and move by one cell to the right if `shift`.
 
     With a stride of W / w a mirrored cell lands (stride - 1) / stride of a cell too far left; the
@@ -93,12 +98,12 @@ class HeatmapCodec(Codec):
     outputs = jnp.asarray(outputs)[:, :, ::-1, np.asarray(flip_permutation)]
     return peaks.shift_right(outputs) if shift else outputs
 
-  def target_maps(self, targets: Array, weights: Array) -> Array:
+  def _target_maps(self, targets: Array, weights: Array) -> Array:
     """Return the targets; a heatmap that counts for nothing is empty."""
     del weights
     return targets
 
-  def output_maps(self, outputs: Array) -> Array:
+  def _output_maps(self, outputs: Array) -> Array:
     """Return the heatmaps as they are."""
     return outputs
 
@@ -226,6 +231,13 @@ class Udp(HeatmapCodec):
 
   convention: ClassVar[str] = 'udp'
   shift_flip: ClassVar[bool] = False
+
+  @classmethod
+  def fit(
+    cls, crop_size: tuple[int, int], shapes: Mapping[str, tuple[int, ...]], **fields: Any
+  ) -> 'HeatmapCodec':
+    """Return the codec for a net whose heatmaps are `[B, h, w, K]`."""
+    return cls(**{'crop_size': crop_size, 'heatmap_size': shapes[cls.outputs[0]][1:3], **fields})
 
   @property
   def stride(self):

@@ -95,12 +95,6 @@ def _failures(results: Iterable[list[Check]]) -> list[Check]:
   return [check for group in results for check in group if not check.ok]
 
 
-def quick_check() -> list[Check]:
-  """Return the faults that a few seconds of checks find here; empty where all is well."""
-  flags = environment.suspicious_flags()
-  return judge(_failures(checks.quick()), flags, lambda: _run_beside('quick', flags))[0]
-
-
 def refuse_faults() -> None:
   """Raise where the flags in XLA_FLAGS make this machine compute wrongly.
 

@@ -1,18 +1,30 @@
-"""From a config to what runs: sources, model, codec and task. The one place that reads sections."""
+"""From a config to what runs: sources, model, task and evaluations. The one reader of sections."""
 
+from collections.abc import Mapping
 import dataclasses
+from typing import NamedTuple
 
 import flax.linen as nn
 
-from posejax import tasks
 from posejax.config import Config
 from posejax.data import sources
 from posejax.errors import PosejaxError, nearest
 from posejax.experiment import classification, pose
-from posejax.experiment.pose import pose_task
-from posejax.skeletons import Skeleton
+from posejax.experiment.kind import Kind
+from posejax.labels import LabelSpace
+from posejax.tasks import Evaluator, Task
 
-__all__ = ['Experiment', 'from_config', 'pose_task']
+__all__ = ['TASKS', 'Evaluation', 'Experiment', 'Kind', 'build', 'from_config']
+
+TASKS: dict[str, Kind] = {'pose': pose.KIND, 'classification': classification.KIND}
+"""Name, as in `config.task.name` -> how such an experiment is built."""
+
+
+class Evaluation(NamedTuple):
+  """One set that a run is measured on, and how."""
+
+  source: sources.Source
+  evaluator: Evaluator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,37 +33,56 @@ class Experiment:
 
   Attributes:
     config: as it was given.
-    skeleton: of the data and of the model's output; None where the task has nobody in it.
     model: the net, to count and tabulate its parameters.
     task: what to learn, as pure functions.
-    train_source, eval_source: random access to examples.
+    train_source: random access to examples.
+    evaluations: name -> set and evaluator. The first, 'eval', tells which checkpoint is the best.
   """
 
   config: Config
-  skeleton: Skeleton | None
   model: nn.Module
-  task: tasks.Task
+  task: Task
   train_source: sources.Source
-  eval_source: sources.Source
+  evaluations: Mapping[str, Evaluation]
+
+  @property
+  def main(self) -> Evaluation:
+    """The evaluation whose main metric tells which checkpoint is the best."""
+    return next(iter(self.evaluations.values()))
 
 
 def from_config(config: Config) -> Experiment:
   """Build everything a run needs.
 
   Raises:
-    PosejaxError: a name or key is unknown, or data are missing.
+    PosejaxError: a name or key is unknown, or data are missing or do not fit the task.
   """
-  if config.task not in _TASKS:
-    raise PosejaxError(f'config.task={config.task!r} is not a task.' + nearest(config.task, _TASKS))
-  return _TASKS[config.task](config)
+  kind = _kind(config)
+  train_source = kind.source(config.data, 'train', config.seed, cached=config.data.cache)
+  task_labels = kind.labels(train_source)
+  model, task = kind.build(config, task_labels)
+  evaluations = {}
+  for name, data in config.evaluation_data().items():
+    source = kind.source(data, 'eval', config.seed, cached=config.data.cache)
+    evaluations[name] = Evaluation(*kind.evaluation(config, task, train_source, source))
+  return Experiment(config, model, task, train_source, evaluations)
 
 
-def _pose(config: Config) -> Experiment:
-  return Experiment(config, *pose.build(config))
+def build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
+  """Return the net and the task of a config, without its data.
+
+  Args:
+    config: of any task.
+    labels: what the net's outputs stand for.
+
+  Raises:
+    PosejaxError: a name or key is unknown, or what the net outputs does not fit codec or loss.
+  """
+  return _kind(config).build(config, labels)
 
 
-def _classification(config: Config) -> Experiment:
-  return Experiment(config, None, *classification.build(config))
-
-
-_TASKS = {'pose': _pose, 'classification': _classification}
+def _kind(config: Config) -> Kind:
+  name = config.task.get('name')
+  if name not in TASKS:
+    raise PosejaxError(f'config.task.name={name!r} is not a task.' + nearest(name, TASKS))
+  return TASKS[name]

@@ -1,53 +1,62 @@
-"""From a config of task 'classification' to its sources, net and Task."""
+"""Experiments of task 'classification'."""
 
 import dataclasses
 from functools import partial
 
 import flax.linen as nn
 
-from posejax import models, tasks
-from posejax.config import Config, with_options
+from posejax import models
+from posejax.config import Config, from_options, with_options
 from posejax.data import sources
-from posejax.data.transforms import augment, whole_picture
+from posejax.data.transforms import augment
+from posejax.data.transforms.whole_picture import WholePicture
 from posejax.errors import PosejaxError
-from posejax.tasks import net
+from posejax.experiment.kind import Kind
+from posejax.labels import LabelSpace
+from posejax.tasks import Evaluator, Task, net
 from posejax.tasks.classification import task as classification
+from posejax.tasks.classification.options import ClassificationOptions
 
 
-def build(config: Config) -> tuple[nn.Module, tasks.Task, sources.Source, sources.Source]:
-  """Return the net, the task, and the sources to train and to evaluate on.
-
-  Raises:
-    PosejaxError: a name or key is unknown, data are missing or not labelled pictures, or the config
-      asks for mirrored pictures.
-  """
-  if config.evaluate.flip:
+def _labels(source: sources.Source) -> LabelSpace:
+  if source.label_space.skeleton is not None:
     raise PosejaxError(
-      "config.evaluate.flip=True cannot go with task='classification': a mirrored digit is no digit. "
-      'Set it to False.'
+      f"config.data.name={source.name!r} shows people; config.task.name='classification' needs labelled "
+      "pictures: 'svhn', 'svhn_extra', 'synthetic_digits' or a mixture of them."
     )
-  found = [
-    sources.create(config.data, split, config.seed, cached=config.data.cache)
-    for split in ('train', 'eval')
-  ]
-  for source in found:
-    if source.label_space.skeleton is not None:
-      raise PosejaxError(
-        f"config.data.name={source.name!r} shows people; task='classification' needs labelled pictures: "
-        "'svhn', 'svhn_extra', 'synthetic_digits' or a mixture of them."
-      )
-  train_source, eval_source = found
-  class_names = train_source.label_space.class_names
-  options = {'num_classes': len(class_names), 'dtype': config.dtype, **config.model_options}
-  model = models.create(**options)
-  prepare = partial(whole_picture.WholePicture, config.data.crop_size)
+  return source.label_space
+
+
+def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
+  options = from_options('task', config.task, ClassificationOptions)
+  model = models.create(
+    **{'num_classes': len(labels.class_names), 'dtype': config.dtype, **config.model_options}
+  )
+  transform = partial(WholePicture, options.crop_size)
+  plain = transform(augment.create('none'))
   task = classification.create(
     model=model,
-    class_names=class_names,
-    crop_size=config.data.crop_size,
+    labels=labels,
+    crop_size=options.crop_size,
     loss_fn=with_options('loss', {'name': 'cross_entropy', **config.loss}, classification.LOSSES),
     normalize_fn=partial(net.normalize, **dataclasses.asdict(config.inputs)),
-    prepare_train=prepare(augment.create(**config.data.augment)),
-    prepare_eval=prepare(augment.create('none')),
+    transform_train=transform(augment.create(**config.data.augment)),
+    transform_eval=plain,
+    view=plain.view,
   )
-  return model, task, train_source, eval_source
+  return model, task
+
+
+def _evaluation(
+  config: Config, task: Task, train_source: sources.Source, source: sources.Source
+) -> tuple[sources.Source, Evaluator]:
+  del config, train_source  # nothing to set, and no baseline
+  theirs = _labels(source)
+  if theirs != task.labels:
+    raise PosejaxError(
+      f'{source.name!r} has the classes {theirs.class_names}; the net tells {task.labels.class_names}.'
+    )
+  return source, classification.evaluator(task.labels)
+
+
+KIND = Kind(sources.create, _labels, _build, _evaluation)

@@ -110,13 +110,6 @@ def invert(matrix: np.ndarray) -> np.ndarray:
   return back
 
 
-def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-  """Return the matrix that does `inner` first and `outer` after it, `[..., 2, 3]`."""
-  linear = outer[..., :2] @ inner[..., :2]
-  offset = outer[..., :2] @ inner[..., 2:] + outer[..., 2:]
-  return np.concatenate([linear, offset], axis=-1)
-
-
 def transform_points(points: Array, matrix: Array) -> Array:
   """Take points through a matrix; NumPy and JAX arrays alike.
 

@@ -10,6 +10,7 @@ from posejax import experiment as experiments
 from posejax.data.batches import EvalBatches
 from posejax.data.executors import threads
 from posejax.errors import PosejaxError
+from posejax.geometry import affine
 from posejax.runs.saved_run import SavedRun
 
 
@@ -25,21 +26,22 @@ class SourcePredictor:
     Raises:
       PosejaxError: the run is not one of poses.
     """
-    if run.config.task != 'pose':
+    if run.labels.skeleton is None:
       raise PosejaxError(
-        f'This run has config.task={run.config.task!r}; keypoints need a pose run.'
+        f'This run has config.task.name={run.config.task["name"]!r}; keypoints need a pose run.'
       )
     self._mesh = devices.make_mesh()
-    _, task = experiments.pose_task(run.config, run.skeleton)
+    _, task = experiments.build(run.config, run.labels)
     size = run.config.evaluate.batch_size or run.config.batch_size
     # The run may have had another number of devices.
     self._batch_size = -(-size // self._mesh.size) * self._mesh.size
-    self._prepare = task.prepare_eval
+    self._transform = task.transform_eval
     whole, split = devices.replicated(self._mesh), devices.sharded(self._mesh)
 
     def predict(variables, batch):
-      predictions = task.predict(variables, batch)
-      return predictions['keypoints_image'], predictions['scores']
+      predictions = task.infer(variables, batch['images'])
+      points = affine.transform_points(predictions['keypoints_crop'], batch['crop_to_image'])
+      return points, predictions['scores']
 
     self._predict = jax.jit(predict, in_shardings=(whole, split), out_shardings=split)
     self._variables = devices.put_replicated(run.variables, self._mesh)
@@ -53,7 +55,7 @@ class SourcePredictor:
       source: see `posejax.data.sources`; its labels are not used.
       progress: wraps the range of batches.
     """
-    batches = EvalBatches(source, self._prepare, self._batch_size)
+    batches = EvalBatches(source, self._transform, self._batch_size)
     made = threads.iterate(batches, 0, len(batches), num_workers=2, prefetch=2)
     keypoints, scores = [], []
     for _ in progress(range(len(batches))):

@@ -1,8 +1,8 @@
 """COCO's average precision and recall of keypoints, by pycocotools. Host only, NumPy.
 
 The way of the published top-down results (MSRA, HRNet, mmpose): every example is one box of one
-picture; its figure is scored by box and keypoints (`oks.rescore`), figures that double a better one
-of the same picture are dropped (`oks.suppress`), and pycocotools judges the rest.
+picture; its figure is scored by box and keypoints (`oks.RESCORINGS`), figures that double a better
+one of the same picture are dropped (`oks.suppress`), and pycocotools judges the rest.
 
 A result row holds no `bbox`, as MSRA's and HRNet's don't, so pycocotools takes a result's area from
 the extent of its keypoints. Where a row has one (later versions of mmpose write it) the area is the
@@ -69,13 +69,9 @@ class GroundTruth(NamedTuple):
 
 def make_records(predictions: Predictions, batch: Batch) -> list[Record]:
   """Return one record per example of a batch (numpy), padding left out."""
+  keypoints, scores = predictions['keypoints_image'], predictions['scores']
   return [
-    Record(
-      int(batch['index'][i]),
-      predictions['keypoints_image'][i],
-      predictions['scores'][i],
-      batch['boxes'][i],
-    )
+    Record(int(batch['index'][i]), keypoints[i], scores[i], batch['boxes'][i])
     for i in np.flatnonzero(batch['index'] >= 0)
   ]
 
@@ -90,6 +86,7 @@ def summarize(
   aspect: float,
   box_padding: float,
   taken: str,
+  rescoring: str = 'product',
 ) -> dict[str, float]:
   """Turn the records of an evaluation into named figures.
 
@@ -101,7 +98,9 @@ def summarize(
     sigmas: K, the skeleton's.
     aspect: width / height of the crop.
     box_padding: what the crop grew the aspect-fixed box by.
-    taken: how the predictions were taken, the end of every name: `how_taken(...)`.
+    taken: how the predictions were taken, the end of every name: `gtbox/flip+shift` for annotated
+      boxes, `detbox/noflip` for a detector's, and the like.
+    rescoring: a name of `oks.RESCORINGS`.
 
   Returns:
     `{'AP/<taken>': ..., ...}` for `FIGURES`.
@@ -121,20 +120,9 @@ def summarize(
       )
     counted = {image['id'] for image in truth.images}
     records = [record for record in records if lookup(record.index)[0] in counted]
-    rows = result_rows(records, lookup, sigmas, aspect, box_padding, truth.category_id)
+    rows = result_rows(records, lookup, sigmas, aspect, box_padding, truth.category_id, rescoring)
     figures = evaluate(truth, rows, sigmas)
   return {f'{name}/{taken}': value for name, value in figures.items()}
-
-
-def how_taken(box_source: str, flip: bool, shift: bool) -> str:
-  """Return the end of an AP's name, such as `gtbox/flip+shift` or `detbox/noflip`.
-
-  Args:
-    box_source: 'gtbox' for boxes of the ground truth, 'detbox' for a detector's.
-    flip: heatmaps were averaged with the mirrored crop's.
-    shift: the mirrored heatmaps were shifted by a cell first.
-  """
-  return f'{box_source}/{("flip+shift" if shift else "flip") if flip else "noflip"}'
 
 
 def result_rows(
@@ -144,6 +132,7 @@ def result_rows(
   aspect: float,
   box_padding: float,
   category_id: int = 1,
+  rescoring: str = 'product',
 ) -> list[Row]:
   """Return scored results without doubles, in the published form.
 
@@ -164,7 +153,7 @@ def result_rows(
     box_scores, figures = zip(*figures, strict=True)
     keypoints = np.stack([record.keypoints for record in figures]).astype(np.float64)
     keypoint_scores = np.stack([record.scores for record in figures]).astype(np.float64)
-    scores = oks.rescore(box_scores, keypoint_scores)
+    scores = oks.RESCORINGS[rescoring](box_scores, keypoint_scores)
     person_boxes = np.stack([record.box for record in figures])
     areas = np.prod(affine.box_to_center_size(person_boxes, aspect, box_padding)[1], axis=-1)
     triples = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)

@@ -100,3 +100,22 @@ def rescore(
   counted = keypoint_scores > threshold
   total = np.where(counted, keypoint_scores, 0).sum(axis=-1)
   return np.asarray(box_scores, np.float64) * total / np.maximum(counted.sum(axis=-1), 1)
+
+
+def rescore_by_sum(box_scores: np.ndarray, keypoint_scores: np.ndarray) -> np.ndarray:
+  """Return figures' scores `[N]`: the box's, the mean and the largest of the keypoints', added up.
+
+  Args:
+    box_scores: `[N]`; 1 for ground-truth boxes.
+    keypoint_scores: `[N, K]`.
+
+  Source: `validate` of Jeff-sjtu/res-loglikelihood-regression rlepose/trainer.py; `bbox_rle` of
+  open-mmlab/mmpose mmpose/evaluation/metrics/coco_metric.py.
+  """
+  keypoint_scores = np.asarray(keypoint_scores, np.float64)
+  mean, largest = keypoint_scores.mean(axis=-1), keypoint_scores.max(axis=-1)
+  return np.asarray(box_scores, np.float64) + mean + largest
+
+
+RESCORINGS = {'product': rescore, 'sum': rescore_by_sum}
+"""How box and keypoints make a figure's score; a codec knows which is published for its nets."""

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from posejax.models import layers
 from posejax.models.resnet import Block
 
-POOLINGS = ('average', 'flatten')
-
 
 class ResidualCNN(nn.Module):
   """Return `{'c1', 'c2', ...}`, maps at strides 4, 8 ...: residual blocks, then a 2x2 max-pool, each.

@@ -47,19 +47,22 @@ class Control:
   early: Watch
 
   @classmethod
-  def create(cls, config: Config, main_metric: str) -> 'Control':
+  def create(cls, config: Config, main_metric: str, main_mode: str) -> 'Control':
     """Return the state before the first evaluation.
 
     Args:
       config: what to watch, and how patiently.
-      main_metric: the task's, watched where `config.best_metric` is empty.
+      main_metric: the evaluator's, watched where `config.best_metric` is empty.
+      main_mode: 'max' where a higher `main_metric` is better, else 'min'.
     """
     best = config.best_metric or main_metric
 
     def watch(name: str) -> Watch:
       name = name or best
-      # Errors and losses fall, everything else rises; best_metric says its own direction.
-      mode = config.best_mode if name == best else ('min' if _is_error(name) else 'max')
+      if name == best and config.best_mode:
+        return Watch(name, config.best_mode)
+      # Errors and losses fall, everything else rises.
+      mode = main_mode if name == main_metric else 'min' if _is_error(name) else 'max'
       return Watch(name, mode)
 
     return cls(

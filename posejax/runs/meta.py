@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from posejax.config import Config
+from posejax.labels import LabelSpace
 from posejax.runs.control import Control
-from posejax.skeletons import Skeleton
 
 
 @dataclasses.dataclass
@@ -30,7 +30,7 @@ class Window:
 
 def checkpoint_meta(
   config: Config,
-  skeleton: Skeleton | None,
+  labels: LabelSpace,
   control: Control,
   window: Window,
   evaluated_step: int,
@@ -43,7 +43,7 @@ def checkpoint_meta(
   """
   return {
     'config': config.to_dict(),
-    'skeleton': skeleton and dataclasses.asdict(skeleton),
+    'labels': labels.to_json(),
     'control': dataclasses.asdict(control),
     'window': dataclasses.asdict(window),
     'evaluated_step': evaluated_step,

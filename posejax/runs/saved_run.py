@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.runs import checkpoint
-from posejax.skeletons import Skeleton
+from posejax.labels import LabelSpace
+from posejax.runs import checkpoint, older
 from posejax.types import Variables
 
 
@@ -25,9 +25,9 @@ class SavedRun(NamedTuple):
   meta: dict[str, Any]
 
   @property
-  def skeleton(self) -> Skeleton:
+  def labels(self) -> LabelSpace:
     """What the net's outputs stand for."""
-    return Skeleton(**self.meta['skeleton'])
+    return older.label_space(self.meta)
 
 
 def read(workdir: str, which: str) -> SavedRun:
@@ -42,8 +42,9 @@ def read(workdir: str, which: str) -> SavedRun:
   """
   step = checkpoint.existing_step(workdir, _step_of(which, workdir))
   meta = checkpoint.read_meta(workdir, step)
+  config = Config.from_dict(older.config_values(meta['config']))
   variables = checkpoint.restore_variables(workdir, step)
-  return SavedRun(Config.from_dict(meta['config']), variables, step, meta)
+  return SavedRun(config, variables, step, meta)
 
 
 def _step_of(which: str, workdir: str) -> int | None:

@@ -9,6 +9,7 @@ import os
 from posejax import files
 from posejax.config import Config
 from posejax.errors import PosejaxError
+from posejax.runs import older
 
 
 def read_config(workdir: str) -> Config | None:
@@ -28,7 +29,7 @@ def read_config(workdir: str) -> Config | None:
         f'{path} is not valid JSON ({error}). Restore it from the newest checkpoint '
         '(checkpoints/<step>/meta) or choose another --workdir.'
       ) from error
-  return Config.from_dict(values)
+  return Config.from_dict(older.config_values(values))
 
 
 def write_config(workdir: str, config: Config) -> None:

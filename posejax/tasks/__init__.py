@@ -1,5 +1,5 @@
-"""Tasks: what to learn. A Task value ties model, codec, loss and metrics together."""
+"""Tasks: what to learn, and evaluators: how it is measured."""
 
-from posejax.tasks.base import Aux, Task
+from posejax.tasks.base import Aux, Evaluator, Task
 
-__all__ = ['Aux', 'Task']
+__all__ = ['Aux', 'Evaluator', 'Task']

@@ -1,4 +1,4 @@
-"""What a task is to the training loop."""
+"""What to learn, and how it is measured: two values, which an experiment ties to sources."""
 
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from posejax.codecs import Codec
+from posejax.labels import LabelSpace
 from posejax.types import Batch, Predictions, TransformFn, Variables
 
 
@@ -24,34 +26,61 @@ class Aux(NamedTuple):
   example_losses: jax.Array
 
 
+ViewFn = Callable[[np.ndarray, np.ndarray | None], tuple[np.ndarray, np.ndarray]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What to learn, as pure functions. How to learn it is posejax.train's business.
+  """What to learn and how to use it, as pure functions. How to learn it is posejax.train's business.
 
   Attributes:
+    labels: what the net can name.
+    input_size: (H, W) of the net's input.
     init: `key -> variables`.
     loss: `(variables, batch, key) -> (scalar, Aux)`; the mean over the batch's examples. Traced.
-    predict: `(variables, batch) -> predictions`. Traced.
-    measure: `(predictions, batch) -> sums`, a pytree that adds up over batches; padding (`mask` 0)
-      adds nothing. Traced.
-    records: `(predictions, batch) -> list of per-example results` (numpy, host), for metrics that
-      need every example at once; or None.
-    summarize: `(sums, records) -> {metric name: float}` (host).
-    draw: `(batch, predictions) -> {panel name: uint8 [H, W, 3]}` (host), for people to look at.
-    draw_totals: `sums -> {panel name: uint8 [H, W, 3]}` (host), of a whole evaluation; or None.
-    main_metric: the one of `summarize`'s names, higher is better, that tells which checkpoint is the
-      best where `config.best_metric` is empty, such as `accuracy`.
-    prepare_train, prepare_eval: `(example, rng) -> arrays` of one example (host).
+    infer: `(variables, images uint8 [B, H, W, 3]) -> predictions`, see `posejax.types`. Traced. It takes
+      no labels: it is what is exported and served.
+    transform_train, transform_eval: `(example, rng) -> arrays` of one example (host).
+    view: `(picture uint8 [h, w, 3], box [4] or None) -> (image uint8 [H, W, 3], crop_to_image [2, 3])`:
+      what `infer` is shown of a picture, without randomness (host). None looks at the whole picture.
+    draw: `(batch, predictions) -> {panel name: uint8 [H, W, 3]}` (host), for people to look at; an
+      empty dict of predictions draws what goes in, a first batch with its targets.
+    codec: reads keypoints off the net's outputs; None where it finds none.
+    taken: how `infer` takes predictions, for metrics' names: 'flip+shift', 'flip', 'noflip' or nothing.
   """
 
+  labels: LabelSpace
+  input_size: tuple[int, int]
   init: Callable[[jax.Array], Variables]
   loss: Callable[[Variables, Batch, jax.Array], tuple[jax.Array, Aux]]
-  predict: Callable[[Variables, Batch], Predictions]
+  infer: Callable[[Variables, jax.Array], Predictions]
+  transform_train: TransformFn
+  transform_eval: TransformFn
+  view: ViewFn
+  draw: Callable[[Batch, Predictions], dict[str, np.ndarray]]
+  codec: Codec | None = None
+  taken: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluator:
+  """How predictions are measured on one source, as pure functions.
+
+  Attributes:
+    measure: `(predictions, batch) -> sums`, a pytree that adds up over batches; padding (`mask` 0)
+      adds nothing. Traced.
+    summarize: `(sums, records) -> {metric name: float}` (host).
+    main_metric: the one of `summarize`'s names that tells which checkpoint is the best where
+      `config.best_metric` is empty, such as `accuracy`.
+    main_mode: 'max' where a higher `main_metric` is better, else 'min'.
+    records: `(predictions, batch) -> list of per-example results` (numpy, host), for metrics that
+      need every example at once; or None.
+    draw_totals: `sums -> {panel name: uint8 [H, W, 3]}` (host), of a whole evaluation; or None.
+  """
+
   measure: Callable[[Predictions, Batch], Any]
   summarize: Callable[[Any, list], dict[str, float]]
-  draw: Callable[[Batch, Predictions], dict[str, np.ndarray]]
   main_metric: str
-  prepare_train: TransformFn
-  prepare_eval: TransformFn
+  main_mode: str = 'max'
   records: Callable[[Predictions, Batch], list] | None = None
   draw_totals: Callable[[Any], dict[str, np.ndarray]] | None = None

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from posejax import devices
 from posejax.config import Config
-from posejax.tasks.base import Task
+from posejax.tasks.base import Evaluator, Task
 from posejax.train import lr_scales, optim, state
 from posejax.train.lr_scales import Scales
 from posejax.train.state import TrainState
@@ -86,3 +86,14 @@ def _compile(make_step: Callable[..., TrainStep], mesh: Mesh, parallel: str) -> 
     )
   whole, split = devices.replicated(mesh), devices.sharded(mesh)
   return jax.jit(step, in_shardings=(whole, split, whole), out_shardings=whole, donate_argnums=0)
+
+
+def evaluation_step(task: Task, evaluator: Evaluator, mesh: Mesh) -> EvalStep:
+  """Compile `(variables, batch) -> (sums over the global batch, predictions)` for the mesh."""
+
+  def eval_step(variables: Variables, batch: Batch):
+    predictions = task.infer(variables, batch['images'])
+    return evaluator.measure(predictions, batch), predictions
+
+  whole, split = devices.replicated(mesh), devices.sharded(mesh)
+  return jax.jit(eval_step, in_shardings=(whole, split), out_shardings=(whole, split))

@@ -6,7 +6,7 @@ import os
 
 import jax
 
-from posejax import devices
+from posejax import devices, labels
 from posejax import experiment as experiments
 from posejax.config import Config, InputsConfig, resolve
 from posejax.data import sources
@@ -15,6 +15,7 @@ from posejax.runs import checkpoint, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta
 from posejax.skeletons import Skeleton
+from posejax.tasks.pose.measures import PoseMetrics
 from posejax.train import build
 from posejax.weights import Converted, convert
 
@@ -42,15 +43,17 @@ def convert_workdir(
   Raises:
     PosejaxError: the file cannot be read or does not fit the model, or `workdir` holds a run.
   """
-  if config.task != 'pose':
-    raise PosejaxError(f"config.task={config.task!r}; only nets of config.task='pose' convert.")
+  if config.task['name'] != 'pose':
+    raise PosejaxError(
+      f"config.task.name={config.task['name']!r}; only nets of config.task.name='pose' convert."
+    )
   if other := config.init_from or config.model.get('init_from'):
     raise PosejaxError(
       f'init_from={other!r} in the config and the file {path} both say where to start from; leave the '
       'former empty.'
     )
-  skeleton = _skeleton(config)
-  model, task = experiments.pose_task(config, skeleton)
+  task_labels = labels.people(_skeleton(config))
+  model, task = experiments.build(config, task_labels)
   init_key, _ = jax.random.split(jax.random.key(config.seed))
   mesh = devices.make_mesh()
   # Compiling it takes longer than all the rest: only where a variable starts anew.
@@ -64,8 +67,9 @@ def convert_workdir(
     config = resolve(dataclasses.replace(config, inputs=InputsConfig(**inputs)))
     first = build.training(task, config, mesh, converted.variables).init_state(converted.variables)
     with checkpoint.Checkpointer(workdir) as checkpointer:
-      control = Control.create(config, task.main_metric)
-      meta = checkpoint_meta(config, skeleton, control, Window(), 0, {}, {})
+      main_metric = PoseMetrics(task_labels.skeleton, task.input_size).main_metric
+      control = Control.create(config, main_metric, 'max')
+      meta = checkpoint_meta(config, task_labels, control, Window(), 0, {}, {})
       # On the host: arrays on a device would be copied to be written.
       checkpointer.save(jax.device_get(first.to_arrays()), meta, best_step=None)
     # Last: with a config and no checkpoint it would be trained from scratch.

@@ -1,7 +1,7 @@
 """Evaluation: every example once, sums on the device, one division at the end."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,17 @@ from jax.sharding import Mesh
 import numpy as np
 
 from posejax import devices
-from posejax.tasks.base import Task
+from posejax import experiment as experiments
+from posejax.data.batches import EvalBatches
+from posejax.tasks.base import Evaluator
+from posejax.train import build
+from posejax.train.feed import eval_batches
 from posejax.types import Batch, Predictions, Variables
 
-EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
+Iterate = Callable[..., Iterator[Batch]]
 
 
-class Evaluation(NamedTuple):
+class Evaluated(NamedTuple):
   """What an evaluation gives.
 
   Attributes:
@@ -27,63 +31,91 @@ class Evaluation(NamedTuple):
   panels: dict[str, np.ndarray]
 
 
-def compile_eval_step(task: Task, mesh: Mesh) -> EvalStep:
-  """Compile `(variables, batch) -> (sums over the global batch, predictions)` for the mesh."""
+class _Set(NamedTuple):
+  """One set to measure on: its batches, how, and the compiled step."""
 
-  def eval_step(variables: Variables, batch: Batch):
-    predictions = task.predict(variables, batch)
-    return task.measure(predictions, batch), predictions
-
-  whole, split = devices.replicated(mesh), devices.sharded(mesh)
-  return jax.jit(eval_step, in_shardings=(whole, split), out_shardings=(whole, split))
+  batches: EvalBatches
+  evaluator: Evaluator
+  step: build.EvalStep
 
 
-def evaluate(
-  task: Task, eval_step: EvalStep, variables: Variables, batches: Iterable[Batch], mesh: Mesh
-) -> Evaluation:
-  """Measure `variables` on all of `batches` (numpy, padded and masked).
+class Evaluations:
+  """All evaluations of an experiment, compiled for a mesh.
 
-  The records of a batch are made while the next one is computed.
+  What belongs to another set than the main one has the set's name before its own: `lspet/AUC/torso`.
   """
-  totals, records, panels, pending = None, [], {}, None
-  for number, batch in enumerate(batches):
-    sums, predictions = eval_step(variables, devices.put_batch(batch, mesh))
-    totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
-    if number == 0:
-      panels = task.draw(batch, _LocalRows(predictions))
-    if task.records is not None:
-      if pending is not None:
-        records += task.records(*pending)
-      pending = (_LocalRows(predictions), batch)
-  if pending is not None:
-    records += task.records(*pending)
-  records = devices.gather(records)
-  totals = jax.tree.map(np.asarray, totals)
-  if task.draw_totals is not None:
-    panels |= task.draw_totals(totals)
-  return Evaluation(task.summarize(totals, records), panels)
+
+  def __init__(self, experiment: experiments.Experiment, mesh: Mesh):
+    self._task, self._mesh = experiment.task, mesh
+    self._sets = {
+      name: _Set(
+        eval_batches(experiment, source),
+        evaluator,
+        build.evaluation_step(experiment.task, evaluator, mesh),
+      )
+      for name, (source, evaluator) in experiment.evaluations.items()
+    }
+
+  def __call__(self, variables: Variables, iterate: Iterate) -> Evaluated:
+    """Measure `variables` on every set, whose batches `iterate` makes."""
+    together = Evaluated({}, {})
+    for number, (name, one) in enumerate(self._sets.items()):
+      metrics, panels = self._evaluate(one, variables, iterate(one.batches, 0, len(one.batches)))
+      together.metrics.update({f'{name}/{k}' if number else k: v for k, v in metrics.items()})
+      together.panels.update({f'{name}-{k}' if number else k: v for k, v in panels.items()})
+    return together
+
+  def metric_names(self, variables: Variables) -> set[str]:
+    """Return the names that an evaluation will give, without running it."""
+    names = set()
+    for number, (name, one) in enumerate(self._sets.items()):
+      shapes, _ = jax.eval_shape(one.step, variables, one.batches(0))
+      zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
+      names |= {f'{name}/{k}' if number else k for k in one.evaluator.summarize(zeros, [])}
+    return names
+
+  def _evaluate(
+    self, one: _Set, variables: Variables, batches: Iterator[Batch]
+  ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Measure on one set. The records of a batch are made while the next one is computed."""
+    evaluator = one.evaluator
+    totals, records, panels, pending = None, [], {}, None
+    for number, batch in enumerate(batches):
+      sums, predictions = one.step(variables, devices.put_batch(batch, self._mesh))
+      totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
+      rows = _LocalRows(predictions)
+      if number == 0:
+        panels = self._task.draw(batch, rows)
+      if evaluator.records is not None:
+        if pending is not None:
+          records += evaluator.records(*pending)
+        pending = (rows, batch)
+    if pending is not None:
+      records += evaluator.records(*pending)
+    records = devices.gather(records)
+    totals = jax.tree.map(np.asarray, totals)
+    if evaluator.draw_totals is not None:
+      panels |= evaluator.draw_totals(totals)
+    return evaluator.summarize(totals, records), panels
 
 
 class _LocalRows(Mapping):
-  """Predictions that come to the host when they are looked at, this process's rows of them.
+  """Predictions that come to the host when they are first looked at, this process's rows of them.
 
   Records need points and scores of every example; heatmaps, a hundred times as large, stay behind.
   """
 
   def __init__(self, predictions: Predictions):
     self._predictions = predictions
+    self._rows = {}
 
   def __getitem__(self, key: str) -> np.ndarray:
-    return devices.local_rows(self._predictions[key])
+    if key not in self._rows:
+      self._rows[key] = devices.local_rows(self._predictions[key])
+    return self._rows[key]
 
   def __iter__(self):
     return iter(self._predictions)
 
   def __len__(self) -> int:
     return len(self._predictions)
-
-
-def metric_names(task: Task, eval_step: EvalStep, variables: Variables, batch: Batch) -> set[str]:
-  """Return the names that an evaluation will give, without running it."""
-  shapes, _ = jax.eval_shape(eval_step, variables, batch)
-  return set(task.summarize(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), []))

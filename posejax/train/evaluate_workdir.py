@@ -10,10 +10,10 @@ from posejax import devices, draw
 from posejax import experiment as experiments
 from posejax.config import evaluate_with
 from posejax.errors import PosejaxError
+from posejax.labels import LabelSpace
 from posejax.runs import saved_run
-from posejax.skeletons import Skeleton
-from posejax.train.evaluate import compile_eval_step, evaluate
-from posejax.train.feed import batches_of, eval_batches
+from posejax.train.evaluate import Evaluations
+from posejax.train.feed import batches_of
 
 
 def evaluate_workdir(
@@ -41,36 +41,34 @@ def evaluate_workdir(
   mesh = devices.make_mesh()
   devices.check_batch_size('batch_size', config.evaluate.batch_size or config.batch_size, mesh.size)
   experiment = experiments.from_config(config)
-  _check_skeleton(experiment.skeleton, meta['skeleton'])
-  batches = eval_batches(experiment)
-  result = evaluate(
-    experiment.task,
-    compile_eval_step(experiment.task, mesh),
-    devices.put_replicated(run.variables, mesh),
-    batches_of(config)(batches, 0, len(batches)),
-    mesh,
-  )
+  _check_labels(experiment.task.labels, run.labels)
+  variables = devices.put_replicated(run.variables, mesh)
+  result = Evaluations(experiment, mesh)(variables, batches_of(config))
   if jax.process_index() == 0:
     name = os.path.join(workdir, f'eval-{step}')
     with open(f'{name}.json', 'w') as file:
       json.dump({'step': step, **result.metrics}, file, indent=2)
     for panel, image in result.panels.items():
       draw.save(f'{name}.png' if panel == 'panels' else f'{name}-{panel}.png', image)
-    source = experiment.eval_source
-    print(f'Checkpoint of step {step}, {source.name}:')
-    if meta.get('data', {}).get('eval', source.fingerprint) != source.fingerprint:
-      print(f'  (not what the run was evaluated on: that was {meta["data"]["eval"]})')
+    names = ', '.join(evaluation.source.name for evaluation in experiment.evaluations.values())
+    print(f'Checkpoint of step {step}, {names}:')
+    for which, (source, _) in experiment.evaluations.items():
+      before = meta.get('data', {}).get(which, source.fingerprint)
+      if before != source.fingerprint:
+        print(f'  ({which}: not what the run was evaluated on: that was {before})')
     for metric, value in result.metrics.items():
       print(f'  {metric:40s} {value:.4f}')
     print(f'Written to {name}.json; predictions drawn in {name}.png.')
   return result.metrics
 
 
-def _check_skeleton(skeleton: Skeleton | None, before: dict[str, Any] | None) -> None:
-  now = list(skeleton.keypoints) if skeleton else None
-  then = list(before['keypoints']) if before else None
-  if now != then:
+def _check_labels(here: LabelSpace, there: LabelSpace) -> None:
+  if here.keypoints != there.keypoints:
     raise PosejaxError(
-      f'The net was trained on the keypoints {then}; the data to evaluate on have {now}. Map them to '
-      "the net's with config.data.name='mixture'."
+      f'The net was trained on the keypoints {list(there.keypoints)}; the data to evaluate on have '
+      f"{list(here.keypoints)}. Map them to the net's with config.data.name='mixture'."
+    )
+  if here.class_names != there.class_names:
+    raise PosejaxError(
+      f'The net tells the classes {there.class_names}; the data to evaluate on have {here.class_names}.'
     )

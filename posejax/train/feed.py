@@ -9,6 +9,7 @@ from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.data.executors import processes, threads
+from posejax.data.sources import Source
 from posejax.types import Batch
 
 
@@ -25,12 +26,12 @@ def batches_of(config: Config) -> Callable[..., Iterator[Batch]]:
   return partial(iterate, num_workers=config.data.num_workers, prefetch=config.data.prefetch)
 
 
-def eval_batches(experiment: experiments.Experiment) -> EvalBatches:
-  """Return the batches of the evaluation split, this process's share of them."""
+def eval_batches(experiment: experiments.Experiment, source: Source) -> EvalBatches:
+  """Return the batches of a set to evaluate on, this process's share of them."""
   config = experiment.config
   return EvalBatches(
-    experiment.eval_source,
-    experiment.task.prepare_eval,
+    source,
+    experiment.task.transform_eval,
     config.evaluate.batch_size or config.batch_size,
     jax.process_index(),
     jax.process_count(),
@@ -42,7 +43,7 @@ def train_batches(experiment: experiments.Experiment) -> TrainBatches:
   config = experiment.config
   return TrainBatches(
     experiment.train_source,
-    experiment.task.prepare_train,
+    experiment.task.transform_train,
     config.seed,
     config.batch_size,
     jax.process_index(),

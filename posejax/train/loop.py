@@ -24,8 +24,8 @@ from posejax.runs.meta import Window, checkpoint_meta
 from posejax.runs.progress import Progress
 from posejax.runs.report import Report, parameter_table
 from posejax.train import build, optim, start, state, step, stop
-from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
-from posejax.train.feed import batches_of, eval_batches, train_batches
+from posejax.train.evaluate import Evaluations
+from posejax.train.feed import batches_of, train_batches
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -95,10 +95,11 @@ class _Run:
     self.progress: Progress = progress
     self.stop_flag = stop_flag
     self.iterate = batches_of(self.config)
-    self.eval_batches = eval_batches(experiment)
+    self.evaluate = Evaluations(experiment, mesh)
     self.train_batches = train_batches(experiment)
     self.window = Window()
-    self.control = Control.create(self.config, self.task.main_metric)
+    evaluator = experiment.main.evaluator
+    self.control = Control.create(self.config, evaluator.main_metric, evaluator.main_mode)
     self.evaluated_step = 0
     self.metrics: dict[str, float] = {}
 
@@ -114,7 +115,6 @@ class _Run:
     training = build.training(self.task, self.config, self.mesh, variables)
     self.scales = training.scales
     train_state = devices.compile_init(training.init_state, self.mesh)(variables)
-    self.eval_step = compile_eval_step(self.task, self.mesh)
     self._check_metrics(train_state)
     train_state = self._restore(train_state)
     self._introduce(train_state)
@@ -206,8 +206,7 @@ class _Run:
 
   def _evaluate(self, train_state: state.TrainState) -> tuple[state.TrainState, bool]:
     began, now = time.monotonic(), int(train_state.step)
-    batches = self.iterate(self.eval_batches, 0, len(self.eval_batches))
-    result = evaluate(self.task, self.eval_step, train_state.eval_variables, batches, self.mesh)
+    result = self.evaluate(train_state.eval_variables, self.iterate)
     self.metrics, self.evaluated_step = result.metrics, now
     improved = self.control.update(now, result.metrics)
     scale = float(train_state.learning_rate_scale)
@@ -219,7 +218,7 @@ class _Run:
       )
     self.report.scalars(now, 'eval', result.metrics)
     for name, image in result.panels.items():
-      self.report.picture(now, {'panels': 'predictions'}.get(name, name), image)
+      self.report.picture(now, name.replace('panels', 'predictions'), image)
     self.report.curves(self.control.best.metric)
     text = describe(result.metrics, self.control.best.metric)
     self.progress.say(f'step {now}: {text}' + ', the best so far' * improved)
@@ -231,7 +230,7 @@ class _Run:
     self.report.flush()
     meta = checkpoint_meta(
       self.config,
-      self.experiment.skeleton,
+      self.task.labels,
       self.control,
       self.window,
       self.evaluated_step,
@@ -258,11 +257,10 @@ class _Run:
     return train_state
 
   def _fingerprints(self) -> dict[str, str]:
-    experiment = self.experiment
-    return {
-      'train': experiment.train_source.fingerprint,
-      'eval': experiment.eval_source.fingerprint,
-    }
+    found = {'train': self.experiment.train_source.fingerprint}
+    for name, (source, _) in self.experiment.evaluations.items():
+      found[name] = source.fingerprint
+    return found
 
   def _check_data(self, before: dict[str, str]) -> None:
     for split, now in self._fingerprints().items():
@@ -273,9 +271,7 @@ class _Run:
         )
 
   def _check_metrics(self, train_state: state.TrainState) -> None:
-    names = metric_names(
-      self.task, self.eval_step, train_state.eval_variables, self.eval_batches(0)
-    )
+    names = self.evaluate.metric_names(train_state.eval_variables)
     wanted = {
       'best_metric': self.control.best,
       'optimizer.plateau_metric': self.control.plateau,
@@ -304,7 +300,7 @@ class _Run:
       self.progress.say(f'Learning rates by config.optimizer.lr_scales:\n{factors}')
     self.progress.say(
       f'Data: {self.experiment.train_source.name}, {len(self.experiment.train_source):,} to train on, '
-      f'{len(self.experiment.eval_source):,} to evaluate on'
+      f'{", ".join(f"{len(e.source):,}" for e in self.experiment.evaluations.values())} to evaluate on'
     )
 
   def _end(self, now: int) -> dict[str, float]:

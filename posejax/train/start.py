@@ -22,11 +22,11 @@ import jax
 import numpy as np
 
 from posejax import experiment as experiments
-from posejax import paths
+from posejax import labels, paths
 from posejax.config import Config, InputsConfig
 from posejax.errors import PosejaxError
+from posejax.labels import LabelSpace
 from posejax.runs import checkpoint, saved_run
-from posejax.skeletons import Skeleton
 from posejax.types import Variables
 from posejax.weights import convert
 from posejax.weights.families.names import NEVER_USED
@@ -137,7 +137,7 @@ def _from_run(experiment: experiments.Experiment, variables: Variables) -> Start
     origin=origin,
     left=tuple(_module(path) for path in there if path not in used),
     used=tuple(_module(path) for path in used),
-    notes=_keypoint_lists(run.skeleton, experiment.skeleton) if shared else (),
+    notes=_keypoint_lists(run.labels, experiment.task.labels) if shared else (),
   )
 
 
@@ -217,15 +217,15 @@ def _keypoint_axes(
   They are those that are larger in a net for one keypoint more: → the axis along which its index runs
   over the keypoints, or None where it counts something else too, such as both coordinates.
   """
-  skeleton = experiment.skeleton
-  if skeleton is None or run.meta['skeleton'] is None:
+  skeleton = experiment.task.labels.skeleton
+  if experiment.task.labels.keypoints == run.labels.keypoints:
     return {}
-  if skeleton.keypoints == run.skeleton.keypoints:
+  if skeleton is None or run.labels.skeleton is None:
     return {}
   wider = dataclasses.replace(
     skeleton, keypoints=(*skeleton.keypoints, 'one more'), sigmas=(*skeleton.sigmas, 1.0)
   )
-  _, task = experiments.pose_task(experiment.config, wider)
+  _, task = experiments.build(experiment.config, labels.people(wider))
   K, axes = skeleton.num_keypoints, {}
   for path, leaf in paths.flatten(jax.eval_shape(task.init, jax.random.key(0))).items():
     pairs = list(zip(here[path].shape, leaf.shape, strict=True))
@@ -250,7 +250,7 @@ def _shapes(
 
 def _shared(run: saved_run.SavedRun, experiment: experiments.Experiment) -> list[tuple[int, int]]:
   """Return the places there and here of keypoints that both skeletons name."""
-  there, here = run.skeleton, experiment.skeleton
+  there, here = run.labels.skeleton, experiment.task.labels.skeleton
   return [
     (there.index(name), i) for i, name in enumerate(here.keypoints) if name in there.keypoints
   ]
@@ -267,7 +267,7 @@ def _moved(
   return np.moveaxis(value, 0, axis)
 
 
-def _keypoint_lists(there: Skeleton, here: Skeleton) -> tuple[str, ...]:
+def _keypoint_lists(there: LabelSpace, here: LabelSpace) -> tuple[str, ...]:
   lists = {
     'taken by name': [name for name in here.keypoints if name in there.keypoints],
     'initialised': [name for name in here.keypoints if name not in there.keypoints],

@@ -4,9 +4,10 @@ import pytest
 
 from posejax import codecs, skeletons
 from posejax.errors import PosejaxError
+from tests.codecs.arrays import Arrays
 
 CROP = (48, 36)  # H, W
-CODEC = codecs.create('discs', crop_size=CROP, radius=4.0)
+CODEC = Arrays(codecs.create('discs', crop_size=CROP, radius=4.0))
 _encode = jax.jit(CODEC.encode)
 _decode = jax.jit(CODEC.decode)
 

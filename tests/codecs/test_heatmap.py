@@ -10,6 +10,7 @@ import pytest
 from posejax import codecs, skeletons
 from posejax.errors import PosejaxError
 from tests import references
+from tests.codecs.arrays import Arrays
 
 NAMES = ('dark', 'msra', 'udp')
 SIZES = {  # crop, heatmap, sigma
@@ -28,7 +29,7 @@ _decode = jax.jit(lambda codec, heatmaps: codec.decode(heatmaps), static_argnums
 
 def _codec(name, size='published'):
   crop, heatmap, sigma = SIZES[size]
-  return codecs.create(name, crop_size=crop, heatmap_size=heatmap, sigma=sigma)
+  return Arrays(codecs.create(name, crop_size=crop, heatmap_size=heatmap, sigma=sigma))
 
 
 def _figures(codec, rng, margin):
@@ -224,9 +225,9 @@ def test_shift_keeps_the_first_column():
 class TestCreate:
   def test_codecs_are_values(self):
     one = codecs.create('udp', crop_size=[256, 192], heatmap_size=[64, 48])
-    assert one == _codec('udp')
-    assert hash(one) == hash(_codec('udp'))
-    assert one != _codec('dark')
+    assert one == _codec('udp').codec
+    assert hash(one) == hash(_codec('udp').codec)
+    assert one != _codec('dark').codec
     assert one != dataclasses.replace(one, sigma=3.0)
 
   def test_unknown_name(self):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from posejax import codecs, skeletons
+from tests.codecs.arrays import Arrays
 
 CROP = (64, 48)  # H, W
-CODEC = codecs.create('regression', crop_size=CROP)
+CODEC = Arrays(codecs.create('regression', crop_size=CROP))
 _encode = jax.jit(CODEC.encode)
 _decode = jax.jit(CODEC.decode)
 
@@ -61,6 +62,26 @@ def test_the_flip_is_exact_with_the_shift_and_a_pixel_off_without(width):
     np.testing.assert_array_equal(turned[..., 2:], spreads[..., : width - 2])
   twice = CODEC.flip(CODEC.flip(outputs, permutation, True), permutation, True)
   np.testing.assert_allclose(twice, outputs, atol=1e-6)
+
+
+def test_the_flip_test_averages_sigmas_and_not_their_logits():
+  rng = np.random.default_rng(2)
+  outputs, mirrored = rng.normal(0, 2, (2, 3, 17, 4)).astype(np.float32)
+  outputs[0, 0], mirrored[0, 0] = (0.25, 0.5, 2, 2), (0.75, 0.5, -1, -1)
+  outputs[0, 1, 2:], mirrored[0, 1, 2:] = 90, -90
+  keypoints, scores = _decode(jax.jit(CODEC.average)(outputs, mirrored))
+  # As mmpose and the authors of RLE do it: the sigmoid first, then the mean of both, then the score.
+  sigmas = [
+    1 / (1 + np.exp(-logits.astype(float))) for logits in (outputs[..., 2:], mirrored[..., 2:])
+  ]
+  np.testing.assert_allclose(scores, 1 - np.mean(sigmas, axis=(0, -1)), atol=1e-6)
+  np.testing.assert_allclose(keypoints, (outputs + mirrored)[..., :2] / 2 * (48, 64), atol=1e-4)
+  # By hand: sigmoid(2) = 0.880797 and sigmoid(-1) = 0.268941; sigmoid of the mean, 0.5, is 0.622459.
+  np.testing.assert_allclose(scores[0, 0], 1 - (0.880797 + 0.268941) / 2, atol=1e-6)
+  np.testing.assert_array_equal(keypoints[0, 0], [24, 32])
+  assert scores[0, 1] == 0.5
+  plain = jax.jit(CODEC.average)(outputs[..., :2], mirrored[..., :2])
+  np.testing.assert_array_equal(plain, (outputs + mirrored)[..., :2] / 2)
 
 
 def test_keypoints_are_finite_whatever_comes():

@@ -12,6 +12,7 @@ from posejax.commands import config_flags
 from posejax.data import batches, sources
 from posejax.data.sources import coco_file
 from posejax.data.sources.people import People
+from posejax.geometry import affine
 from posejax.skeletons import Skeleton
 from posejax.train import loop
 from tests import tiny
@@ -83,7 +84,7 @@ class TestShow:
     assert config.batch_size == 8
     experiment = experiments.from_config(config)
     batch = batches.TrainBatches(
-      experiment.train_source, experiment.task.prepare_train, config.seed, 8
+      experiment.train_source, experiment.task.transform_train, config.seed, 8
     )(0)
     panel = experiment.task.draw(batch, {})['panels']
     sheet = cv2.imread(f'{tmp_path}/sheets/crops-train.png')[..., ::-1]
@@ -276,14 +277,15 @@ def _predictions(workdir, config):
   arrays = checkpoint.restore(workdir)
   experiment = experiments.from_config(config)
   variables = {'params': arrays['params'], **arrays['model_state']}
-  batch = batches.EvalBatches(experiment.eval_source, experiment.task.prepare_eval, 12)(0)
-  return np.asarray(jax.jit(experiment.task.predict)(variables, batch)['keypoints_image'])
+  batch = batches.EvalBatches(experiment.main.source, experiment.task.transform_eval, 12)(0)
+  found = jax.jit(experiment.task.infer)(variables, batch['images'])['keypoints_crop']
+  return np.asarray(affine.transform_points(found, batch['crop_to_image']))
 
 
 def test_a_saved_run_says_what_its_net_predicts(trained):
   from posejax.runs import saved_run
 
   run = saved_run.read(trained[0], 'latest')
-  assert isinstance(run.skeleton, Skeleton)
-  assert run.skeleton.name == 'coco'
+  assert isinstance(run.labels.skeleton, Skeleton)
+  assert run.labels.skeleton.name == 'coco'
   assert run.step == 2

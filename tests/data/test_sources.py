@@ -21,14 +21,14 @@ def create_people(split='train', **data):
 @pytest.fixture
 def people(tmp_path):
   """Two COCO-format files, as keys of the config."""
-  keys = {}
-  for prefix, first in (('', 1), ('eval_', 50)):
+  keys = {'train': {}, 'eval': {}}
+  for split, first in (('train', 1), ('eval', 50)):
     dataset = layouts.coco_dataset(5, first)
-    layouts.write(tmp_path / f'{prefix}people.json', dataset)
-    layouts.write_pictures(tmp_path / f'{prefix}images', dataset)
-    keys[f'{prefix}annotations'] = str(tmp_path / f'{prefix}people.json')
-    keys[f'{prefix}images'] = str(tmp_path / f'{prefix}images')
-  return keys
+    layouts.write(tmp_path / f'{split}.json', dataset)
+    layouts.write_pictures(tmp_path / f'{split}_images', dataset)
+    keys[split]['annotations'] = str(tmp_path / f'{split}.json')
+    keys[split]['images'] = str(tmp_path / f'{split}_images')
+  return {**keys['train'], 'eval': keys['eval']}
 
 
 def test_annotations_take_the_place_of_the_name(people):
@@ -40,29 +40,30 @@ def test_annotations_take_the_place_of_the_name(people):
 
 
 def test_without_a_second_file_some_are_held_out(people):
-  del people['eval_annotations'], people['eval_images']
+  del people['eval']
   train, held_out = create(**people), create('eval', **people)
   assert sorted(train.image_ids + held_out.image_ids) == list(range(1, 6))
 
 
 def test_the_second_file_may_share_the_folder(people, tmp_path):
-  layouts.write_pictures(tmp_path / 'images', layouts.coco_dataset(5, 50))
-  del people['eval_images']
+  layouts.write_pictures(tmp_path / 'train_images', layouts.coco_dataset(5, 50))
+  del people['eval']['images']
   assert len(create('eval', **people)) == 5
   assert len(create_people('eval', **people)) == 10
 
 
 def test_estimates_of_the_training_file_hold_for_both(tmp_path):
-  keys = {}
-  for prefix, first in (('', 1), ('eval_', 50)):
+  keys = {'train': {}, 'eval': {}}
+  for split, first in (('train', 1), ('eval', 50)):
     dataset = layouts.coco_dataset(5, first, CORNERS)
     for annotation in dataset['annotations']:
       annotation['area'] *= 20 * first  # so that their own estimates would differ
-    layouts.write(tmp_path / f'{prefix}people.json', dataset)
+    layouts.write(tmp_path / f'{split}.json', dataset)
     layouts.write_pictures(tmp_path / 'images', dataset)
-    keys[f'{prefix}annotations'] = str(tmp_path / f'{prefix}people.json')
+    keys[split]['annotations'] = str(tmp_path / f'{split}.json')
   layouts.write(tmp_path / 'sign.json', {'sigmas': 'estimate'})
-  keys |= {'images': str(tmp_path / 'images'), 'skeleton': str(tmp_path / 'sign.json')}
+  shared = {'images': str(tmp_path / 'images'), 'skeleton': str(tmp_path / 'sign.json')}
+  keys = {**shared, **keys['train'], 'eval': keys['eval']}
   train, held_out = create(**keys), create('eval', **keys)
   assert train.label_space == held_out.label_space
   assert train.label_space.skeleton.name == 'sign'

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from posejax.data.synthetic import frozen, glyphs
+from posejax.data.synthetic import glyphs
 from posejax.data.synthetic.digits import LABEL_SPACE, SIDE, SyntheticDigits
 from posejax.errors import PosejaxError
+from tests.data import frozen
 
 
 @pytest.fixture(scope='module')

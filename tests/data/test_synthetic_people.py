@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from posejax.data.sources.people import People
-from posejax.data.synthetic import frozen, outline, render
+from posejax.data.synthetic import outline, render
 from posejax.data.synthetic.people import NUM_EVAL, NUM_TRAIN, SHAPE, SyntheticPeople
 from posejax.data.synthetic.scenes import MAX_PEOPLE, SyntheticScenes
 from posejax.errors import PosejaxError
 from posejax.skeletons import COCO
+from tests.data import frozen
 
 
 @pytest.fixture(scope='module')

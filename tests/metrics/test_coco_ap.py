@@ -303,23 +303,13 @@ class TestRecords:
   def test_names_are_known_beforehand(self):
     dataset = _dataset(21)
     examples = list(_examples(dataset))
-    names = _summarize(dataset, examples, [], taken=coco_ap.how_taken('detbox', True, True))
+    names = _summarize(dataset, examples, [], taken='detbox/flip+shift')
     assert next(iter(names)) == 'AP/detbox/flip+shift'
     assert np.isnan(list(names.values())).all()
     measured = _summarize(dataset, examples, _records(examples), taken='detbox/flip+shift')
     assert list(measured) == list(names)
     assert set(measured.values()) == {1.0}
     assert set(_summarize(dataset, [], []).values()) == {0.0}
-
-  @pytest.mark.parametrize(
-    ('arguments', 'name'),
-    [
-      (('gtbox', True, False), 'gtbox/flip'), (('gtbox', True, True), 'gtbox/flip+shift'),
-      (('detbox', False, True), 'detbox/noflip'),
-    ],
-  )  # fmt: skip
-  def test_how_it_was_taken(self, arguments, name):
-    assert coco_ap.how_taken(*arguments) == name
 
   def test_not_a_number_is_a_miss(self):
     dataset = _dataset(22)
@@ -348,6 +338,18 @@ class TestRows:
     triples = np.array(rows[1]['keypoints']).reshape(17, 3)
     np.testing.assert_array_equal(triples[:, :2], records[1].keypoints)
     np.testing.assert_allclose(triples[:, 2], 0.8)
+
+  def test_rle_ranks_by_a_sum(self):
+    # Two boxes on one person, 30 x 80: by product the second stays (0.45 < 0.48), by sum the first,
+    # 0.9 + 0.5 + 0.9 against 0.6 + 0.8 + 0.8.
+    box = np.array([10, 10, 40, 90], np.float32)
+    scores = [[0.3, 0.9, 0.3], [0.8, 0.8, 0.8]]
+    records = [coco_ap.Record(i, np.full((3, 2), i), np.array(scores[i]), box) for i in range(2)]
+    sigmas, lookup = (0.1,) * 3, lambda i: (1, (0.9, 0.6)[i])
+    for rescoring, stays, score in (('product', 1, 0.48), ('sum', 0, 2.3)):
+      (row,) = coco_ap.result_rows(records, lookup, sigmas, ASPECT, PADDING, rescoring=rescoring)
+      assert row['keypoints'][0] == stays
+      assert row['score'] == pytest.approx(score)
 
   def test_doubles_are_told_by_the_area_of_the_padded_box(self):
     # A tall box of 4 x 100: the crop's aspect makes it 75 x 100, the padding 93.75 x 125.

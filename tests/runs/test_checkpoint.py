@@ -76,7 +76,7 @@ def test_what_a_kill_left_half_written_is_swept(tmp_path):
   (half / 'state' / 'rubbish').write_text('cut off')
   with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
     assert checkpointer.latest_step() == 1
-    checkpointer.save(make_state(step=2), {}, None)
+    checkpointer.save(make_state(step=2).to_arrays(), {}, None)
   assert checkpoint.available_steps(str(tmp_path)) == [2]
   assert not half.exists()
 
@@ -93,5 +93,7 @@ def test_a_run_is_finished_after_its_last_step_or_when_its_patience_ran_out(
   watching = control.Control.create(config, 'PCK@0.20/torso')
   watching.early.since = since
   with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
-    checkpointer.save(make_state(step=4), {'control': dataclasses.asdict(watching)}, None)
+    checkpointer.save(
+      make_state(step=4).to_arrays(), {'control': dataclasses.asdict(watching)}, None
+    )
   assert checkpoint.finished_step(str(tmp_path), config) == expected

@@ -39,7 +39,7 @@ def test_all_combinations_the_first_setting_slowest():
     ('model.block_layers=(1,),[2, 2]', 'model.block_layers', [(1,), [2, 2]]),
     ("data.data_dir='a,b',2020", 'data.data_dir', ['a,b', 2020]),
     ("data.data_dir='2020'", 'data.data_dir', ['2020']),
-    ('evaluate.flip=true,False', 'evaluate.flip', [True, False]),
+    ('task.flip=true,False', 'task.flip', [True, False]),
     ('optimizer.clip_norm=none,1.0', 'optimizer.clip_norm', [None, 1.0]),
     ('best_metric=PCK@0.20/torso', 'best_metric', ['PCK@0.20/torso']),
     ('data.manual_dir=a=b', 'data.manual_dir', ['a=b']),

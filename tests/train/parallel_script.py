@@ -35,7 +35,7 @@ def one_step(mesh: Mesh, semantics: str, bn_group_size: int | None = None):
   training = build.training(experiment.task, config, mesh, variables)
   before = devices.compile_init(training.init_state, mesh)(variables)
   params = jax.tree.map(np.array, before.params)
-  batch = TrainBatches(experiment.train_source, experiment.task.prepare_train, 0, 16)(0)
+  batch = TrainBatches(experiment.train_source, experiment.task.transform_train, 0, 16)(0)
   after, output = training.step(before, devices.put_batch(batch, mesh), jax.random.key(1))
   gradient = jax.tree.map(lambda a, b: a - np.asarray(b), params, after.params)
   return gradient, jax.tree.map(np.asarray, after.model_state), jax.tree.map(np.asarray, output)

@@ -99,7 +99,7 @@ def build(patterns, **changes):
   variables = devices.compile_init(task.init, mesh)(jax.random.key(0))
   training = builder.training(task, config, mesh, variables)
   start = devices.put_replicated(training.init_state(variables), mesh)
-  batches = TrainBatches(experiment.train_source, task.prepare_train, 0, config.batch_size)
+  batches = TrainBatches(experiment.train_source, task.transform_train, 0, config.batch_size)
 
   def train_step(state, batch):
     return training.step(state, batch, jax.random.key(1))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posejax import experiment as experiments
-from posejax import paths, skeletons
+from posejax import labels, paths, skeletons
 from posejax.config import resolve
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
@@ -27,11 +27,11 @@ FINAL = 'params/head/final'
 def build(skeleton=COCO, seed=0, **changes):
   """Return an experiment without data, and random variables of its net; nothing is compiled."""
   config = resolve(tiny.config(**changes))
-  model, task = experiments.pose_task(config, skeleton)
+  model, task = experiments.build(config, labels.people(skeleton))
   shapes = jax.eval_shape(task.init, jax.random.key(0))
   rng = np.random.default_rng(seed)
   variables = jax.tree.map(lambda a: rng.uniform(0.5, 1.5, a.shape).astype(np.float32), shapes)
-  return experiments.Experiment(config, skeleton, model, task, None, None), variables
+  return experiments.Experiment(config, model, task, None, {}), variables
 
 
 @pytest.fixture(scope='module')
@@ -51,12 +51,12 @@ def save(workdir, experiment, *steps, best=None):
     for step, variables, averaged in steps:
       made = state.create(variables, optim.create(config.optimizer), None)
       made = made.replace(step=np.int32(step), ema_params=averaged)
-      control = Control.create(config, 'PCK@0.20/torso')
+      control = Control.create(config, 'PCK@0.20/torso', 'max')
       control.best.step, control.best.value = best, None if best is None else 0.5
       # What of a run's checkpoint is read to start from it.
       meta = {
         'config': config.to_dict(),
-        'skeleton': dataclasses.asdict(experiment.skeleton),
+        'labels': experiment.task.labels.to_json(),
         'control': dataclasses.asdict(control),
       }
       checkpointer.save(jax.tree.map(jax.numpy.asarray, made.to_arrays()), meta, best)

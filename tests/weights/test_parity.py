@@ -170,7 +170,7 @@ def test_keypoints_agree(net):
     return
   heatmaps = net.stages['heatmaps']
   _, h, w, _ = heatmaps.shape
-  points, scores = Msra((4 * h, 4 * w), (h, w)).decode(heatmaps)
+  points, scores = Msra((4 * h, 4 * w), (h, w)).decode({'heatmaps': heatmaps})
   expected = net.golden['keypoints'][: len(heatmaps)]
   differ = (np.asarray(points) / 4 != expected).any(-1)
   print(f'\n{row} {found["heatmaps"]:.1e} | {differ.size - differ.sum()} of {differ.size} |')

@@ -55,7 +55,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   passes = options.positive('--passes', arguments.passes)
   run = saved_run.read(arguments.workdir, arguments.checkpoint)
   predict = source_people.SourcePredictor(run)
-  K = run.skeleton.num_keypoints
+  K = run.labels.skeleton.num_keypoints
   fewest = -(-K // 2) if arguments.min_keypoints is None else arguments.min_keypoints
   if not 1 <= fewest <= K:
     raise PosejaxError(
@@ -63,9 +63,9 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     )
   found = unlabelled.find(arguments.images, arguments.on_error, _bar('pictures'))
   if arguments.boxes:
-    people, skipped = unlabelled.from_file(found, run.skeleton, arguments.boxes)
+    people, skipped = unlabelled.from_file(found, run.labels.skeleton, arguments.boxes)
   else:
-    people, skipped = unlabelled.whole_pictures(found, run.skeleton), {}
+    people, skipped = unlabelled.whole_pictures(found, run.labels.skeleton), {}
   keypoints, scores = predict(people, _bar('predictions'))
   for number in range(2, 1 if arguments.boxes else passes + 1):
     boxes = pseudo_labels.tightened(people.names, keypoints, scores, found.sizes, people.boxes)
@@ -93,7 +93,9 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     'min_score': arguments.min_score,
     'min_keypoints': fewest,
   }
-  annotations, *skeleton = coco_write.write(path, run.skeleton, made.images, made.annotations, info)
+  annotations, *skeleton = coco_write.write(
+    path, run.labels.skeleton, made.images, made.annotations, info
+  )
   own = f' --config.data.skeleton={skeleton[0]}' if skeleton else ''
   print(
     f'Written to {annotations}. Train on it with --config.data.annotations={annotations} '

@@ -116,42 +116,39 @@ def _synthetic_digits(config: DataConfig, split: str, seed: int) -> Source:
 
 def _svhn(extra: bool, config: DataConfig, split: str, seed: int) -> Source:
   del seed  # nothing is drawn
+  config = config.of(split)
   return svhn.create(config.manual_dir, config.data_dir, split, extra)
 
 
 def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
   del seed  # nothing is drawn
+  one_file = 'annotations' not in {**config.train, **config.eval}
+  config, training = config.of(split), config.of('train')
   if not config.annotations:
     raise PosejaxError(
       "config.data.name='coco_file' needs config.data.annotations (a COCO-format keypoint file) and "
       'config.data.images (the folder of its pictures).'
     )
   skeleton = own_skeleton.read(config.skeleton) if config.skeleton else None
+  if split == 'eval' and training.annotations and not one_file:
+    # What was inferred or estimated from the training annotations holds for both.
+    skeleton = coco_file.read_skeleton(training.annotations, skeleton)
   own = functools.partial(
     coco_file.CocoFile, config.annotations, config.images, skeleton, on_error=config.on_error
   )
-  if not config.eval_annotations:
-    return own(part=split)
-  if split == 'train':
-    return own()
-  source = coco_file.CocoFile(
-    config.eval_annotations,
-    config.eval_images or config.images,
-    # What was inferred or estimated from the training annotations holds for both.
-    coco_file.read_skeleton(config.annotations, skeleton),
-    on_error=config.on_error,
-  )
-  return source
+  return own(part=split) if one_file else own()
 
 
 def _prepared(name: str, config: DataConfig, split: str, seed: int) -> Source:
   del seed  # nothing is drawn
+  config = config.of(split)
   from posejax.data.sources import prepared  # imports tensorflow_datasets: a second
 
   return prepared.Prepared(name, split, config.manual_dir, config.data_dir, config.on_error)
 
 
 def _mixture(config: DataConfig, split: str, seed: int, view: View) -> Source:
+  config = config.of(split)
   parts, mappings, repeats = [], [], []
   for label, options in config.parts.items():
     options = {'name': label, **options}
@@ -222,8 +219,9 @@ def create_people(config: DataConfig, split: str, seed: int = 0, *, cached: bool
 
 def _create(config: DataConfig, split: str, seed: int, view: View) -> Source:
   """Return what `config` names; `view` is applied to each source of pictures that it is made of."""
-  name = config.name
-  if config.annotations:
+  own = config.of(split)
+  name = own.name
+  if own.annotations:
     if name not in (DataConfig.name, 'coco_file'):
       raise PosejaxError(
         f'config.data.annotations and config.data.name={name!r} name two data sets; leave one of them '

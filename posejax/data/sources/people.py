@@ -77,7 +77,7 @@ class People(OverSource):
     if self.label_space.skeleton is None:
       raise PosejaxError(
         f'config.data.name={self.name!r} has no keypoints, so there are no people with keypoints to '
-        "learn or to count; for labelled pictures set config.task='classification'."
+        "learn or to count; for labelled pictures set config.task.name='classification'."
       )
     places, counts = find(self.source)
     counts = {reason: number for reason, number in counts.items() if number}

@@ -18,7 +18,6 @@ SIZE = 72
 """Side of a field in cells."""
 PER_HEIGHT = 48
 """Cells per height of a digit."""
-NUM_CLASSES = 10
 
 # Files of the fonts that matplotlib ships, and OpenCV's own by name, weight and what stands for zero
 # ('sans' slashes its own). House numbers come as signs (sans), cast metal (serif, bold) and script

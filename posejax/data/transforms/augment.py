@@ -12,7 +12,7 @@ import numpy as np
 from posejax.errors import PosejaxError, nearest
 from posejax.skeletons import Skeleton
 
-_DISTRIBUTIONS = ('clipped', 'truncated')
+_CHOICES = {'distribution': ('clipped', 'truncated'), 'shift_of': ('region', 'box')}
 _PROBABILITIES = (
   'flip', 'rotation_probability', 'scale_probability', 'shift_probability',
   'half_body', 'half_body_upper', 'color', 'occlusion',
@@ -35,7 +35,9 @@ class Augmentation:
     rotation_probability: of turning at all.
     scale: the crop's region is `1 + scale * n` times as large; below 1.
     scale_probability: of scaling at all.
-    shift: the region's centre moves by `shift * n` of its width and height, drawn for each axis.
+    shift: the region's centre moves by `shift * n` of a width and a height, drawn for each axis.
+    shift_of: whose: the `region`'s, or the padded `box`'s that the region was grown from to the crop's
+      aspect, so that a tall box moves less to the side.
     shift_probability: of shifting at all.
     distribution: `clipped` or `truncated`.
     half_body: probability of cropping the upper or the lower body only, where enough is labelled.
@@ -61,6 +63,7 @@ class Augmentation:
   scale: float = 0.0
   scale_probability: float = 1.0
   shift: float = 0.0
+  shift_of: str = 'region'
   shift_probability: float = 0.3
   distribution: str = 'clipped'
   half_body: float = 0.0
@@ -87,11 +90,10 @@ class Augmentation:
     self._check('half_body_min_labelled', 0, np.inf)
     if self.scale == 1:
       raise PosejaxError('Augmentation.scale=1 would crop regions of no size; stay below 1.')
-    if self.distribution not in _DISTRIBUTIONS:
-      raise PosejaxError(
-        f'Unknown Augmentation.distribution {self.distribution!r}.'
-        + nearest(self.distribution, _DISTRIBUTIONS)
-      )
+    for name, choices in _CHOICES.items():
+      value = getattr(self, name)
+      if value not in choices:
+        raise PosejaxError(f'Unknown Augmentation.{name} {value!r}.' + nearest(value, choices))
 
   def _check(self, name: str, low: float, high: float):
     value = getattr(self, name)
@@ -106,6 +108,7 @@ class Augmentation:
     keypoints_image: np.ndarray,
     visibility: np.ndarray,
     skeleton: Skeleton,
+    box_size: np.ndarray | None = None,
   ) -> tuple[np.ndarray, np.ndarray, float, bool]:
     """Draw the region to crop.
 
@@ -116,15 +119,19 @@ class Augmentation:
       keypoints_image: `[K, 2]` in the picture as it is.
       visibility: `[K]`, above 0 where labelled.
       skeleton: tells the upper body; without one the half body is never cropped.
+      box_size: (w, h) of the padded box that `size` was grown from; `size` where None.
 
     Returns:
       `(center, size, rotation_degrees, flip)`, arguments of `geometry.affine.crop_matrix`: the
       centre is that of the picture as it is, also where `flip`. Left and right are not swapped here.
     """
+    box_size = size if box_size is None else box_size
     if rng.random() < self.half_body:
-      center, size = self._half_body(rng, center, size, keypoints_image, visibility, skeleton)
+      half = self._half_body(rng, size, keypoints_image, visibility, skeleton)
+      center, size, box_size = (center, size, box_size) if half is None else half
     if self.shift and rng.random() < self.shift_probability:
-      center = center + self.shift * size * [self._normal(rng, 1), self._normal(rng, 1)]
+      moving = box_size if self.shift_of == 'box' else size
+      center = center + self.shift * moving * [self._normal(rng, 1), self._normal(rng, 1)]
     if self.scale and rng.random() < self.scale_probability:
       size = size * (1 + self.scale * self._normal(rng, 1))
     rotation = 0.0
@@ -139,8 +146,8 @@ class Augmentation:
       pass
     return value
 
-  def _half_body(self, rng, center, size, keypoints, visibility, skeleton):
-    """Return the region around the labelled keypoints of one half, or the one given.
+  def _half_body(self, rng, size, keypoints, visibility, skeleton):
+    """Return `(center, size, box_size)` around the labelled keypoints of one half, None without one.
 
     Source: `half_body_transform` of leoxiaobin/deep-high-resolution-net.pytorch
     lib/dataset/JointsDataset.py; the choice of the half from open-mmlab/mmpose (HRNet's compares a
@@ -148,15 +155,16 @@ class Augmentation:
     """
     labelled = np.asarray(visibility) > 0
     if not skeleton.upper_body or labelled.sum() < self.half_body_min_labelled:
-      return center, size
+      return None
     upper = rng.random() < self.half_body_upper
     for half in (upper, not upper):
       chosen = np.asarray(keypoints, np.float64)[labelled & (skeleton.upper_body_mask == half)]
       extent = np.ptp(chosen, axis=0) if len(chosen) >= 3 else np.zeros(2)
       if extent.any():
         # The smallest region of the crop's aspect that holds both extents.
-        return chosen.mean(axis=0), size * (extent / size).max() * self.half_body_padding
-    return center, size
+        region = size * (extent / size).max() * self.half_body_padding
+        return chosen.mean(axis=0), region, extent * self.half_body_padding
+    return None
 
   def photometric(self, rng: np.random.Generator, crop: np.ndarray) -> np.ndarray:
     """Vary the colours of a crop, uint8 `[H, W, 3]` RGB, and hide a part of it.
@@ -216,12 +224,18 @@ PRESETS = {
   'msra': Augmentation(flip=0.5, rotation=40, scale=0.3),
   # Source: leoxiaobin/deep-high-resolution-net.pytorch experiments/coco/hrnet.
   'hrnet': Augmentation(flip=0.5, rotation=45, scale=0.35, half_body=0.3),
-  # Source: the same repository's experiments/mpii.
-  'hrnet_mpii': Augmentation(flip=0.5, rotation=30, scale=0.25, half_body=0.3),
+  # Source: the same repository's experiments/mpii, none of which crops half bodies.
+  'hrnet_mpii': Augmentation(flip=0.5, rotation=30, scale=0.25),
   # Source: RandomFlip, RandomHalfBody and RandomBBoxTransform of open-mmlab/mmpose
   # mmpose/datasets/transforms/common_transforms.py.
   'mmpose': Augmentation(
-    flip=0.5, rotation=80, scale=0.5, shift=0.16, distribution='truncated', half_body=0.3
+    flip=0.5,
+    rotation=80,
+    scale=0.5,
+    shift=0.16,
+    shift_of='box',
+    distribution='truncated',
+    half_body=0.3,
   ),
 }
 """Published augmentations by name; `dataclasses.replace` adds colours and occlusion to one."""

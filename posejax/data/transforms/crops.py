@@ -68,8 +68,9 @@ class CropPerson:
     box = np.asarray(example['box'], np.float32)
     H, W = self.crop_size
     center, size = affine.box_to_center_size(box, W / H, self.box_padding)
+    box_size = (box[2:] - box[:2]) * self.box_padding
     center, size, rotation, flip = self.augmentation.sample_geometry(
-      rng, center, size, keypoints, visibility, self.skeleton
+      rng, center, size, keypoints, visibility, self.skeleton, box_size
     )
     if flip:
       keypoints = keypoints[self.skeleton.flip_permutation]
@@ -83,3 +84,19 @@ class CropPerson:
       'head_sizes': np.float32(example.get('head_size', 0)),
       'crop_to_image': affine.invert(matrix).astype(np.float32),
     }
+
+  def view(self, image: np.ndarray, box: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(crop uint8 [H, W, 3], crop_to_image float32 [2, 3])` of a person on a picture.
+
+    Args:
+      image: uint8 RGB `[h, w, 3]`.
+      box: `[4]` xyxy of the person; the whole picture where None.
+    """
+    if box is None:
+      box = np.array([0, 0, image.shape[1] - 1, image.shape[0] - 1])
+    H, W = self.crop_size
+    # A line has no region: a pixel each way is the least that is looked at.
+    center, size = affine.box_to_center_size(box, W / H, self.box_padding)
+    matrix = affine.crop_matrix(center, np.maximum(size, 1), 0, self.crop_size, self.convention)
+    crop = cv2.warpAffine(image, matrix, (W, H), flags=cv2.INTER_LINEAR)
+    return crop, affine.invert(matrix).astype(np.float32)

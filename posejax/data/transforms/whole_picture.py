@@ -44,7 +44,7 @@ class WholePicture:
     (h, w), (H, W) = image.shape[:2], self.crop_size
     if h < H or w < W:
       raise PosejaxError(
-        f'A picture of {h}x{w} pixels is smaller than config.data.crop_size={self.crop_size}; set that '
+        f'A picture of {h}x{w} pixels is smaller than config.task.crop_size={self.crop_size}; set that '
         'to its size at most.'
       )
     # Corners on corners: the identity where the sizes agree.
@@ -63,3 +63,21 @@ class WholePicture:
       'images': self.augmentation.photometric(rng, crop),
       'labels': np.int32(example['label']),
     }
+
+  def view(self, image: np.ndarray, box: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(crop uint8 [H, W, 3], crop_to_image float32 [2, 3])` of a picture or a part of it.
+
+    Args:
+      image: uint8 RGB `[h, w, 3]`, of any size.
+      box: `[4]` xyxy of the part; the whole picture where None.
+    """
+    if box is None:
+      box = np.array([0, 0, image.shape[1] - 1, image.shape[0] - 1])
+    H, W = self.crop_size
+    low, high = np.asarray(box[:2], float), np.asarray(box[2:], float)
+    extent = np.maximum(high - low, 1)
+    matrix = affine.crop_matrix((low + high) / 2, extent, 0, self.crop_size, 'udp')
+    crop = cv2.warpAffine(
+      image, matrix, (W, H), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return crop, affine.invert(matrix).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Which class a picture shows: the Task value."""
+"""Which class a picture shows: the Task and the Evaluator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax import losses
+from posejax.labels import LabelSpace
 from posejax.metrics import accuracy
 from posejax.tasks import net
-from posejax.tasks.base import Aux, Task
+from posejax.tasks.base import Aux, Evaluator, Task, ViewFn
 from posejax.tasks.classification import panels
 from posejax.types import Batch, Predictions, TransformFn, Variables
 
@@ -21,23 +22,25 @@ LOSSES: dict[str, Callable] = {'cross_entropy': losses.cross_entropy}
 def create(
   *,
   model: nn.Module,
-  class_names: Sequence[str],
+  labels: LabelSpace,
   crop_size: tuple[int, int],
   loss_fn: Callable[..., jax.Array],
   normalize_fn: net.NormalizeFn,
-  prepare_train: TransformFn,
-  prepare_eval: TransformFn,
+  transform_train: TransformFn,
+  transform_eval: TransformFn,
+  view: ViewFn,
 ) -> Task:
   """Return the task of telling which of C classes a picture shows.
 
   Args:
     model: images -> `{'logits': [B, C]}`.
-    class_names: C names, for metrics and pictures.
+    labels: the classes.
     crop_size: (H, W) of the net's input.
     loss_fn: `(logits, labels) -> [B]`.
     normalize_fn: uint8 images -> what the model expects.
-    prepare_train: one example's arrays, augmented.
-    prepare_eval: one example's arrays, as they are.
+    transform_train: one example's arrays, augmented.
+    transform_eval: one example's arrays, as they are.
+    view: a picture, or a part of it, as the net sees it.
   """
 
   def init(key: jax.Array) -> Variables:
@@ -49,13 +52,30 @@ def create(
     right = jnp.argmax(outputs['logits'], -1) == batch['labels']
     return example_losses.mean(), Aux(model_state, {'accuracy': right.mean()}, example_losses)
 
-  def predict(variables: Variables, batch: Batch) -> Predictions:
-    logits = model.apply(variables, normalize_fn(batch['images']))['logits']
+  def infer(variables: Variables, images: jax.Array) -> Predictions:
+    logits = model.apply(variables, normalize_fn(images))['logits']
     return {
       'logits': logits,
       'labels': jnp.argmax(logits, -1).astype(jnp.int32),
       'scores': jax.nn.softmax(logits),
     }
+
+  return Task(
+    labels=labels,
+    input_size=crop_size,
+    init=init,
+    loss=loss,
+    infer=infer,
+    transform_train=transform_train,
+    transform_eval=transform_eval,
+    view=view,
+    draw=partial(panels.panels, class_names=labels.class_names),
+  )
+
+
+def evaluator(labels: LabelSpace) -> Evaluator:
+  """Return what measures a classifier: accuracy, the loss, and the confusion matrix."""
+  names = labels.class_names
 
   def measure(predictions: Predictions, batch: Batch):
     example_losses = losses.cross_entropy(predictions['logits'], batch['labels'])
@@ -65,20 +85,14 @@ def create(
 
   def summarize(totals, records: list) -> dict[str, float]:
     del records  # sums say it all
-    return accuracy.summarize_accuracy(totals, class_names)
+    return accuracy.summarize_accuracy(totals, names)
 
   def draw_totals(totals) -> dict[str, np.ndarray]:
-    return {'confusion_matrix': panels.confusion_matrix(totals['confusion'], class_names)}
+    return {'confusion_matrix': panels.confusion_matrix(totals['confusion'], names)}
 
-  return Task(
-    init=init,
-    loss=loss,
-    predict=predict,
+  return Evaluator(
     measure=measure,
     summarize=summarize,
-    draw=partial(panels.panels, class_names=class_names),
-    draw_totals=draw_totals,
     main_metric='accuracy',
-    prepare_train=prepare_train,
-    prepare_eval=prepare_eval,
+    draw_totals=draw_totals,
   )

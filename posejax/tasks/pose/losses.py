@@ -20,17 +20,25 @@ class PoseLoss:
 
   Attributes:
     fn: `(predicted, target, weights) -> [B]`, preceded by `learned` where the loss learns.
+    output: the one output that `fn` is about; None where it takes all by name, as dicts.
     init: `key -> parameters` of what the loss learns; None where it learns nothing.
   """
 
   fn: Callable[..., jax.Array]
+  output: str | None = None
   init: Callable[[jax.Array], Mapping[str, Any]] | None = None
 
   def __call__(
-    self, learned: Mapping[str, Any] | None, predicted: Array, target: Array, weights: Array
+    self,
+    learned: Mapping[str, Any] | None,
+    predicted: Mapping[str, Array],
+    targets: Mapping[str, Array],
+    weights: Array,
   ) -> jax.Array:
     """Return the loss per example, `[B]`; `learned` is what `init` gave, trained since."""
-    arguments = (predicted, target, weights)
+    if self.output is not None:
+      predicted, targets = predicted[self.output], targets[self.output]
+    arguments = (predicted, targets, weights)
     return self.fn(*arguments) if self.init is None else self.fn(learned, *arguments)
 
 
@@ -40,13 +48,20 @@ def _rle(learned, predicted, target, weights) -> jax.Array:
   )
 
 
-LOSSES: dict[str, dict[str, PoseLoss]] = {
-  'heatmaps': {'mse': PoseLoss(losses.heatmap_mse), 'ohkm': PoseLoss(losses.heatmap_ohkm)},
-  'coordinates': {
-    'mse': PoseLoss(losses.coordinate_mse),
-    'smooth_l1': PoseLoss(losses.smooth_l1),
-    'rle': PoseLoss(_rle, lambda key: _FLOW.init(key, jnp.zeros((1, 2)))['params']),
+def _init_rle(key: jax.Array) -> Mapping[str, Any]:
+  return _FLOW.init(key, jnp.zeros((1, 2)))['params']
+
+
+LOSSES: dict[tuple[str, ...], dict[str, PoseLoss]] = {
+  ('heatmaps',): {
+    'mse': PoseLoss(losses.heatmap_mse, 'heatmaps'),
+    'ohkm': PoseLoss(losses.heatmap_ohkm, 'heatmaps'),
   },
-  'logits': {'cross_entropy': PoseLoss(losses.pixel_cross_entropy)},
+  ('coordinates',): {
+    'mse': PoseLoss(losses.coordinate_mse, 'coordinates'),
+    'smooth_l1': PoseLoss(losses.smooth_l1, 'coordinates'),
+    'rle': PoseLoss(_rle, 'coordinates', _init_rle),
+  },
+  ('logits',): {'cross_entropy': PoseLoss(losses.pixel_cross_entropy, 'logits')},
 }
-"""The output of a net -> name -> loss. The first of an output's is what it gets unless told."""
+"""The outputs of a codec -> name -> loss. The first of them is what they get unless told."""

@@ -10,7 +10,7 @@ import numpy as np
 from posejax.geometry import affine
 from posejax.metrics import coco_ap, pck, pckh
 from posejax.skeletons import Skeleton
-from posejax.types import Batch, Predictions
+from posejax.types import Array, Batch, Predictions
 
 Sums = dict[str, dict[str, jax.Array]]
 
@@ -20,7 +20,7 @@ _COMPARED = ('PCK', 'AUC', 'MAE')
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PoseMetrics:
-  """The `measure`, `records`, `summarize` and `main_metric` of a pose task.
+  """The `measure`, `records`, `summarize` and `main_metric` of a pose evaluator.
 
   Attributes:
     skeleton: of the labels and the predictions.
@@ -52,14 +52,14 @@ class PoseMetrics:
 
   @property
   def records(self) -> Callable[[Predictions, Batch], list] | None:
-    """What AP needs of every example; see `posejax.tasks.Task`."""
-    return None if self.average_precision is None else coco_ap.make_records
+    """What AP needs of every example; see `posejax.tasks.Evaluator`."""
+    return None if self.average_precision is None else records
 
   def measure(self, predictions: Predictions, batch: Batch) -> Sums:
-    """Return sums that add up over batches; traced. See `posejax.tasks.Task`."""
+    """Return sums that add up over batches; traced. See `posejax.tasks.Evaluator`."""
     if not self.labelled:
       return {}
-    sums = self._sums('', predictions['keypoints_image'], batch)
+    sums = self._sums('', _in_image(predictions, batch), batch)
     if self.median_pose is not None:
       H, W = self.crop_size
       guess = jnp.asarray(self.median_pose * (W, H), jnp.float32)
@@ -98,6 +98,16 @@ class PoseMetrics:
     if self.heads:
       figures |= pckh.summarize_pckh(sums[f'pckh{whose}'], self.skeleton)
     return figures
+
+
+def _in_image(predictions: Predictions, batch: Batch) -> Array:
+  return affine.transform_points(predictions['keypoints_crop'], batch['crop_to_image'])
+
+
+def records(predictions: Predictions, batch: Batch) -> list[coco_ap.Record]:
+  """Return what COCO's AP needs of every example of a batch (numpy), padding left out."""
+  found = {'keypoints_image': _in_image(predictions, batch), 'scores': predictions['scores']}
+  return coco_ap.make_records(found, batch)
 
 
 def _compared(name: str) -> bool:

@@ -41,7 +41,8 @@ def draw_panels(
   targets = np.asarray(_target_maps(codec, batch['keypoints'][:count], batch['visibility'][:count]))
   titles = ['input', 'target', 'predicted', 'skeleton'][: 4 if predictions else 2]
   if predictions:
-    outputs = np.asarray(_output_maps(codec, predictions[codec.output][:count]))
+    outputs = {name: predictions[name][:count] for name in codec.outputs}
+    outputs = np.asarray(_output_maps(codec, outputs))
   rows = []
   for i in range(count):
     visibility = batch['visibility'][i]

@@ -7,12 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from posejax.codecs import Codec
-from posejax.geometry import affine
-from posejax.skeletons import Skeleton
+from posejax.labels import LabelSpace
 from posejax.tasks import net
-from posejax.tasks.base import Aux, Task
+from posejax.tasks.base import Aux, Task, ViewFn
 from posejax.tasks.pose.losses import PoseLoss
-from posejax.tasks.pose.measures import PoseMetrics
 from posejax.tasks.pose.panels import draw_panels
 from posejax.types import Batch, Predictions, TransformFn, Variables
 
@@ -20,30 +18,31 @@ from posejax.types import Batch, Predictions, TransformFn, Variables
 def create(
   *,
   model: nn.Module,
-  skeleton: Skeleton,
+  labels: LabelSpace,
   codec: Codec,
   loss: PoseLoss,
   normalize_fn: net.NormalizeFn,
   flip: bool,
   shift: bool,
-  metrics: PoseMetrics,
-  prepare_train: TransformFn,
-  prepare_eval: TransformFn,
+  transform_train: TransformFn,
+  transform_eval: TransformFn,
+  view: ViewFn,
 ) -> Task:
   """Return the task of predicting one person's keypoints in a crop.
 
   Args:
-    model: images -> named arrays, of which the codec's `output` is one.
-    skeleton: of the data and the model's output.
+    model: images -> named arrays, the codec's `outputs` among them.
+    labels: of the data and the model's output, with a skeleton.
     codec: makes targets (on the device) and reads keypoints off outputs.
-    loss: of the codec's output. What it learns itself is a part of the parameters, `params/loss`.
+    loss: of the codec's outputs. What it learns itself is a part of the parameters, `params/loss`.
     normalize_fn: uint8 images -> what the model expects.
     flip: average outputs with the mirrored crop's when predicting.
     shift: mirrored outputs by the codec's offset before averaging; its habit is `codec.shift_flip`.
-    metrics: how predictions are measured.
-    prepare_train: one example's arrays, augmented.
-    prepare_eval: one example's arrays, as they are.
+    transform_train: one example's arrays, augmented.
+    transform_eval: one example's arrays, as they are.
+    view: a person's crop of a picture.
   """
+  permutation = labels.skeleton.flip_permutation
 
   def init(key: jax.Array) -> Variables:
     variables = model.init(key, jnp.zeros((1, *codec.crop_size, 3), jnp.float32))
@@ -56,32 +55,32 @@ def create(
     outputs, model_state = net.apply_in_training(model, normalize_fn, variables, batch, key)
     targets, weights = codec.encode(batch['keypoints'], batch['visibility'])
     learned = variables['params'].get('loss')
-    example_losses = loss(learned, outputs[codec.output], targets, weights)
+    example_losses = loss(learned, outputs, targets, weights)
     return example_losses.mean(), Aux(model_state, {}, example_losses)
 
-  def predict(variables: Variables, batch: Batch) -> Predictions:
-    images = normalize_fn(batch['images'])
-    outputs = model.apply(variables, images)[codec.output]
+  def read(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
+    outputs = model.apply(variables, images)
+    return {name: outputs[name] for name in codec.outputs}
+
+  def infer(variables: Variables, images: jax.Array) -> Predictions:
+    images = normalize_fn(images)
+    outputs = read(variables, images)
     if flip:
-      mirrored = model.apply(variables, images[:, :, ::-1])[codec.output]
-      outputs = (outputs + codec.flip(mirrored, skeleton.flip_permutation, shift)) / 2
+      mirrored = codec.flip(read(variables, images[:, :, ::-1]), permutation, shift)
+      outputs = codec.average(outputs, mirrored)
     keypoints_crop, scores = codec.decode(outputs)
-    return {
-      codec.output: outputs,
-      'keypoints_crop': keypoints_crop,
-      'keypoints_image': affine.transform_points(keypoints_crop, batch['crop_to_image']),
-      'scores': scores,
-    }
+    return {**outputs, 'keypoints_crop': keypoints_crop, 'scores': scores}
 
   return Task(
+    labels=labels,
+    input_size=codec.crop_size,
     init=init,
     loss=task_loss,
-    predict=predict,
-    measure=metrics.measure,
-    records=metrics.records,
-    summarize=metrics.summarize,
-    main_metric=metrics.main_metric,
-    draw=partial(draw_panels, skeleton=skeleton, codec=codec),
-    prepare_train=prepare_train,
-    prepare_eval=prepare_eval,
+    infer=infer,
+    transform_train=transform_train,
+    transform_eval=transform_eval,
+    view=view,
+    draw=partial(draw_panels, skeleton=labels.skeleton, codec=codec),
+    codec=codec,
+    taken=('flip+shift' if shift else 'flip') if flip else 'noflip',
   )

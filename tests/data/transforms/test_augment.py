@@ -72,6 +72,13 @@ class TestGeometry:
     assert turned.mean() == pytest.approx(0, abs=5)
     assert flip.mean() == pytest.approx(0.5, abs=0.04)
 
+  def test_published_presets_vary_what_their_recipes_vary(self):
+    # ROT_FACTOR, SCALE_FACTOR and PROB_HALF_BODY (-1: never) of HRNet's recipes.
+    for name, rotation, scale, half_body in (('hrnet', 45, 0.35, 0.3), ('hrnet_mpii', 30, 0.25, 0)):
+      preset = augment.PRESETS[name]
+      assert (preset.flip, preset.half_body) == (0.5, half_body)
+      assert (preset.rotation, preset.scale, preset.shift) == (rotation, scale, 0)
+
   def test_truncated_distributions_are_mmposes(self):
     center, size, rotation, _ = _draws(dataclasses.replace(augment.PRESETS['mmpose'], half_body=0))
     factor = size[:, 0] / SIZE[0]
@@ -236,9 +243,11 @@ class TestFields:
     with pytest.raises(PosejaxError, match=rf'Augmentation\.{name}'):
       augment.Augmentation(**{name: value})
 
-  def test_unknown_distribution(self):
-    with pytest.raises(PosejaxError, match=r"'truncate'.*'truncated'"):
+  def test_unknown_choices(self):
+    with pytest.raises(PosejaxError, match=r"\.distribution 'truncate'.*'truncated'"):
       augment.Augmentation(distribution='truncate')
+    with pytest.raises(PosejaxError, match=r"\.shift_of 'boxes'.*'box'"):
+      augment.create('mmpose', shift_of='boxes')
 
   def test_create_replaces_fields_of_a_preset(self):
     augmentation = augment.create('hrnet', rotation=30, color=0.5)

@@ -5,12 +5,12 @@ import pytest
 
 from posejax.config import Config
 from posejax.data.batches import EvalBatches
-from posejax.devices import make_mesh
 from posejax.errors import PosejaxError
 from posejax.experiment import from_config
+from posejax.labels import LabelSpace
 from posejax.tasks.classification import panels
 from posejax.tasks.classification import task as classification
-from posejax.train.evaluate import compile_eval_step, evaluate
+from tests import measuring
 
 NAMES = tuple('0123456789')
 
@@ -18,17 +18,15 @@ NAMES = tuple('0123456789')
 def config(**data):
   return Config.from_dict(
     {
-      'task': 'classification',
+      'task': {'name': 'classification', 'crop_size': (32, 32)},
       'batch_size': 8,
       'data': {
         'name': 'synthetic_digits',
-        'crop_size': (32, 32),
         'num_train_examples': 8,
         'num_eval_examples': 20,
         **data,
       },
       'model': {'name': 'svhn_cnn', 'features': (4, 4), 'hidden': 8},
-      'evaluate': {'flip': False},
     }
   )
 
@@ -52,17 +50,15 @@ def measured(labels, batch_size=8):
 
   task = classification.create(
     model=Oracle(),
-    class_names=NAMES,
+    labels=LabelSpace(NAMES),
     crop_size=(2, 3),
     loss_fn=classification.LOSSES['cross_entropy'],
     normalize_fn=lambda images: images.astype(jnp.float32),
-    prepare_train=prepare,
-    prepare_eval=prepare,
+    transform_train=prepare,
+    transform_eval=prepare,
+    view=None,
   )
-  batches = EvalBatches(source, prepare, batch_size)
-  mesh = make_mesh()
-  batches = [batches(i) for i in range(len(batches))]
-  return evaluate(task, compile_eval_step(task, mesh), {}, batches, mesh)
+  return measuring.evaluate(task, classification.evaluator(task.labels), source, batch_size)
 
 
 def test_accuracy_and_recall_over_padded_batches():
@@ -91,10 +87,10 @@ def test_the_confusion_matrix_is_bright_where_counts_are():
 
 def test_panels_show_every_example_and_no_padding():
   experiment = from_config(config())
-  batch = EvalBatches(experiment.eval_source, experiment.task.prepare_eval, 16)(1)
+  batch = EvalBatches(experiment.main.source, experiment.task.transform_eval, 16)(1)
   assert batch['mask'].sum() == 4
   variables = experiment.task.init(jax.random.key(0))
-  predictions = jax.tree.map(np.asarray, experiment.task.predict(variables, batch))
+  predictions = jax.tree.map(np.asarray, experiment.task.infer(variables, batch['images']))
   np.testing.assert_allclose(predictions['scores'].sum(-1), 1, rtol=1e-5)
   first, full = (experiment.task.draw(batch, p)['panels'] for p in ({}, predictions))
   assert first.shape == full.shape
@@ -105,13 +101,13 @@ def test_panels_show_every_example_and_no_padding():
 
 def test_what_digits_cannot_do_is_refused():
   flipping = config().to_dict()
-  flipping['evaluate']['flip'] = True
+  flipping['task']['flip'] = True
   for values, message in [
-    (flipping, 'evaluate.flip=True cannot go with'),
+    (flipping, 'config.task.flip is not a known key'),
     (config(name='synthetic_people').to_dict(), "'synthetic_people' shows people"),
     (config(augment={'flip': 0.5}).to_dict(), 'augment.flip must be 0'),
-    ({**config().to_dict(), 'task': 'pose'}, "'synthetic_digits' has no keypoints"),
-    ({**config().to_dict(), 'task': 'clasification'}, "'classification'"),
+    ({**config().to_dict(), 'task': {'name': 'pose'}}, "'synthetic_digits' has no keypoints"),
+    ({**config().to_dict(), 'task': {'name': 'clasification'}}, "'classification'"),
   ]:
     with pytest.raises(PosejaxError, match=message):
       from_config(Config.from_dict(values))

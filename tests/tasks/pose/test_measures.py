@@ -6,6 +6,7 @@ import io
 import json
 import os
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from pycocotools.coco import COCO
@@ -17,13 +18,10 @@ from posejax.data import sources
 from posejax.data.batches import EvalBatches
 from posejax.data.sources import coco_file
 from posejax.data.sources.people import People
-from posejax.devices import make_mesh
 from posejax.errors import PosejaxError
-from posejax.geometry import affine
 from posejax.metrics import coco_ap
 from posejax.tasks.pose.measures import PoseMetrics
-from posejax.train.evaluate import compile_eval_step, evaluate, metric_names
-from tests import tiny
+from tests import measuring, tiny
 from tests.data import layouts
 
 CROP, HEATMAP = (128, 96), (32, 24)
@@ -46,8 +44,8 @@ def people(tmp_path_factory):
   return {
     'data__annotations': path,
     'data__images': images,
-    'data__eval_annotations': path,
-    'data__crop_size': CROP,
+    'data__eval__annotations': path,
+    'task__crop_size': CROP,
     'data__num_train_examples': None,
     'data__num_eval_examples': None,
     'codec__name': 'udp',
@@ -61,11 +59,10 @@ class Labels:
   stride = (1.0, 1.0)
 
   def encode(self, keypoints, visibility):
-    return (keypoints, visibility), None
+    return {'keypoints': keypoints, 'visibility': visibility}, None
 
   def decode(self, outputs):
-    keypoints, visibility = outputs
-    return keypoints, (visibility > 0).astype(jnp.float32)
+    return outputs['keypoints'], (outputs['visibility'] > 0).astype(jnp.float32)
 
 
 def measured(config, codec=None, shift=0.0, noise=0.0):
@@ -82,30 +79,43 @@ def measured(config, codec=None, shift=0.0, noise=0.0):
   """
   built = experiment.from_config(config)
   codec = codec or codecs.create('udp', crop_size=CROP, heatmap_size=HEATMAP, sigma=2.0)
-  draws = np.random.default_rng(0).normal(0, noise, (64, built.skeleton.num_keypoints, 2))
+  draws = np.random.default_rng(0).normal(
+    0, noise, (64, built.task.labels.skeleton.num_keypoints, 2)
+  )
 
-  def predict(variables, batch):
+  size, records = config.evaluate.batch_size, []
+  batches = EvalBatches(built.main.source, built.task.transform_eval, size)
+  labelled = {}
+  for number in range(len(batches)):
+    for name, rows in batches(number).items():
+      labelled.setdefault(name, []).append(rows)
+  labelled = {name: np.concatenate(rows) for name, rows in labelled.items()}
+  rows_of = {image.tobytes(): row for row, image in enumerate(labelled['images'])}
+
+  def infer(variables, images):
+    # A net that knows the labels: it looks pictures up.
     del variables
-    points, scores = codec.decode(codec.encode(batch['keypoints'], batch['visibility'])[0])
-    points = points + shift * jnp.asarray(codec.stride) + jnp.asarray(draws)[batch['index']]
-    image = affine.transform_points(points, batch['crop_to_image'])
-    return {'keypoints_crop': points, 'keypoints_image': image, 'scores': scores}
+    shape = jax.ShapeDtypeStruct((images.shape[0],), jnp.int32)
+    look_up = lambda found: np.array([rows_of[i.tobytes()] for i in np.asarray(found)], np.int32)  # noqa: E731
+    rows = jax.pure_callback(look_up, shape, images)
+    keypoints, visibility, index = (
+      jnp.asarray(labelled[name])[rows] for name in ('keypoints', 'visibility', 'index')
+    )
+    points, scores = codec.decode(codec.encode(keypoints, visibility)[0])
+    points = points + shift * jnp.asarray(codec.stride) + jnp.asarray(draws)[index]
+    return {'keypoints_crop': points, 'scores': scores}
 
-  task = dataclasses.replace(built.task, predict=predict, draw=lambda batch, predictions: {})
-  size = config.evaluate.batch_size
-  batches = EvalBatches(built.eval_source, task.prepare_eval, size)
-  mesh, records = make_mesh(), []
-
-  if task.records is not None:
+  task = dataclasses.replace(built.task, infer=infer, draw=lambda batch, predictions: {})
+  evaluator = built.main.evaluator
+  if evaluator.records is not None:
 
     def records_of(predictions, batch):
-      records.extend(built.task.records(predictions, batch))
+      records.extend(built.main.evaluator.records(predictions, batch))
       return records[-int(batch['mask'].sum()) :]
 
-    task = dataclasses.replace(task, records=records_of)
-  step = compile_eval_step(task, mesh)
-  metrics = evaluate(task, step, {}, map(batches, range(len(batches))), mesh).metrics
-  names = metric_names(task, step, {}, batches(0))
+    evaluator = dataclasses.replace(evaluator, records=records_of)
+  metrics = measuring.evaluate(task, evaluator, built.main.source, size).metrics
+  names = measuring.evaluations(task, evaluator, built.main.source, size).metric_names({})
   # Figures of keypoints that nobody labelled are the only ones that may be missing.
   assert names <= set(metrics)
   of_keypoints = ('PCK@0.20/torso/', 'PCK@0.20/box/', 'PCKh@0.50/')
@@ -117,15 +127,15 @@ def directly(tmp_path, config, built, records):
   """Return pycocotools' own stats for the rows of records, the annotation file read by itself."""
   rows = coco_ap.result_rows(
     sorted(records, key=lambda r: r.index),
-    lambda i: (built.eval_source.labels(i)['image_id'], 1.0),
-    built.skeleton.sigmas,
-    config.data.crop_size[1] / config.data.crop_size[0],
-    config.data.box_padding,
+    lambda i: (built.main.source.labels(i)['image_id'], 1.0),
+    built.task.labels.skeleton.sigmas,
+    CROP[1] / CROP[0],
+    1.25,
   )
   path = tmp_path / 'rows.json'
   path.write_text(json.dumps(rows))
   with contextlib.redirect_stdout(io.StringIO()):
-    truth = COCO(config.data.eval_annotations)
+    truth = COCO(config.data.eval['annotations'])
     judge = COCOeval(truth, truth.loadRes(str(path)), 'keypoints')
     judge.evaluate()
     judge.accumulate()
@@ -136,10 +146,10 @@ def directly(tmp_path, config, built, records):
 class TestAp:
   def test_a_perfect_prediction_scores_one(self, people):
     built, metrics, _ = measured(tiny.config(**people))
-    assert len(built.eval_source) == 12
+    assert len(built.main.source) == 12
     assert metrics[f'AP/{TAKEN}'] == metrics[f'AR/{TAKEN}'] == 1.0
     assert metrics['PCK@0.05/box'] == 1.0
-    assert built.task.main_metric == 'PCK@0.20/torso'
+    assert built.main.evaluator.main_metric == 'PCK@0.20/torso'
 
   def test_half_a_cell_of_shift_is_seen(self, people):
     config = tiny.config(**people)
@@ -160,19 +170,44 @@ class TestAp:
 
   def test_the_name_says_how_it_was_taken(self, people):
     for changes, taken in (
-      ({'evaluate__flip': False}, 'gtbox/noflip'),
-      ({'evaluate__shift': True}, 'gtbox/flip+shift'),
+      ({'task__flip': False}, 'gtbox/noflip'),
+      ({'task__shift': True}, 'gtbox/flip+shift'),
       ({'codec__name': 'msra'}, 'gtbox/flip+shift'),
     ):
       task = experiment.from_config(tiny.config(**people | changes)).task
       sums = task.measure(*_nothing(task))
       assert f'AP/{taken}' in task.summarize(sums, [])
 
+  @pytest.mark.parametrize(
+    ('codec', 'model', 'expected'),
+    [
+      # The six who are right come first, and find half of everybody: 51 of 101 recalls, up to 0.5.
+      ('udp', {'name': 'pose_densenet_compact', 'block_layers': (1, 1)}, 51 / 101),
+      # Now they come last, so that never more than half of the figures so far are right.
+      ('regression', {'name': 'regression_cnn', 'features': (4, 4)}, 0.5 * 51 / 101),
+    ],
+  )
+  def test_people_are_ranked_as_published_for_the_kind_of_net(self, people, codec, model, expected):
+    config = tiny.config(**people | {'codec': {'name': codec}, 'model': model})
+    built = experiment.from_config(config)
+    # Of two on a picture one is right, evenly scored; one is wrong: a lower mean, a higher maximum.
+    scores = np.full((2, 17), 0.6, np.float32)
+    scores[1] = [0.95] + [0.5] * 16
+    records = []
+    for i in range(12):
+      labels = built.eval_source.labels(i)
+      points = labels['keypoints'] + 500 * (i % 2)
+      records.append(coco_ap.Record(i, points, scores[i % 2], labels['box']))
+    sums = built.task.measure(*_nothing(built.task))
+    figures = built.task.summarize(sums, records)
+    (ap,) = [value for name, value in figures.items() if name.startswith('AP/gtbox/flip')]
+    assert ap == pytest.approx(expected)
+
   def test_a_picture_that_was_cut_does_not_count(self, people):
     config = tiny.config(**people | {'data__num_eval_examples': 7})
     built, metrics, records = measured(config)
     assert len(records) == 7
-    assert built.eval_source.image_ids == (1, 2, 3)
+    assert built.main.source.image_ids == (1, 2, 3)
     assert metrics['examples'] == 7
     assert metrics[f'AP/{TAKEN}'] == metrics[f'AR/{TAKEN}'] == 1.0
 
@@ -213,13 +248,13 @@ class TestDetections:
     path = self._write(tmp_path, people)
     config = tiny.config(**people, evaluate__detections=path)
     built, metrics, records = measured(config)
-    assert len(records) == len(built.eval_source) == 13
+    assert len(records) == len(built.main.source) == 13
     assert set(metrics) == {f'{name}/detbox/flip' for name in coco_ap.FIGURES}
-    assert built.task.main_metric == 'AP/detbox/flip'
+    assert built.main.evaluator.main_metric == 'AP/detbox/flip'
     assert "'unknown picture': 1" in caplog.text
     # The examples carry no labels that a net, or this test, could be measured by.
     assert metrics['AP/detbox/flip'] < 0.1
-    assert not built.eval_source.labels(0)['visibility'].any()
+    assert not built.main.source.labels(0)['visibility'].any()
 
   def test_other_sources_have_nobody_to_compare_with(self, people, tmp_path):
     path = self._write(tmp_path, people)
@@ -265,7 +300,7 @@ class TestPckh:
       'data__name': 'mpii',
       'data__manual_dir': root,
       'data__data_dir': str(tmp_path / 'prepared'),
-      'data__crop_size': CROP,
+      'task__crop_size': CROP,
     }
     config = tiny.config(**options, codec__name='udp', evaluate__batch_size=2)
     metrics = measured(config, Labels())[1]
@@ -295,10 +330,10 @@ def test_what_is_measured_on_each_public_data_set(name, tmp_path):
     evaluate__batch_size=4,
   )
   built, metrics, _ = measured(config, Labels())
-  assert metrics['examples'] == len(built.eval_source)
+  assert metrics['examples'] == len(built.main.source)
   assert metrics['PCK@0.05/torso'] == metrics['PCK@0.05/box'] == 1.0
   assert metrics['MAE/pixels'] < 1e-3 < metrics['MAE/pixels/median_pose']
-  assert built.task.main_metric == 'PCK@0.20/torso'
+  assert built.main.evaluator.main_metric == 'PCK@0.20/torso'
   assert ('AP/gtbox/flip+shift' in metrics) == (name == 'coco')
   assert metrics.get('AP/gtbox/flip+shift', 1.0) == 1.0
 
@@ -310,8 +345,8 @@ class TestRealData:
     config = tiny.config(
       data__annotations=path,
       data__images=os.path.join(folder, 'val2017'),
-      data__eval_annotations=path,
-      data__crop_size=(256, 192),
+      data__eval__annotations=path,
+      task__crop_size=(256, 192),
       data__num_train_examples=None,
       data__num_eval_examples=None,
       codec__name='udp',

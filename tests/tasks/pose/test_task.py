@@ -3,19 +3,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posejax import codecs, skeletons
+from posejax import codecs, labels, skeletons
 from posejax.data.batches import EvalBatches
 from posejax.data.sources.people import People
 from posejax.data.synthetic import people
 from posejax.data.transforms import augment, crops
-from posejax.devices import make_mesh
 from posejax.experiment import from_config
-from posejax.tasks import net
+from posejax.tasks import Evaluator, net
 from posejax.tasks.pose import task as pose
 from posejax.tasks.pose.losses import LOSSES
 from posejax.tasks.pose.measures import PoseMetrics
-from posejax.train.evaluate import compile_eval_step, evaluate
-from tests import tiny
+from tests import measuring, tiny
 
 CROP, HEATMAP = (64, 48), (32, 24)
 
@@ -40,38 +38,42 @@ class Oracle:
 
   def outputs(self, keypoints, visibility):
     targets, _ = jax.jit(self.codec.encode)(keypoints, visibility)
-    return 20 * jax.nn.one_hot(targets, 18) if self.codec.output == 'logits' else targets
+    logits = {name: 20 * jax.nn.one_hot(t, 18) for name, t in targets.items() if name == 'logits'}
+    return {**targets, **logits}
 
   def apply(self, variables, images):
     del variables
     straight = jnp.allclose(images, self.images)
-    return {self.codec.output: jnp.where(straight, self.straight, self.mirrored)}
+    choose = lambda a, b: jnp.where(straight, a, b)  # noqa: E731
+    return jax.tree.map(choose, self.straight, self.mirrored)
 
 
-def make(codec_name, flip, shift=None):
+def make(codec_name, flip, shift=None, net=Oracle):
   codec = codecs.create(codec_name, crop_size=CROP, **FIELDS.get(codec_name, HEATMAP_FIELDS))
   prepare = crops.CropPerson(skeletons.COCO, CROP, codec.convention, augment.create('none'))
   source = People(people.SyntheticPeople('eval'))
   batches = EvalBatches(source, prepare, 12)
   batch = batches(0)
   task = pose.create(
-    model=Oracle(codec, batch),
-    skeleton=skeletons.COCO,
+    model=net(codec, batch),
+    labels=labels.people(skeletons.COCO),
     codec=codec,
-    loss=next(iter(LOSSES[codec.output].values())),
+    loss=next(iter(LOSSES[codec.outputs].values())),
     normalize_fn=lambda images: images.astype(jnp.float32),
     flip=flip,
     shift=codec.shift_flip if shift is None else shift,
-    metrics=PoseMetrics(skeletons.COCO, CROP, np.full((17, 2), 0.5)),
-    prepare_train=prepare,
-    prepare_eval=prepare,
+    transform_train=prepare,
+    transform_eval=prepare,
+    view=prepare.view,
   )
-  return task, batch
+  return task, batches.source
 
 
-def measured(task, batch):
-  mesh = make_mesh()
-  return evaluate(task, compile_eval_step(task, mesh), {}, [batch], mesh).metrics
+def measured(task, source):
+  metrics = PoseMetrics(skeletons.COCO, CROP, np.full((17, 2), 0.5))
+  evaluator = Evaluator(metrics.measure, metrics.summarize, metrics.main_metric)
+  first = [source[i] for i in range(12)]
+  return measuring.evaluate(task, evaluator, first, 12).metrics
 
 
 # Pixels of the original picture that the codec's own rounding may cost on average. A cell is 4 to 5 of
@@ -102,6 +104,21 @@ def test_coordinates_mirror_exactly_with_the_shift():
   assert measured(*make('regression', flip=True, shift=False))['distance/pixels'] > 0.3
 
 
+def test_the_flip_test_averages_what_the_net_is_sure_of_as_published():
+  class Unsure(Oracle):
+    """Says of the crop, by its sigmas, another thing than of the mirrored crop."""
+
+    def outputs(self, keypoints, visibility):
+      points = super().outputs(keypoints, visibility)
+      logit = -1.0 if hasattr(self, 'straight') else 2.0
+      return jnp.concatenate([points, jnp.full_like(points, logit)], axis=-1)
+
+  task, batch = make('regression', flip=True, net=Unsure)
+  predictions = task.predict({}, batch)
+  # 1 minus the mean of sigmoid(2) = 0.880797 and sigmoid(-1) = 0.268941.
+  np.testing.assert_allclose(predictions['scores'], 0.425131, atol=1e-6)
+
+
 @pytest.mark.parametrize('codec_name', ['udp', 'regression', 'discs'])
 def test_left_and_right_are_not_mixed_up_by_the_flip_test(codec_name):
   metrics = measured(*make(codec_name, flip=True))
@@ -121,12 +138,12 @@ def test_bgr_nets_see_bgr():
 
 def test_panels_show_every_example_and_no_padding():
   experiment = from_config(tiny.config())
-  batch = EvalBatches(experiment.eval_source, experiment.task.prepare_eval, 8)(1)
+  batch = EvalBatches(experiment.main.source, experiment.task.transform_eval, 8)(1)
   assert batch['mask'].sum() == 4
   panels = experiment.task.draw(batch, {})['panels']
   variables = experiment.task.init(jax.random.key(0))
   full = experiment.task.draw(
-    batch, jax.tree.map(np.asarray, experiment.task.predict(variables, batch))
+    batch, jax.tree.map(np.asarray, experiment.task.infer(variables, batch['images']))
   )['panels']
   assert full.shape[0] == panels.shape[0]
   assert full.shape[1] > 1.9 * panels.shape[1]

@@ -5,21 +5,52 @@ import logging
 
 import numpy as np
 
-from posejax.config import Config
+from posejax.config import Config, from_options
 from posejax.data import sources
 from posejax.data.formats import coco_read
 from posejax.data.sources import detections
-from posejax.data.transforms import crops
 from posejax.errors import PosejaxError
 from posejax.metrics import coco_ap, median
-from posejax.skeletons import Skeleton
+from posejax.tasks import Evaluator, Task
 from posejax.tasks.pose.measures import PoseMetrics
+from posejax.tasks.pose.options import PoseOptions
 
 _LOG = logging.getLogger(__name__)
 _MEDIAN_EXAMPLES = 2000
 
 
-def evaluated_source(config: Config, source: sources.Source) -> sources.Source:
+def create(
+  config: Config, task: Task, train_source: sources.Source, source: sources.Source
+) -> tuple[sources.Source, Evaluator]:
+  """Return what is evaluated on, and what there is to measure: AP and PCKh where the data allow it.
+
+  Args:
+    config: a pose config.
+    task: of that config.
+    train_source: whose median pose is measured beside the net.
+    source: of the evaluation's set.
+
+  Raises:
+    PosejaxError: the set has another skeleton, or annotations and skeleton don't belong together.
+  """
+  ours, theirs = task.labels.keypoints, source.label_space.keypoints
+  if ours != theirs:
+    raise PosejaxError(
+      f'The net knows the keypoints {list(ours)}; {source.name!r} has {list(theirs)}. Map them to the '
+      "net's with config.data.name='mixture'."
+    )
+  source = _evaluated_source(config, source)
+  metrics = _metrics(config, task, train_source, source)
+  evaluator = Evaluator(
+    measure=metrics.measure,
+    records=metrics.records,
+    summarize=metrics.summarize,
+    main_metric=metrics.main_metric,
+  )
+  return source, evaluator
+
+
+def _evaluated_source(config: Config, source: sources.Source) -> sources.Source:
   """Return what is evaluated on: `source`, or the boxes of `config.evaluate.detections` on it.
 
   Raises:
@@ -40,53 +71,37 @@ def evaluated_source(config: Config, source: sources.Source) -> sources.Source:
   return detections.DetectedPeople(source, boxes)
 
 
-def create(
-  config: Config,
-  skeleton: Skeleton,
-  shift: bool,
-  prepare: crops.CropPerson,
-  train_source: sources.Source,
-  eval_source: sources.Source,
+def _metrics(
+  config: Config, task: Task, train_source: sources.Source, source: sources.Source
 ) -> PoseMetrics:
-  """Return what there is to measure: AP and PCKh where the data have what they need.
-
-  Args:
-    config: a pose config.
-    skeleton: of the model's output.
-    shift: whether mirrored heatmaps are shifted in the flip test.
-    prepare: one example's arrays, not augmented.
-    train_source: whose median pose is measured beside the net.
-    eval_source: what is evaluated on.
-
-  Raises:
-    PosejaxError: annotations and skeleton don't belong together.
-  """
-  labelled = not isinstance(eval_source, detections.DetectedPeople)
+  skeleton, (H, W) = task.labels.skeleton, task.input_size
+  labelled = not isinstance(source, detections.DetectedPeople)
   average_precision = None
-  if sources.has_annotations(eval_source):
-    H, W = config.data.crop_size
+  if sources.has_annotations(source):
     truth = coco_ap.ground_truth(
-      coco_read.read(eval_source.annotations),
+      coco_read.read(source.annotations),
       skeleton.num_keypoints,
-      eval_source.image_ids,
-      eval_source.category_ids,
+      source.image_ids,
+      source.category_ids,
     )
+    options = from_options('task', config.task, PoseOptions)
     average_precision = partial(
       coco_ap.summarize,
       truth=truth,
-      lookup=partial(_image_and_score, eval_source),
-      num_examples=len(eval_source),
+      lookup=partial(_image_and_score, source),
+      num_examples=len(source),
       sigmas=skeleton.sigmas,
       aspect=W / H,
-      box_padding=config.data.box_padding,
-      taken=coco_ap.how_taken('gtbox' if labelled else 'detbox', config.evaluate.flip, shift),
+      box_padding=options.box_padding,
+      rescoring=task.codec.rescoring,
+      taken=f'{"gtbox" if labelled else "detbox"}/{task.taken}',
     )
   return PoseMetrics(
     skeleton,
-    config.data.crop_size,
-    _median_pose(train_source, prepare) if labelled else None,
+    task.input_size,
+    _median_pose(train_source, task) if labelled else None,
     labelled,
-    _has_heads(eval_source),
+    _has_heads(source),
     average_precision,
   )
 
@@ -103,11 +118,11 @@ def _has_heads(source: sources.Source) -> bool:
   return any(source.labels(i).get('head_size', 0) > 0 for i in range(len(source)))
 
 
-def _median_pose(source: sources.Source, prepare: crops.CropPerson) -> np.ndarray:
+def _median_pose(source: sources.Source, task: Task) -> np.ndarray:
   """Return the training set's median pose `[K, 2]` as fractions of the crop."""
-  H, W = prepare.crop_size
+  H, W = task.input_size
   labels = [
-    prepare.labels(source.labels(i), np.random.default_rng(0))[1]
+    task.transform_eval.labels(source.labels(i), np.random.default_rng(0))[1]
     for i in range(min(len(source), _MEDIAN_EXAMPLES))
   ]
   keypoints = np.stack([one['keypoints'] for one in labels]) / (W, H)

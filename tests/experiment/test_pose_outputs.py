@@ -2,23 +2,27 @@ import jax
 import numpy as np
 import pytest
 
-from posejax import experiment, skeletons
-from posejax.config import Config
+from posejax import experiment, labels, skeletons
+from posejax.config import Config, from_options
 from posejax.errors import PosejaxError
-from posejax.experiment.outputs import codec_and_loss
+from posejax.experiment.pose_outputs import codec_and_loss
+from posejax.tasks.pose.options import PoseOptions
 
 REGRESSION = {'name': 'regression_cnn', 'features': (4, 6), 'hidden': 8}
 
 
 def config(model, **sections):
-  return Config.from_dict({'data': {'crop_size': (32, 64)}, 'model': model, **sections})
+  return Config.from_dict(
+    {'task': {'name': 'pose', 'crop_size': (32, 64)}, 'model': model, **sections}
+  )
 
 
 def built(model, **sections):
   from posejax import models
 
   settings = config(model, **sections)
-  return codec_and_loss(settings, models.create(**settings.model), 17)
+  options = from_options('task', settings.task, PoseOptions)
+  return codec_and_loss(settings, options, models.create(**settings.model), 17)
 
 
 def test_heatmaps_take_their_size_from_the_net():
@@ -48,7 +52,7 @@ def test_losses_belong_to_an_output():
 def test_the_first_loss_of_an_output_is_its_default():
   codec, loss = built(REGRESSION, codec={'name': 'regression'})
   _, squared = built(REGRESSION, codec={'name': 'regression'}, loss={'name': 'mse'})
-  assert codec.output == 'coordinates'
+  assert codec.outputs == ('coordinates',)
   assert loss.fn.func is squared.fn.func
   assert loss.init is None
 
@@ -57,7 +61,7 @@ def test_what_a_loss_learns_is_trained_and_not_needed_to_predict():
   settings = config(
     {**REGRESSION, 'sigmas': True}, codec={'name': 'regression'}, loss={'name': 'rle'}
   )
-  _, task = experiment.pose_task(settings, skeletons.COCO)
+  _, task = experiment.build(settings, labels.people(skeletons.COCO))
   shapes = jax.eval_shape(task.init, jax.random.key(0))
   rng = np.random.default_rng(0)
   variables = {
@@ -70,7 +74,6 @@ def test_what_a_loss_learns_is_trained_and_not_needed_to_predict():
     'images': rng.integers(0, 256, (2, 32, 64, 3), dtype=np.uint8),
     'keypoints': rng.uniform((0, 0), (63, 31), (2, 17, 2)).astype(np.float32),
     'visibility': np.full((2, 17), 2),
-    'crop_to_image': np.tile(np.eye(2, 3, dtype=np.float32), (2, 1, 1)),
   }
 
   def loss(params):
@@ -79,7 +82,7 @@ def test_what_a_loss_learns_is_trained_and_not_needed_to_predict():
   gradients = jax.jit(jax.grad(loss))(variables['params'])
   assert all(np.any(g) for g in jax.tree.leaves(gradients['loss']))
   net = {k: v for k, v in variables['params'].items() if k != 'loss'}
-  predict = jax.jit(task.predict)
-  with_flow, without = predict(variables, batch), predict({**variables, 'params': net}, batch)
+  infer, images = jax.jit(task.infer), batch['images']
+  with_flow, without = infer(variables, images), infer({**variables, 'params': net}, images)
   jax.tree.map(np.testing.assert_array_equal, with_flow, without)
   assert 0 < np.asarray(with_flow['scores']).min() <= np.asarray(with_flow['scores']).max() < 1

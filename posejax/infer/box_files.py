@@ -1,0 +1,96 @@
+"""Boxes from a file: a detector's results, or a COCO-format file of annotations."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+import dataclasses
+import json
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from posejax.errors import PosejaxError
+from posejax.infer import records
+
+_FORM = (
+  'a list of {"image_id", "bbox": [x, y, w, h], "score"}, as detectors write it, or a COCO-format file '
+  'with "images" and "annotations"'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxFile:
+  """Where to look on each picture.
+
+  Attributes:
+    path: of the file.
+    boxes: image id -> list of (box xyxy, score).
+    ids: file name -> image id, where the file lists its pictures.
+  """
+
+  path: str
+  boxes: Mapping[Any, list[tuple[np.ndarray, float]]]
+  ids: Mapping[str, Any]
+
+  def image_id(self, name: str) -> Any:
+    """Return what the file calls the picture in the file `name`."""
+    base = os.path.basename(name)
+    return self.ids.get(base, records.image_id(name))
+
+  def of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return boxes `[N, 4]` and scores `[N]` of a picture; none where the file has none."""
+    found = self.boxes.get(self.image_id(name), [])
+    boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
+    return boxes, np.array([score for _, score in found], float)
+
+
+def read(path: str, min_score: float = 0.0) -> BoxFile:
+  """Read boxes of people.
+
+  Args:
+    path: of the file.
+    min_score: boxes below are left out.
+
+  Raises:
+    PosejaxError: it is missing or of another form, or no box is left.
+  """
+  try:
+    with open(path, 'rb') as file:
+      content = json.load(file)
+  except OSError as error:
+    raise PosejaxError(f'{path}: cannot be read: {error.strerror}.') from error
+  except ValueError as error:
+    raise PosejaxError(f'{path} is not JSON ({error}); expected {_FORM}.') from None
+  ids, entries = {}, content
+  if isinstance(content, dict):
+    images, entries = content.get('images'), content.get('annotations')
+    if not isinstance(images, list):
+      raise PosejaxError(f'{path}: expected {_FORM}.')
+    ids = {os.path.basename(str(image.get('file_name'))): image.get('id') for image in images}
+  if not isinstance(entries, list):
+    raise PosejaxError(f'{path}: expected {_FORM}.')
+  boxes = defaultdict(list)
+  for place, entry in enumerate(entries):
+    if isinstance(entry, dict) and entry.get('iscrowd'):
+      continue
+    image_id, box, score = _entry(entry, f'{path}: entry {place}')
+    if score >= min_score and min(box[2:] - box[:2]) > 0:
+      boxes[image_id].append((box, score))
+  if not boxes:
+    raise PosejaxError(
+      f'{path}: none of its {len(entries)} boxes counts: empty, or scored below {min_score}.'
+    )
+  return BoxFile(path, dict(boxes), ids)
+
+
+def _entry(entry: Any, where: str) -> tuple[Any, np.ndarray, float]:
+  try:
+    image_id, score = entry['image_id'], float(entry.get('score', 1.0))
+    x, y, w, h = (float(value) for value in entry['bbox'])
+    hash(image_id)
+  except (AttributeError, KeyError, TypeError, ValueError):
+    raise PosejaxError(f'{where} is {entry!r:.200}; expected {_FORM}.') from None
+  if not all(map(math.isfinite, (x, y, w, h, score))):
+    raise PosejaxError(f'{where}: bbox and score must be finite numbers, got {entry!r:.200}.')
+  return image_id, np.array([x, y, x + w, y + h], np.float32), score

@@ -1,0 +1,1 @@
+"""Frames in and out: pictures, films and cameras are read, films, GIFs and pictures are written."""

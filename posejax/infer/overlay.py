@@ -1,0 +1,105 @@
+"""What was found, drawn on the picture it was found on."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from posejax import draw
+from posejax.infer.results import Instance, Result
+from posejax.labels import LabelSpace
+
+_FRACTION_BITS = 4  # of a pixel, which OpenCV draws with
+# Of boxes and tags, by track id; told apart on any ground.
+_COLORS = (
+  (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
+)  # fmt: skip
+
+
+def draw_result(
+  image: np.ndarray,
+  result: Result,
+  labels: LabelSpace,
+  *,
+  min_score: float = 0.0,
+  boxes: bool = True,
+  heat: np.ndarray | None = None,
+) -> np.ndarray:
+  """Return the picture with boxes, names and skeletons; limbs and points fade with their confidence.
+
+  Args:
+    image: uint8 RGB `[h, w, 3]`; stays as it is.
+    result: of this picture.
+    labels: the names.
+    min_score: instances below are not drawn.
+    boxes: whether boxes and their tags are drawn. A box that is the whole picture never is.
+    heat: float `[h, w]` in [0, 1], laid under the rest; nothing where None.
+  """
+  canvas = image.copy() if heat is None else draw.overlay_heatmaps(image, heat[..., None])
+  for instance in reversed(result.instances):  # the surest on top
+    if instance.score < min_score:
+      continue
+    if boxes and (instance.keypoints is None or not _is_whole(instance.box, result.image_hw)):
+      canvas = draw.draw_box(canvas, instance.box, _color(instance), _tag(instance, labels))
+    if instance.keypoints is not None:
+      _draw_skeleton(canvas, instance, labels)
+  return canvas
+
+
+def _is_whole(box: np.ndarray, image_hw: tuple[int, int]) -> bool:
+  h, w = image_hw
+  return bool((box[:2] <= 0).all() and (box[2:] >= (w - 1, h - 1)).all())
+
+
+def _color(instance: Instance) -> tuple[int, int, int]:
+  return _COLORS[(instance.track_id or 0) % len(_COLORS)]
+
+
+def _tag(instance: Instance, labels: LabelSpace) -> str:
+  who = '' if instance.track_id is None else f' {instance.track_id}'
+  return f'{labels.class_names[instance.label]}{who} {instance.score:.2f}'
+
+
+def _draw_skeleton(canvas: np.ndarray, instance: Instance, labels: LabelSpace) -> None:
+  """Draw in place: a limb where both ends are visible, as strong as its weaker end is sure."""
+  skeleton = labels.skeleton
+  points, scores, visible = instance.keypoints, instance.keypoint_scores, instance.visible
+  if not visible.any():
+    return
+  # By the person's size, not the picture's: a crowd's skeletons stay apart.
+  extent = np.ptp(points[visible], axis=0).max()
+  thickness = int(np.clip(round(extent / 60), 1, max(1, max(canvas.shape[:2]) / 160)))
+  for a, b in skeleton.limb_indices:
+    if visible[a] and visible[b]:
+      sides = {skeleton.side(a), skeleton.side(b)} - {'middle'}
+      color = draw.SIDE_COLORS[sides.pop() if len(sides) == 1 else 'middle']
+      ends = points[[a, b]]
+      _blend(canvas, ends, thickness, min(scores[a], scores[b]), lambda part, at, c=color: cv2.line(
+        part, at[0], at[1], c, thickness, cv2.LINE_AA, _FRACTION_BITS))  # fmt: skip
+  radius = round(1.4 * thickness * 2**_FRACTION_BITS)
+  for k in np.flatnonzero(visible):
+    color = draw.SIDE_COLORS[skeleton.side(k)]
+
+    def dot(part, at, c=color):
+      cv2.circle(part, at[0], radius, c, -1, cv2.LINE_AA, _FRACTION_BITS)
+      cv2.circle(part, at[0], radius, (255, 255, 255), 1, cv2.LINE_AA, _FRACTION_BITS)
+
+    _blend(canvas, points[[k]], 2 * thickness + 2, scores[k], dot)
+
+
+def _blend(canvas, points: np.ndarray, margin: int, score: float, stroke) -> None:
+  """Let `stroke` draw around points `[N, 2]`, as opaque as the score is high."""
+  opacity = float(np.clip(0.25 + 0.75 * score / 0.6, 0.25, 1.0))
+  h, w = canvas.shape[:2]
+  low = np.clip(np.floor(points.min(0)) - margin - 2, 0, (w, h)).astype(int)
+  high = np.clip(np.ceil(points.max(0)) + margin + 3, 0, (w, h)).astype(int)
+  if (high <= low).any():
+    return
+  part = canvas[low[1] : high[1], low[0] : high[0]]
+  drawn = np.ascontiguousarray(part)
+  stroke(drawn, _fixed(points - low))
+  part[...] = drawn if opacity == 1 else cv2.addWeighted(drawn, opacity, part, 1 - opacity, 0)
+
+
+def _fixed(points: np.ndarray) -> Sequence[tuple[int, int]]:
+  return [tuple(int(v) for v in np.rint(p * 2**_FRACTION_BITS)) for p in points.astype(float)]

@@ -1,0 +1,206 @@
+"""A net in use: pictures in, what is on them out, in pixels of the pictures."""
+
+from collections.abc import Callable, Sequence
+import os
+from typing import Any
+
+import numpy as np
+
+from posejax import experiment
+from posejax.errors import PosejaxError
+from posejax.geometry import boxes as box_geometry
+from posejax.infer.export.pipeline import Pipeline
+from posejax.infer.results import Instance, Result
+from posejax.infer.runtimes import choose
+from posejax.runs import saved_run
+from posejax.tasks import Task
+from posejax.types import Variables
+
+DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
+THRESHOLD = 0.2
+"""Score from which on a keypoint is shown."""
+MAX_BATCH = 16
+"""Crops that go through the net at once at the most; it is compiled for powers of two up to here."""
+
+
+class Predictor:
+  """What a trained net finds on pictures.
+
+  It restores from the run alone, owns cutting out, decoding and the flip test, and is compiled when it
+  is constructed for one crop; larger batches are compiled when they first come.
+
+  Example:
+    predictor = Predictor.load('runs/pose_densenet')
+    result = predictor(image)                        # the whole picture shows one person
+    results = predictor([first, second], [boxes, other_boxes])
+    result.instances[0].keypoints                    # float32 [K, 2], pixels of the picture
+
+  Attributes:
+    labels: the names behind the net's numbers.
+    name: of the net, for people.
+    threshold: score from which on a keypoint counts as visible.
+    task: what the net does.
+    runtime: what computes, in words.
+  """
+
+  def __init__(
+    self,
+    task: Task,
+    variables: Variables,
+    *,
+    name: str = 'net',
+    threshold: float = THRESHOLD,
+    runtime: str = 'xla',
+    precision: str = 'float32',
+  ):
+    """Make a net ready to use; `load` does it for a run.
+
+    Args:
+      task: of the net.
+      variables: of the net, NumPy or on devices.
+      name: for people.
+      threshold: score from which on a keypoint counts as visible.
+      runtime: 'xla', 'onnx', 'openvino', or 'auto' for the fastest of those that are installed.
+      precision: of OpenVINO: 'float32' or 'bfloat16'.
+
+    Raises:
+      PosejaxError: the runtime is unknown or not installed.
+    """
+    self.task, self.labels = task, task.labels
+    self.name, self.threshold = name, threshold
+    example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
+    self.pipeline = Pipeline(task.infer, variables, task.input_size, task.labels)
+    choice = choose.create(runtime, self.pipeline, example, precision)
+    self.runtime, self._run = str(choice), choice.runtime
+    self._run(example)
+
+  @classmethod
+  def load(cls, run: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':
+    """Return the predictor of a run.
+
+    Args:
+      run: its work directory.
+      checkpoint: 'best', 'latest' or a step.
+      **options: of the constructor.
+
+    Raises:
+      PosejaxError: there is no such run or checkpoint, or it is one of another version.
+    """
+    if not os.path.isdir(run):
+      raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
+    saved = saved_run.read(run, checkpoint)
+    _, task = experiment.build(saved.config, saved.labels)
+    name = saved.config.model.get('name', 'net')
+    return cls(task, saved.variables, **{'name': f'{name}, step {saved.step}', **options})
+
+  def __call__(
+    self,
+    images: np.ndarray | Sequence[np.ndarray],
+    boxes: Any = None,
+    scores: Any = None,
+    detector: DetectFn | None = None,
+  ) -> Result | list[Result]:
+    """Return what is on a picture, or on each of several.
+
+    Args:
+      images: uint8 RGB `[h, w, 3]` of any size, or a sequence of them.
+      boxes: `[N, 4]` xyxy in pixels of the picture, one for each person to look at (or a sequence of
+        such, one a picture). Without boxes and detector the whole picture is one person's.
+      scores: `[N]` of the boxes, in [0, 1] (or a sequence of such); 1 where None.
+      detector: finds the boxes where none are given.
+
+    Returns:
+      A `Result`, or a list of them for a sequence of pictures, in order.
+
+    Raises:
+      PosejaxError: a picture or its boxes are not of that form; says which.
+    """
+    single = isinstance(images, np.ndarray) and images.ndim == 3
+    if single:
+      images = [images]
+      boxes, scores = (None if v is None else [v] for v in (boxes, scores))
+    for number, image in enumerate(images):
+      _check_image(image, number)
+    regions = [
+      self._regions(number, image, boxes, scores, detector) for number, image in enumerate(images)
+    ]
+    results = self._read(images, regions)
+    return results[0] if single else results
+
+  def _regions(
+    self, number, image, boxes, scores, detector
+  ) -> list[tuple[np.ndarray | None, float]]:
+    """Return the boxes to look at, with their scores; a box of None is the whole picture."""
+    if boxes is not None and boxes[number] is not None:
+      found = np.asarray(boxes[number], np.float32)
+      sure = None if scores is None else scores[number]
+    elif detector is not None:
+      found, sure = detector(image)
+      found = np.asarray(found, np.float32)
+    else:
+      return [(None, 1.0)]
+    found = found.reshape(-1, 4) if found.size == 0 else found
+    sure = np.ones(len(found)) if sure is None else np.asarray(sure, float)
+    _check_boxes(found, sure, image, number)
+    return list(zip(found, sure.tolist(), strict=True))
+
+  def _read(self, images, regions) -> list[Result]:
+    places = [(i, box, score) for i, found in enumerate(regions) for box, score in found]
+    instances: list[list[Instance]] = [[] for _ in images]
+    for first in range(0, len(places), MAX_BATCH):
+      some = places[first : first + MAX_BATCH]
+      views = [self.task.view(images[i], box) for i, box, _ in some]
+      outputs = self._run({'images': np.stack([crop for crop, _ in views])})
+      for row, (i, box, score) in enumerate(some):
+        if box is None:
+          h, w = images[i].shape[:2]
+          box = np.array([0, 0, w - 1, h - 1], np.float32)
+        one = {name: array[row] for name, array in outputs.items()}
+        instances[i].append(self._instance(one, views[row][1], box, score))
+    return [
+      Result(image.shape[:2], tuple(sorted(found, key=lambda one: -one.score)))
+      for image, found in zip(images, instances, strict=True)
+    ]
+
+  def _instance(self, one, crop_to_image, box, box_score) -> Instance:
+    scores = np.clip(one['scores'], 0.0, 1.0)
+    if 'keypoints' not in one:
+      label = int(scores.argmax())
+      return Instance(box, float(scores[label]), label)
+    x, y = one['keypoints'].T
+    points = np.stack([x, y, np.ones_like(x)], -1) @ crop_to_image.T
+    visible = scores >= self.threshold
+    sure = scores[visible].mean() if visible.any() else 0.0
+    return Instance(
+      box, float(box_score * sure), 0, points.astype(np.float32), scores.astype(np.float32), visible
+    )
+
+
+def _check_image(image: Any, number: int) -> None:
+  shape, dtype = getattr(image, 'shape', None), getattr(image, 'dtype', None)
+  if shape is None or len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or not min(shape[:2]):
+    what = type(image).__name__ if shape is None else f'{dtype} {shape}'
+    raise PosejaxError(
+      f'Picture {number} is {what}; expected uint8 [h, w, 3] in RGB. posejax.read_picture reads files.'
+    )
+
+
+def _check_boxes(boxes: np.ndarray, scores: np.ndarray, image: np.ndarray, number: int) -> None:
+  if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != (len(boxes),):
+    raise PosejaxError(
+      f'Boxes of picture {number} are {boxes.shape} with scores {scores.shape}; expected [N, 4] '
+      '(x1, y1, x2, y2) and [N].'
+    )
+  for place, box in enumerate(boxes):
+    if not np.isfinite(box).all() or (box[2:] < box[:2]).any():
+      raise PosejaxError(
+        f'Box {place} of picture {number} is {box.tolist()}; expected finite x1 <= x2 and y1 <= y2.'
+      )
+    h, w = image.shape[:2]
+    inside = box_geometry.clip(box, image.shape[:2])
+    if (box[2:] < 0).any() or (box[:2] > (w - 1, h - 1)).any():
+      raise PosejaxError(
+        f'Box {place} of picture {number}, {box.tolist()}, lies outside the picture of {w}x{h} pixels '
+        f'(nearest inside: {inside.tolist()}).'
+      )
