@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
     raise PosejaxError(f'Unexpected arguments {argv[1:]}; every setting is a flag, --name=value.')
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
-  startup.prepare(_CACHE.value)
+  startup.begin(_CACHE.value)
   config, workdir = _config_and_workdir()
   if _MODE.value == 'eval':
     from posejax.train.evaluate_workdir import evaluate_workdir

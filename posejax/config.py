@@ -228,14 +228,19 @@ class Config:
     Raises:
       PosejaxError: a set has no keys, or unknown ones.
     """
-    found = {'eval': self.data.of('eval')}
+    self.data.of('eval')
+    found = {'eval': self.data}
     for name, own in self.evaluations.items():
       if not isinstance(own, dict) or name in found:
         raise PosejaxError(
           f'config.evaluations.{name}={own!r} must be a name other than "eval" with keys of config.data.'
         )
-      data = dataclasses.asdict(self.data.of('eval'))
-      found[name] = _from_dict(DataConfig, {**data, **own}, f'config.evaluations.{name}')
+      section = f'config.evaluations.{name}'
+      _from_dict(DataConfig, own, section)
+      source = {key: value for key, value in own.items() if key in _SOURCE_KEYS}
+      other = {key: value for key, value in own.items() if key not in _SOURCE_KEYS}
+      values = {**dataclasses.asdict(self.data), **other, 'eval': {**self.data.eval, **source}}
+      found[name] = _from_dict(DataConfig, values, section)
     return found
 
   @classmethod

@@ -1,4 +1,4 @@
-"""What a process that trains or evaluates does before JAX computes anything."""
+"""What a process does before JAX computes anything."""
 
 import os
 
@@ -8,7 +8,7 @@ DEFAULT_CACHE = os.path.join(os.path.expanduser('~'), '.cache', 'posejax', 'xla'
 """Where compiled programs are kept between runs."""
 
 
-def prepare(compilation_cache: str) -> None:
+def begin(compilation_cache: str) -> None:
   """Join the other processes, if any, keep compiled programs, and refuse flags that compute wrongly.
 
   Args:

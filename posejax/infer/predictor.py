@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 import os
 from typing import Any
 
+import cv2
+import jax
 import numpy as np
 
 from posejax import experiment
@@ -12,6 +14,7 @@ from posejax.geometry import boxes as box_geometry
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.results import Instance, Result
 from posejax.infer.runtimes import choose
+from posejax.metrics import oks
 from posejax.runs import saved_run
 from posejax.tasks import Task
 from posejax.types import Variables
@@ -74,6 +77,7 @@ class Predictor:
     choice = choose.create(runtime, self.pipeline, example, precision)
     self.runtime, self._run = str(choice), choice.runtime
     self._run(example)
+    self._maps = None
 
   @classmethod
   def load(cls, run: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':
@@ -128,6 +132,36 @@ class Predictor:
     results = self._read(images, regions)
     return results[0] if single else results
 
+  def heat(self, image: np.ndarray, result: Result) -> np.ndarray:
+    """Return where the net sees keypoints of a result's people, for people to look at.
+
+    Args:
+      image: uint8 RGB `[h, w, 3]`.
+      result: of this picture, by this net.
+
+    Returns:
+      float32 `[h, w]` in [0, 1]: the largest over keypoints and people.
+
+    Raises:
+      PosejaxError: the net finds no keypoints.
+    """
+    codec = self.task.codec
+    if codec is None:
+      raise PosejaxError(f'{self.name} finds no keypoints, of which there could be heatmaps.')
+    if self._maps is None:
+      variables = jax.device_put(self.pipeline.variables)
+      infer = self.task.infer
+      maps = jax.jit(lambda v, images: codec.output_maps(infer(v, images)).max(-1))
+      self._maps = lambda images: np.asarray(maps(variables, images))
+    h, w = image.shape[:2]
+    heat = np.zeros((h, w), np.float32)
+    for instance in result.instances:
+      crop, crop_to_image = self.task.view(image, instance.box)
+      found = np.clip(self._maps(crop[None])[0], 0, 1).astype(np.float32)
+      found = cv2.resize(found, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+      heat = np.maximum(heat, cv2.warpAffine(found, crop_to_image, (w, h)))
+    return heat
+
   def _regions(
     self, number, image, boxes, scores, detector
   ) -> list[tuple[np.ndarray | None, float]]:
@@ -170,10 +204,14 @@ class Predictor:
       return Instance(box, float(scores[label]), label)
     x, y = one['keypoints'].T
     points = np.stack([x, y, np.ones_like(x)], -1) @ crop_to_image.T
-    visible = scores >= self.threshold
-    sure = scores[visible].mean() if visible.any() else 0.0
+    score = oks.RESCORINGS[self.task.codec.rescoring]([box_score], scores[None])[0]
     return Instance(
-      box, float(box_score * sure), 0, points.astype(np.float32), scores.astype(np.float32), visible
+      box,
+      float(np.clip(score, 0, 1)),
+      0,
+      points.astype(np.float32),
+      scores.astype(np.float32),
+      scores >= self.threshold,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import fcntl
+import glob
 import json
 import os
 
@@ -84,3 +85,11 @@ def is_claimed(workdir: str) -> bool:
     except OSError:
       pass  # a file system without locks
   return False
+
+
+def newest(folder: str) -> str | None:
+  """Return the work directory in `folder` whose newest checkpoint was written last; None without one."""
+  found = glob.glob(os.path.join(glob.escape(folder), '*', 'checkpoints', '[0-9]*'))
+  if not found:
+    return None
+  return os.path.dirname(os.path.dirname(max(found, key=os.path.getmtime)))

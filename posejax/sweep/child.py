@@ -39,7 +39,7 @@ def main() -> None:
   from posejax.runs import workdirs
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
-  startup.prepare(os.environ.get('JAX_COMPILATION_CACHE_DIR', startup.DEFAULT_CACHE))
+  startup.begin(os.environ.get('JAX_COMPILATION_CACHE_DIR', startup.DEFAULT_CACHE))
   from posejax.train.loop import train
 
   train(workdirs.read_config(arguments.workdir), arguments.workdir, _BEGAN)

@@ -90,7 +90,7 @@ def test_a_run_is_finished_after_its_last_step_or_when_its_patience_ran_out(
 ):
   config = tiny.config(num_steps=num_steps, early_stopping__patience=patience)
   assert checkpoint.finished_step(str(tmp_path), config) is None
-  watching = control.Control.create(config, 'PCK@0.20/torso')
+  watching = control.Control.create(config, 'PCK@0.20/torso', 'max')
   watching.early.since = since
   with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
     checkpointer.save(

@@ -24,7 +24,7 @@ def watching(**optimizer):
 
 def scales(config, errors):
   """Return the learning-rate scale after each evaluation, and how many there were until the stop."""
-  control, scale, result = Control.create(config, 'PCK@0.20/torso'), 1.0, []
+  control, scale, result = Control.create(config, 'PCK@0.20/torso', 'max'), 1.0, []
   for step, error in enumerate(errors):
     control.update(step, {'MAE/pixels': error, 'PCK@0.20/torso': 0.5})
     # As from a checkpoint: nothing is remembered elsewhere.

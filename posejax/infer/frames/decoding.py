@@ -5,7 +5,7 @@ import struct
 import cv2
 import numpy as np
 
-from posejax.data import decode
+from posejax.data.formats import decode
 from posejax.errors import PosejaxError
 from posejax.infer.frames import headers
 

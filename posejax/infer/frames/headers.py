@@ -2,7 +2,7 @@
 
 import struct
 
-from posejax.data import pictures
+from posejax.data.formats import pictures
 from posejax.errors import PosejaxError
 
 READABLE = ('JPEG', 'PNG', 'WebP', 'GIF', 'BMP', 'TIFF')

@@ -174,9 +174,9 @@ class TestAp:
       ({'task__shift': True}, 'gtbox/flip+shift'),
       ({'codec__name': 'msra'}, 'gtbox/flip+shift'),
     ):
-      task = experiment.from_config(tiny.config(**people | changes)).task
-      sums = task.measure(*_nothing(task))
-      assert f'AP/{taken}' in task.summarize(sums, [])
+      evaluator = experiment.from_config(tiny.config(**people | changes)).main.evaluator
+      sums = evaluator.measure(*_nothing())
+      assert f'AP/{taken}' in evaluator.summarize(sums, [])
 
   @pytest.mark.parametrize(
     ('codec', 'model', 'expected'),
@@ -195,11 +195,11 @@ class TestAp:
     scores[1] = [0.95] + [0.5] * 16
     records = []
     for i in range(12):
-      labels = built.eval_source.labels(i)
+      labels = built.main.source.labels(i)
       points = labels['keypoints'] + 500 * (i % 2)
       records.append(coco_ap.Record(i, points, scores[i % 2], labels['box']))
-    sums = built.task.measure(*_nothing(built.task))
-    figures = built.task.summarize(sums, records)
+    sums = built.main.evaluator.measure(*_nothing())
+    figures = built.main.evaluator.summarize(sums, records)
     (ap,) = [value for name, value in figures.items() if name.startswith('AP/gtbox/flip')]
     assert ap == pytest.approx(expected)
 
@@ -216,7 +216,7 @@ class TestAp:
     assert measured(tiny.config(**people, data__cache=True))[1] == pytest.approx(plain, nan_ok=True)
 
 
-def _nothing(task):
+def _nothing():
   """Return a prediction and a batch of one example that is padding."""
   K = 17
   points = np.zeros((1, K, 2), np.float32)
@@ -228,7 +228,7 @@ def _nothing(task):
     'mask': np.zeros(1, np.float32),
     'crop_to_image': np.zeros((1, 2, 3), np.float32),
   }
-  return {'keypoints_image': points, 'keypoints_crop': points}, batch
+  return {'keypoints_crop': points}, batch
 
 
 class TestDetections:

@@ -109,12 +109,13 @@ def test_the_flip_test_averages_what_the_net_is_sure_of_as_published():
     """Says of the crop, by its sigmas, another thing than of the mirrored crop."""
 
     def outputs(self, keypoints, visibility):
-      points = super().outputs(keypoints, visibility)
+      points = super().outputs(keypoints, visibility)['coordinates']
       logit = -1.0 if hasattr(self, 'straight') else 2.0
-      return jnp.concatenate([points, jnp.full_like(points, logit)], axis=-1)
+      return {'coordinates': jnp.concatenate([points, jnp.full_like(points, logit)], axis=-1)}
 
-  task, batch = make('regression', flip=True, net=Unsure)
-  predictions = task.predict({}, batch)
+  task, source = make('regression', flip=True, net=Unsure)
+  batch = EvalBatches(source, task.transform_eval, 12)(0)
+  predictions = task.infer({}, batch['images'])
   # 1 minus the mean of sigmoid(2) = 0.880797 and sigmoid(-1) = 0.268941.
   np.testing.assert_allclose(predictions['scores'], 0.425131, atol=1e-6)
 

@@ -1,0 +1,69 @@
+"""Which net a command uses, and what computes it: options of predict, serve and export."""
+
+import argparse
+import os
+
+RUNS = 'runs'
+
+
+def add(command: argparse.ArgumentParser) -> None:
+  """Add the options to a command's parser."""
+  command.add_argument(
+    '--workdir', metavar='RUN', help=f'of the trained run; the newest in {RUNS}/ where not given'
+  )
+  command.add_argument(
+    '--checkpoint', default='best', help="'best' (the default), 'latest' or a step"
+  )
+  command.add_argument(
+    '--runtime',
+    default='xla',
+    choices=('xla', 'onnx', 'openvino', 'auto'),
+    help='what computes the net; auto takes the fastest of those installed (xla)',
+  )
+  command.add_argument(
+    '--precision',
+    default='float32',
+    choices=('float32', 'bfloat16'),
+    help='of OpenVINO; bfloat16 is faster and rounds (float32)',
+  )
+  command.add_argument(
+    '--threshold', type=float, help='score from which on a keypoint is shown (0.2)'
+  )
+
+
+def workdir(arguments: argparse.Namespace) -> str:
+  """Return the run that was named, or the newest.
+
+  Raises:
+    PosejaxError: none was named, and there is none.
+  """
+  from posejax.errors import PosejaxError
+  from posejax.runs import workdirs
+
+  if arguments.workdir:
+    return arguments.workdir
+  newest = workdirs.newest(RUNS)
+  if newest is None:
+    raise PosejaxError(
+      f'There is no run in {os.path.abspath(RUNS)}. Train one, '
+      'python main.py --config=configs/pose_densenet.py, or name one, --workdir=RUN.'
+    )
+  return newest
+
+
+def predictor(arguments: argparse.Namespace):
+  """Return the `Predictor` that the options name, ready to run, and say what it is."""
+  from posejax import startup
+  from posejax.infer.predictor import THRESHOLD, Predictor
+
+  startup.begin(startup.DEFAULT_CACHE)
+  run = workdir(arguments)
+  loaded = Predictor.load(
+    run,
+    arguments.checkpoint,
+    threshold=THRESHOLD if arguments.threshold is None else arguments.threshold,
+    runtime=arguments.runtime,
+    precision=arguments.precision,
+  )
+  print(f'{run}: {loaded.name}; {loaded.runtime}', flush=True)
+  return loaded

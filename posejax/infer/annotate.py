@@ -1,0 +1,213 @@
+"""`posejax predict`: pictures, films and cameras through a net, into a folder."""
+
+from collections.abc import Callable, Iterator
+import contextlib
+import dataclasses
+import os
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from posejax.errors import PosejaxError
+from posejax.infer import overlay, records
+from posejax.infer.box_files import BoxFile
+from posejax.infer.frames.film_writer import FilmWriter
+from posejax.infer.frames.frame import Frame, Reader
+from posejax.infer.frames.gif_writer import GifWriter
+from posejax.infer.frames.inputs import Input, open_input
+from posejax.infer.frames.picture_writer import write_picture
+from posejax.infer.predictor import Predictor
+from posejax.infer.results import Result
+from posejax.infer.tracking.follow import Follower
+from posejax.infer.tracking.one_euro import Smoothing
+from posejax.infer.tracking.tracker import Tracker
+
+_GIF_SECONDS = 0.5  # that a picture of a folder is shown for
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What is written, and how people are found.
+
+  Attributes:
+    out: folder to write to.
+    boxes: where to look on pictures; None looks at whole pictures. A film's next box is where the last
+      pose was.
+    track: whether people keep ids from frame to frame, and their points are smoothed.
+    smooth: whether they are smoothed.
+    csv, gif, heatmaps: what is written beside overlays and JSON.
+    overlays: whether pictures and films are drawn.
+    max_frames: of a film or camera; all where None.
+  """
+
+  out: str
+  boxes: BoxFile | None = None
+  track: bool = True
+  smooth: bool = True
+  csv: bool = False
+  gif: bool = False
+  heatmaps: bool = False
+  overlays: bool = True
+  max_frames: int | None = None
+
+
+@dataclasses.dataclass
+class Summary:
+  """What came of it.
+
+  Attributes:
+    frames: pictures and frames that went through the net.
+    people: instances on them.
+    seconds: that it took.
+    faults: a sentence for everything that was left out.
+    written: paths.
+  """
+
+  frames: int = 0
+  people: int = 0
+  seconds: float = 0.0
+  faults: list[str] = dataclasses.field(default_factory=list)
+  written: list[str] = dataclasses.field(default_factory=list)
+
+
+def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Summary:
+  """Write what a net finds on every input; a broken one is told of, and the rest goes on.
+
+  Pictures give `<name>.jpg` each and one `predictions.json`; a film gives `<name>.mp4` and `<name>.json`.
+
+  Raises:
+    PosejaxError: the folder cannot be written to.
+  """
+  try:
+    os.makedirs(options.out, exist_ok=True)
+  except OSError as error:
+    raise PosejaxError(f'{options.out}: cannot be made: {error.strerror}.') from error
+  summary, names, began = Summary(), _Names(), time.monotonic()
+  for source in inputs:
+    try:
+      with contextlib.closing(open_input(source)) as reader:
+        _one(reader, source, predictor, options, summary, names)
+        summary.faults += reader.faults
+    except PosejaxError as error:
+      summary.faults.append(str(error))
+  summary.seconds = time.monotonic() - began
+  return summary
+
+
+class _Names:
+  """Names of files to write, each once: two inputs may be called alike in different folders."""
+
+  def __init__(self):
+    self._taken: set[str] = set()
+
+  def __call__(self, name: str) -> str:
+    stem = os.path.splitext(os.path.basename(name.rstrip(os.sep)))[0].replace(':', '-') or 'input'
+    free, number = stem, 2
+    while free in self._taken:
+      free, number = f'{stem}-{number}', number + 1
+    self._taken.add(free)
+    return free
+
+
+def _one(
+  reader: Reader, source: Input, predictor, options: Options, summary: Summary, names
+) -> None:
+  find = _finder(reader, predictor, options)
+  base = names(source.name) if reader.is_film else names('predictions')
+  with contextlib.ExitStack() as stack:
+    outputs = _Outputs(stack, reader, base, predictor, options, summary)
+    for frame in _shown(reader, options.max_frames):
+      found = find(frame)
+      summary.frames += 1
+      summary.people += len(found.instances)
+      outputs.take(frame, found, names)
+
+
+def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[[Frame], Result]:
+  if not (reader.is_film and options.track and predictor.labels.skeleton):
+
+    def on_its_own(frame: Frame) -> Result:
+      boxes = scores = None
+      if options.boxes is not None and not reader.is_film:
+        boxes, scores = options.boxes.of(frame.name)
+      return predictor(frame.image, boxes, scores)
+
+    return on_its_own
+
+  def pose(image: np.ndarray, boxes: np.ndarray):
+    return predictor(image, boxes).instances
+
+  smoothing = Smoothing() if options.smooth else None
+  # Heatmaps' maxima are no probabilities: a person of 0.3 is sure.
+  tracker = Tracker(predictor.labels.skeleton, high_score=0.3, new_score=0.3, smoothing=smoothing)
+  follower = Follower(pose, None, tracker)
+
+  def followed(frame: Frame) -> Result:
+    return Result(frame.image.shape[:2], follower(frame.image, frame.time))
+
+  return followed
+
+
+def _shown(reader: Reader, most: int | None) -> Iterator[Frame]:
+  """Yield frames under a progress bar: frames/s and time left."""
+  total = reader.num_frames if most is None else min(most, reader.num_frames or most)
+  with tqdm(total=total, desc=reader.name, unit='frame', dynamic_ncols=True) as bar:
+    for number, frame in enumerate(reader):
+      if most is not None and number >= most:
+        return
+      yield frame
+      bar.update()
+
+
+class _Outputs:
+  """The files of one input, closed when its stack is left and removed where that is by an error."""
+
+  def __init__(self, stack, reader: Reader, base: str, predictor, options: Options, summary):
+    self._options, self._predictor, self._summary = options, predictor, summary
+    self._film = reader.is_film
+    path = os.path.join(options.out, base)
+    self._records = [self._open(stack, records.CocoResults, f'{path}.json')]
+    if options.csv:
+      self._records.append(self._open(stack, records.Csv, f'{path}.csv', predictor.labels))
+    self._writers = []
+    if self._film and options.overlays:
+      self._writers.append(self._open(stack, FilmWriter, f'{path}.mp4'))
+    if options.gif:
+      self._writers.append(self._open(stack, GifWriter, f'{path}.gif'))
+
+  def _open(self, stack: contextlib.ExitStack, kind: Callable, path: str, *arguments) -> Any:
+    made = kind(path, *arguments)
+
+    def leave(exception_type, exception, traceback):
+      # Ctrl-C ends a camera: what it has seen is kept.
+      if exception_type is None or issubclass(exception_type, KeyboardInterrupt):
+        made.close()
+        self._summary.written.append(path)
+      else:
+        made.abandon()
+
+    stack.push(leave)
+    return made
+
+  def take(self, frame: Frame, found: Result, names: _Names) -> None:
+    """Write what was found on a picture or frame."""
+    options = self._options
+    of = frame.index if self._film else self._image_id(frame.name)
+    for file in self._records:
+      file.write(found, of, frame.time if self._film else None)
+    if not (options.overlays or options.gif):
+      return
+    heat = self._predictor.heat(frame.image, found) if options.heatmaps else None
+    drawn = overlay.draw_result(frame.image, found, self._predictor.labels, heat=heat)
+    for writer in self._writers:
+      writer.write(drawn, frame.time if self._film else frame.index * _GIF_SECONDS)
+    if not self._film and options.overlays:
+      path = os.path.join(options.out, f'{names(frame.name)}.jpg')
+      write_picture(path, drawn)
+      self._summary.written.append(path)
+
+  def _image_id(self, name: str) -> Any:
+    boxes = self._options.boxes
+    return records.image_id(name) if boxes is None else boxes.image_id(name)

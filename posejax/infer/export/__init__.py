@@ -1,0 +1,1 @@
+"""A net taken elsewhere: the whole of crops to keypoints as one ONNX or StableHLO file."""

@@ -1,0 +1,159 @@
+"""Files that are written only if they answer as the net does."""
+
+from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+import os
+import tempfile
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from posejax.errors import PosejaxError
+
+BATCHES = (1, 3)
+"""Sizes of batch that a file is tried with."""
+KEYPOINT_PIXELS = 0.01
+SCORE = 1e-4
+"""Of the largest score, where that is above 1."""
+TIE_SCORE = 1e-5
+"""A score that is the same to this: rounding chose another of two cells that are as high."""
+TIES = 0.05
+"""Share of keypoints that rounding may decide, one always; a wrong graph moves most of them."""
+
+Arrays = Mapping[str, np.ndarray]
+RunFn = Callable[[Arrays], Arrays]
+Verdict = TypeVar('Verdict')
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+  """How far two answers for the same pictures are apart.
+
+  Attributes:
+    num_keypoints: that were compared.
+    num_off: further apart than `KEYPOINT_PIXELS`, ties left out.
+    num_ties: further apart, but with the same score.
+    pixels: the largest distance along x or y, ties left out.
+    score: the largest difference of scores, as a part of the largest score where that is above 1.
+  """
+
+  num_keypoints: int
+  num_off: int
+  num_ties: int
+  pixels: float
+  score: float
+
+  @property
+  def good(self) -> bool:
+    """Return whether they are the same but for rounding."""
+    ties_allowed = max(1, TIES * self.num_keypoints)
+    return self.num_off == 0 and self.num_ties <= ties_allowed and self.score <= SCORE
+
+  def __str__(self) -> str:
+    return (
+      f'{self.num_off} of {self.num_keypoints} keypoints off by more than {KEYPOINT_PIXELS} px (largest '
+      f'{self.pixels:.2g}), {self.num_ties} ties, scores within {self.score:.1e}'
+    )
+
+
+def compare(found: Arrays, expected: Arrays) -> Agreement:
+  """Return how far apart `keypoints` `[B, K, 2]` and `scores` `[B, K]` are."""
+  apart = np.abs(np.asarray(found['keypoints']) - np.asarray(expected['keypoints'])).max(-1)
+  apart = np.where(np.isfinite(apart), apart, np.inf)
+  scores = np.asarray(expected['scores'])
+  scale = max(1.0, float(np.abs(scores).max(initial=0)))
+  difference = np.abs(np.asarray(found['scores']) - scores) / scale
+  difference = np.where(np.isfinite(difference), difference, np.inf)
+  off = apart > KEYPOINT_PIXELS
+  tie = off & (difference <= TIE_SCORE)
+  return Agreement(
+    num_keypoints=apart.size,
+    num_off=int((off & ~tie).sum()),
+    num_ties=int(tie.sum()),
+    pixels=float(apart[~tie].max(initial=0)),
+    score=float(difference.max(initial=0)),
+  )
+
+
+def try_inputs(crop_size: tuple[int, int], in_image: bool, seed: int = 0) -> dict[str, np.ndarray]:
+  """Return inputs to try a file with: pictures of soft shapes, as many as the largest batch."""
+  rng = np.random.default_rng(seed)
+  H, W = crop_size
+  images = []
+  for _ in range(max(BATCHES)):
+    coarse = rng.integers(0, 256, (H // 8 + 2, W // 8 + 2, 3), dtype=np.uint8)
+    soft = cv2.resize(coarse, (W, H), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    images.append(np.clip(soft + rng.normal(0, 6, soft.shape), 0, 255).astype(np.uint8))
+  inputs = {'images': np.stack(images)}
+  if in_image:
+    inputs['affines'] = rng.normal(0, 1, (len(images), 2, 3)).astype(np.float32)
+  return inputs
+
+
+def agreement(run: RunFn, source: RunFn, inputs: Arrays) -> Agreement:
+  """Run both on the first 1 and the first 3 of the inputs, and compare them all."""
+  pairs = []
+  for batch in BATCHES:
+    some = {name: np.ascontiguousarray(array[:batch]) for name, array in inputs.items()}
+    pairs.append((run(some), source(some)))
+  names = ('keypoints', 'scores')
+  found, expected = (
+    {name: np.concatenate([np.asarray(pair[i][name]) for pair in pairs]) for name in names}
+    for i in (0, 1)
+  )
+  return compare(found, expected)
+
+
+def demand(path: str, found: Agreement) -> Agreement:
+  """Return what was found.
+
+  Raises:
+    PosejaxError: it is not good.
+  """
+  if not found.good:
+    raise PosejaxError(f'{path} is not written: it would not answer as the net does ({found}).')
+  return found
+
+
+def write(path: str, data: bytes, verify: Callable[[bytes], Verdict]) -> Verdict:
+  """Write a file, read it again, and leave it there only if it stands the test.
+
+  The name is taken at the end, in one step: nobody sees half a file, and what was there before stays if
+  the new one fails.
+
+  Args:
+    path: to write to.
+    data: the file.
+    verify: is given what was read; raises PosejaxError if it is not to be left.
+
+  Returns:
+    What `verify` returned.
+
+  Raises:
+    PosejaxError: of `verify`, or the file cannot be written.
+  """
+  folder = os.path.dirname(os.path.abspath(path))
+  temporary = ''
+  try:
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + os.path.basename(path))
+    with os.fdopen(handle, 'wb') as file:
+      file.write(data)
+    with open(temporary, 'rb') as file:
+      verdict = verify(file.read())
+    os.chmod(temporary, 0o666 & ~_umask())
+    os.replace(temporary, path)
+  except OSError as e:
+    raise PosejaxError(f'Cannot write {path}: {e}.') from e
+  finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(temporary)
+  return verdict
+
+
+def _umask() -> int:
+  mask = os.umask(0)
+  os.umask(mask)
+  return mask

@@ -1,0 +1,1 @@
+"""What runs a net: XLA, onnxruntime or OpenVINO, behind one interface."""

@@ -1,0 +1,109 @@
+"""The loop of a film: where to look in a frame, what the net finds there, and who that is."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from posejax.errors import PosejaxError
+from posejax.infer.results import Instance
+from posejax.infer.tracking import crops
+from posejax.infer.tracking.tracker import Tracker
+
+PoseFn = Callable[[np.ndarray, np.ndarray], Sequence[Instance]]
+"""`(image, boxes [N, 4]) -> instances`, in any order."""
+DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`image -> boxes [N, 4], scores [N]`."""
+
+
+class Follower:
+  """Follows people with a top-down pose net through one film or camera.
+
+  With a detector: it looks at every n-th frame, after a frame in which somebody got lost, and while
+  nobody is there. In the other frames the boxes are those that the tracker predicts.
+
+  Without one: the whole picture first, then, as MoveNet does, the square around the latest pose, and
+  the whole picture again when that pose is lost. This follows the one person that a net finds in a
+  whole picture.
+
+  Nets that find everybody in one go need no boxes and none of this: give their instances to
+  `Tracker.update`.
+
+  Example:
+    follower = Follower(pose, detect, Tracker(labels.skeleton), every=5)
+    for image, time in film:
+      instances = follower(image, time)
+
+  Attributes:
+    tracker: with its ids.
+    detected: whether the last frame's boxes came from the detector, or were the whole picture.
+  """
+
+  def __init__(
+    self,
+    pose: PoseFn,
+    detect: DetectFn | None,
+    tracker: Tracker,
+    *,
+    every: int = 5,
+    min_score: float = 0.3,
+  ):
+    """Start before the first frame.
+
+    Args:
+      pose: the net, with which boxes to look into.
+      detect: the detector; None where there is none.
+      tracker: a fresh one.
+      every: frames from one detection to the next, at most.
+      min_score: detected boxes below are not looked into. Source: open-mmlab/mmpose
+        mmpose/apis/inferencers/pose2d_inferencer.py.
+    """
+    if every < 1:
+      raise PosejaxError(f'every must be at least 1 frame, got {every}.')
+    self.tracker = tracker
+    self.detected = False
+    self._pose, self._detect = pose, detect
+    self._every, self._min_score = every, min_score
+    self._since = every  # frames since the last detection
+    self._latest: tuple[Instance, ...] = ()
+
+  def reset(self) -> None:
+    """Forget everybody, for another film; ids go on."""
+    self.tracker.reset()
+    self._since, self._latest = self._every, ()
+
+  def __call__(self, image: np.ndarray, time: float) -> tuple[Instance, ...]:
+    """Return the people with ids who are in the next frame.
+
+    Args:
+      image: `[h, w, 3]`.
+      time: of the frame in seconds, as for `Tracker.update`.
+    """
+    image_hw = image.shape[:2]
+    boxes = self._look(image, time) if self._detect else self._crops(image_hw, time)
+    found = self._pose(image, boxes) if len(boxes) else ()
+    followed = self.tracker.update(found, time, image_hw)
+    self._latest = tuple(one for one in followed if one.track_id is not None)
+    return self._latest
+
+  def _look(self, image: np.ndarray, time: float) -> np.ndarray:
+    """Return the detector's boxes where it is due, else the tracker's."""
+    self._since += 1
+    self.detected = self.tracker.needs_detection or self._since >= self._every
+    if not self.detected:
+      return self.tracker.predicted_boxes(time)[0]
+    self._since = 0
+    boxes, scores = self._detect(image)
+    return np.asarray(boxes, np.float32)[np.asarray(scores) >= self._min_score]
+
+  def _crops(self, image_hw: tuple[int, int], time: float) -> np.ndarray:
+    """Return the crops around the latest poses, or the whole picture."""
+    skeleton = self.tracker.skeleton
+    if crops.has_torso(skeleton):
+      around = [
+        crops.crop_around_pose(one.keypoints, one.keypoint_scores, skeleton, image_hw)
+        for one in self._latest
+      ]
+    else:
+      around = list(self.tracker.predicted_boxes(time)[0])
+    self.detected = not around or any(box is None for box in around)
+    return np.stack([crops.whole_picture(image_hw)] if self.detected else around)

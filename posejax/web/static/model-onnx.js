@@ -1,0 +1,72 @@
+// The net in this browser: onnxruntime-web runs the exported graph, and no picture leaves the machine.
+
+import { boxOf, fit, placement, regionAround, toPicture } from './geometry.js';
+
+export async function load(config) {
+  if (config.kind !== 'keypoints') {
+    throw new Error(`This page runs nets of the kind 'keypoints', not '${config.kind}'.`);
+  }
+  const ort = await import('./ort/ort.wasm.bundle.min.mjs');
+  ort.env.wasm.numThreads = 1; // more need headers that a static host seldom sends
+  const session = await ort.InferenceSession.create(config.model, { executionProviders: ['wasm'] });
+  const [H, W] = config.input;
+  const info = config.info;
+  const canvas = document.createElement('canvas');
+  canvas.width = W;
+  canvas.height = H;
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  let followed = null; // where the last frame's person was
+
+  async function predict(source, hw, region) {
+    const crop = fit(region, config.input);
+    context.fillStyle = 'black';
+    context.fillRect(0, 0, W, H);
+    context.imageSmoothingQuality = 'high';
+    context.drawImage(source, ...placement(crop, hw));
+    const { data } = context.getImageData(0, 0, W, H);
+    const rgb = new Uint8Array(3 * H * W);
+    for (let i = 0, j = 0; j < rgb.length; i += 4, j += 3) {
+      rgb[j] = data[i];
+      rgb[j + 1] = data[i + 1];
+      rgb[j + 2] = data[i + 2];
+    }
+    const { keypoints, scores } = await session.run({ images: new ort.Tensor('uint8', rgb, [1, H, W, 3]) });
+    const found = info.keypoints.map((name, k) => {
+      const [x, y] = toPicture(crop, [keypoints.data[2 * k], keypoints.data[2 * k + 1]]);
+      const score = scores.data[k];
+      return { name, x, y, score, visible: score >= info.threshold };
+    });
+    const score = found.reduce((sum, k) => sum + k.score, 0) / found.length;
+    const box = boxOf(found.map((k) => [k.x, k.y]));
+    const instance = { label: info.class_names[0], score, box, keypoints: found };
+    return { height: hw[0], width: hw[1], instances: [instance] };
+  }
+
+  return {
+    info,
+    where: 'Everything is computed in this browser: no picture leaves this machine.',
+
+    /** Predict a picture file, of which `picture` is the decoded form. */
+    async predictFile(file, picture) {
+      if (!picture) throw new Error('This browser cannot decode the file; save it as JPEG or PNG.');
+      const hw = [picture.height, picture.width];
+      return { name: file.name, ...(await predict(picture, hw, [0, 0, hw[1], hw[0]])) };
+    },
+
+    /** Predict a frame of a video: around the last frame's person, or all of it. */
+    async predictFrame(video) {
+      const hw = [video.videoHeight, video.videoWidth];
+      const result = await predict(video, hw, followed ?? [0, 0, hw[1], hw[0]]);
+      const [person] = result.instances;
+      const sure = person.keypoints.filter((k) => k.score >= info.threshold);
+      const follow = person.score >= info.threshold && sure.length > 1;
+      followed = follow ? regionAround(sure.map((k) => [k.x, k.y])) : null;
+      return result;
+    },
+
+    /** Forget the last frame. */
+    reset() {
+      followed = null;
+    },
+  };
+}

@@ -1,0 +1,104 @@
+"""Every runtime gives the same keypoints, and the fastest one is found."""
+
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from posejax.errors import PosejaxError
+from posejax.infer.export import check, files
+from posejax.infer.runtimes import choose
+from posejax.infer.runtimes.base import NotInstalledError, Runtime
+from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
+from posejax.infer.runtimes.openvino_runtime import OpenVino
+from tests.infer.export import pipelines
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+  pipelines.plain_convolutions(monkeypatch)
+  return pipelines.build('compact', in_image=True)
+
+
+@pytest.mark.parametrize('name', choose.NAMES)
+def test_keypoints(name, pipeline):
+  if name == 'openvino':
+    pytest.importorskip('openvino')
+  chosen = choose.create(name, pipeline)
+  assert chosen.runtime.name == name
+  assert str(chosen) == chosen.runtime.describe()
+  inputs = check.try_inputs(pipeline.crop_size, in_image=True)
+  expected = pipeline(**inputs)
+  for size in (3, 1, 2):
+    some = {name: array[:size] for name, array in inputs.items()}
+    found = chosen.runtime(some)
+    assert {n: (a.shape, str(a.dtype)) for n, a in found.items()} == {
+      'keypoints': ((size, 17, 2), 'float32'),
+      'scores': ((size, 17), 'float32'),
+    }
+    assert check.compare(found, {n: np.asarray(a)[:size] for n, a in expected.items()}).good
+
+
+def test_bfloat16_of_openvino_is_rough(pipeline):
+  pytest.importorskip('openvino')
+  model = files.onnx_bytes(pipeline)
+  inputs = check.try_inputs(pipeline.crop_size, in_image=True)
+  exact, rough = (OpenVino(model, precision)(inputs) for precision in ('float32', 'bfloat16'))
+  error = check.compare(rough, exact).score
+  assert error < 0.1
+  with pytest.raises(PosejaxError, match="no 'float31'.*'float32'"):
+    OpenVino(model, 'float31')
+
+
+def test_results_are_ones_own(pipeline):
+  runtime = OnnxRuntime(files.onnx_bytes(pipeline))
+  inputs = check.try_inputs(pipeline.crop_size, in_image=True)
+  first = runtime(inputs)['scores']
+  kept = first.copy()
+  runtime({**inputs, 'images': 255 - inputs['images']})
+  np.testing.assert_array_equal(first, kept)
+
+
+class _Sleeps(Runtime):
+  def __init__(self, name, seconds):
+    self.name, self._seconds = name, seconds
+
+  def __call__(self, inputs):
+    time.sleep(self._seconds)
+    return {}
+
+  def describe(self):
+    return f'{self.name}, slept'
+
+
+def _missing():
+  raise NotInstalledError("openvino is not installed; pip install 'posejax[openvino]'.")
+
+
+def test_the_fastest_that_is_installed():
+  makers = {
+    'xla': lambda: _Sleeps('xla', 0.02),
+    'onnx': lambda: _Sleeps('onnx', 0.002),
+    'openvino': _missing,
+  }
+  chosen = choose.fastest(makers, {})
+  assert chosen.runtime.name == 'onnx'
+  assert list(chosen.milliseconds) == ['onnx', 'xla']
+  assert str(chosen).startswith('onnx, slept, the fastest of onnx 2.')
+  assert str(chosen).endswith("pip install 'posejax[openvino]'.")
+  with pytest.raises(PosejaxError, match='openvino is not installed'):
+    choose.fastest({'openvino': _missing}, {})
+
+
+def test_what_is_not_installed_is_said_in_one_sentence(pipeline, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+  with pytest.raises(
+    NotInstalledError, match=r"onnxruntime is not.*pip install 'posejax\[export\]'"
+  ):
+    OnnxRuntime(b'')
+  with pytest.raises(PosejaxError, match="--runtime=onx is no runtime.*'onnx'"):
+    choose.create('onx', pipeline)
+  monkeypatch.setitem(sys.modules, 'onnx', None)
+  with pytest.raises(NotInstalledError, match="onnx is not installed; pip install 'posejax"):
+    files.onnx_bytes(pipeline)
