@@ -60,7 +60,7 @@ setup(
   long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
-  packages=find_packages(include=['posejax', 'posejax.*']),
+  packages=find_packages(include=['posejax', 'posejax.*', 'configs']),
   python_requires='>=3.11',
   install_requires=INSTALL_REQUIRES,
   extras_require=EXTRAS_REQUIRE,

@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 import sys
 
-from posejax.commands import convert, data, doctor, sweep
+from posejax.commands import convert, data, doctor, experiment, export, predict, serve, sweep
 from posejax.errors import PosejaxError
 
-_COMMANDS = (convert, data, doctor, sweep)
+_COMMANDS = (experiment, predict, serve, export, data, convert, sweep, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:

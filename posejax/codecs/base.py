@@ -83,6 +83,11 @@ class Codec(abc.ABC):
         outputs mirror exactly has `shift_flip` False.
     """
 
+  @property
+  def cell(self) -> tuple[float, float]:
+    """(x, y) pixels of the crop that the outputs tell apart at first hand: 1 unless they are coarser."""
+    return 1.0, 1.0
+
   def average(
     self, outputs: Mapping[str, Array], mirrored: Mapping[str, Array]
   ) -> dict[str, jax.Array]:

@@ -52,6 +52,11 @@ class HeatmapCodec(OneOutput):
     (H, W), (h, w) = self.crop_size, self.heatmap_size
     return np.array([W / w, H / h], np.float32)
 
+  @property
+  def cell(self) -> tuple[float, float]:
+    """(x, y) pixels of the crop of a cell of the heatmap."""
+    return tuple(self.stride.tolist())
+
   def _encode(self, keypoints_crop: Array, visibility: Array) -> tuple[jax.Array, jax.Array]:
     """Draw the heatmaps that a net should output.
 

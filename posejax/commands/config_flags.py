@@ -1,9 +1,11 @@
-"""`--config=FILE` and `--config.KEY=VALUE` for the commands, read as main.py reads them."""
+"""`--config=FILE` and `--config.KEY=VALUE`, read in one place for every command."""
 
 from collections.abc import Sequence
+import importlib.util
 import itertools
 import os
 import sys
+from typing import Any, NamedTuple
 
 from posejax.config import Config
 from posejax.errors import PosejaxError
@@ -11,8 +13,27 @@ from posejax.errors import PosejaxError
 USAGE = '--config=configs/NAME.py[:ARGUMENT] [--config.KEY=VALUE ...]'
 
 
+class Named(NamedTuple):
+  """What a command line says of a config.
+
+  Attributes:
+    config: with its overrides.
+    name: file and argument, `configs/x.py:smoke`.
+    overrides: dotted key -> value, of what the command line sets.
+  """
+
+  config: Config
+  name: str
+  overrides: dict[str, Any]
+
+
 def read(arguments: Sequence[str]) -> Config:
-  """Return the config that `arguments` name, with their overrides.
+  """Return the config that `arguments` name, with their overrides; see `read_named`."""
+  return read_named(arguments).config
+
+
+def read_named(arguments: Sequence[str]) -> Named:
+  """Return what `arguments` say of a config.
 
   Args:
     arguments: what a command's own parser did not know; `--config` and its keys only.
@@ -23,7 +44,7 @@ def read(arguments: Sequence[str]) -> Config:
   from absl import flags
   from ml_collections import config_flags
 
-  _make_importable(arguments)
+  arguments = _make_importable(arguments)
   values, argv = flags.FlagValues(), ['posejax', *arguments]
   holder = config_flags.DEFINE_config_file(
     'config',
@@ -40,17 +61,39 @@ def read(arguments: Sequence[str]) -> Config:
       raise PosejaxError(f'Unexpected arguments {others}; a config is given as {USAGE}.')
     if holder.value is None:
       raise PosejaxError(f'A config is needed: {USAGE}.')
-    return Config.from_dict(holder.value.to_dict())
+    config = Config.from_dict(holder.value.to_dict())
+    flag = values['config']
+    return Named(config, flag.config_filename, config_flags.get_override_values(flag))
   except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
     raise PosejaxError(f'config: {str(error).strip()}') from error
 
 
-def _make_importable(arguments: Sequence[str]) -> None:
-  """Let a config import what lies beside its folder, as it can where main.py lies: `configs.common`."""
-  for argument, after in itertools.pairwise([*arguments, '']):
-    name, equals, path = argument.partition('=')
-    if name.lstrip('-') == 'config':
-      path = (path if equals else after).partition(':')[0]
-      root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
-      if root not in sys.path:
-        sys.path.append(root)
+def _make_importable(arguments: Sequence[str]) -> list[str]:
+  """Let a config import what lies beside its folder, as it can where main.py lies: `configs.common`.
+
+  A config that is not there is looked for where the package was installed from, configs included.
+  """
+  arguments = list(arguments)
+  for place, (argument, after) in enumerate(itertools.pairwise([*arguments, ''])):
+    name, equals, value = argument.partition('=')
+    if name.lstrip('-') != 'config':
+      continue
+    path, colon, options = (value if equals else after).partition(':')
+    if not os.path.exists(path) and (installed := _installed(path)):
+      path = installed
+      value = f'{path}{colon}{options}'
+      arguments[place + (not equals)] = f'{name}={value}' if equals else value
+    root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    if root not in sys.path:
+      sys.path.append(root)
+  return arguments
+
+
+def _installed(path: str) -> str | None:
+  """Return the installed config of the same name, or None."""
+  spec = importlib.util.find_spec('configs')
+  for folder in (spec.submodule_search_locations or ()) if spec else ():
+    candidate = os.path.join(folder, os.path.basename(path))
+    if os.path.isfile(os.path.join(folder, 'common.py')) and os.path.isfile(candidate):
+      return candidate
+  return None

@@ -6,14 +6,22 @@ import os
 RUNS = 'runs'
 
 
-def add(command: argparse.ArgumentParser) -> None:
-  """Add the options to a command's parser."""
+def add_run(command: argparse.ArgumentParser) -> None:
+  """Add which run, and what counts as seen, to a command's parser."""
   command.add_argument(
     '--workdir', metavar='RUN', help=f'of the trained run; the newest in {RUNS}/ where not given'
   )
   command.add_argument(
     '--checkpoint', default='best', help="'best' (the default), 'latest' or a step"
   )
+  command.add_argument(
+    '--threshold', type=float, help='score from which on a keypoint is shown (0.2)'
+  )
+
+
+def add(command: argparse.ArgumentParser) -> None:
+  """Add all options of a net in use to a command's parser."""
+  add_run(command)
   command.add_argument(
     '--runtime',
     default='xla',
@@ -25,9 +33,6 @@ def add(command: argparse.ArgumentParser) -> None:
     default='float32',
     choices=('float32', 'bfloat16'),
     help='of OpenVINO; bfloat16 is faster and rounds (float32)',
-  )
-  command.add_argument(
-    '--threshold', type=float, help='score from which on a keypoint is shown (0.2)'
   )
 
 
@@ -62,8 +67,8 @@ def predictor(arguments: argparse.Namespace):
     run,
     arguments.checkpoint,
     threshold=THRESHOLD if arguments.threshold is None else arguments.threshold,
-    runtime=arguments.runtime,
-    precision=arguments.precision,
+    runtime=getattr(arguments, 'runtime', 'xla'),
+    precision=getattr(arguments, 'precision', 'float32'),
   )
   print(f'{run}: {loaded.name}; {loaded.runtime}', flush=True)
   return loaded

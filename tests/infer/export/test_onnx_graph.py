@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from posejax import models
 from posejax.errors import PosejaxError
 from posejax.infer.export.onnx_graph import to_onnx
 from posejax.models import layers
@@ -258,3 +259,15 @@ def test_what_cannot_be_written_is_named():
     run_both(lambda x: x.astype(jnp.bfloat16) * 2, [_X])
   with pytest.raises(PosejaxError, match="'cond' by what it sees"):
     run_both(lambda x: lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x), [_X])
+
+
+@pytest.mark.parametrize(
+  ('options', 'symbolic'), [({'variant': 'wide', 'depth': 10, 'width': 1}, True), ({}, False)]
+)
+def test_classifiers(options, symbolic, monkeypatch):
+  pipelines.plain_convolutions(monkeypatch)
+  model = models.create('svhn_cnn', **options)
+  images = floats(2, 16, 12, 3)
+  variables = pipelines.draw(jax.eval_shape(model.init, jax.random.key(0), images))
+  fn = lambda x: jax.nn.softmax(model.apply(variables, x)['logits'])  # noqa: E731
+  run_both(fn, [images], symbolic, tolerance=1e-5)

@@ -1,0 +1,131 @@
+"""`posejax export`: a trained net as a file for other programs, or as a page for any static host."""
+
+import argparse
+import os
+
+from posejax.commands import net_options
+
+_FORMATS = ('onnx', 'stablehlo', 'web')
+
+
+def register(commands) -> None:
+  """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
+  text = 'write a trained net for other programs: crops in, keypoints and scores out'
+  command = commands.add_parser('export', help=text, description=text.capitalize() + '.')
+  net_options.add_run(command)
+  command.add_argument(
+    '--format',
+    required=True,
+    choices=_FORMATS,
+    help='onnx; stablehlo for JAX on cpu, cuda and tpu; web, a folder that any static host serves',
+  )
+  command.add_argument('--out', required=True, metavar='FILE', help='file, or folder of the page')
+  command.add_argument(
+    '--in_image',
+    action='store_true',
+    help="take the crops' affines too and give keypoints in pixels of the pictures",
+  )
+  command.add_argument(
+    '--quantize',
+    choices=('int8',),
+    help='onnx and web: in 8 bits, calibrated on --calibration; says how many keypoints move',
+  )
+  command.add_argument(
+    '--calibration',
+    nargs='+',
+    default=[],
+    metavar='INPUT',
+    help='pictures like those to come, for --quantize: a hundred or more',
+  )
+  command.add_argument(
+    '--boxes', metavar='FILE.json', help="people's boxes on the pictures of --calibration"
+  )
+  command.add_argument(
+    '--ort',
+    default=os.path.join('node_modules', 'onnxruntime-web', 'dist'),
+    metavar='DIR',
+    help='of web: where `npm install onnxruntime-web` put it (node_modules/onnxruntime-web/dist)',
+  )
+  command.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
+  del rest  # the run has its config
+  from posejax.errors import PosejaxError
+
+  if arguments.quantize and arguments.format == 'stablehlo':
+    raise PosejaxError(
+      '--quantize=int8 goes with --format=onnx and web; StableHLO stays in floats.'
+    )
+  if bool(arguments.quantize) != bool(arguments.calibration):
+    raise PosejaxError('--quantize=int8 and --calibration=PICTURES need each other.')
+  if arguments.in_image and (arguments.quantize or arguments.format == 'web'):
+    raise PosejaxError('--in_image goes with plain onnx and stablehlo files.')
+  predictor = net_options.predictor(arguments)
+  if arguments.format == 'web':
+    _write_page(arguments, predictor)
+  else:
+    print(f'{arguments.out}: {_write(arguments.out, arguments, predictor)}.')
+  return 0
+
+
+def _write(path: str, arguments: argparse.Namespace, predictor):
+  """Write the net's file; return what comparing it with the net said."""
+  import dataclasses
+
+  from posejax.infer.export import files
+
+  pipeline = dataclasses.replace(predictor.pipeline, in_image=arguments.in_image)
+  if arguments.format == 'stablehlo':
+    return files.write_stablehlo(path, pipeline)
+  if not arguments.quantize:
+    return files.write_onnx(path, pipeline)
+  crops = _crops(arguments, predictor)
+  # Every third is kept to see what eight bits do to pictures that the scales were not taken from.
+  held_out = crops[::3]
+  rest = [crop for number, crop in enumerate(crops) if number % 3]
+  import numpy as np
+
+  return files.write_int8(
+    path, pipeline, np.stack(rest or crops), np.stack(held_out), predictor.task.codec.cell
+  )
+
+
+def _crops(arguments: argparse.Namespace, predictor) -> list:
+  """Return what the net is shown of the pictures of --calibration."""
+  from posejax.errors import PosejaxError
+  from posejax.infer import box_files
+  from posejax.infer.frames import inputs
+
+  boxes = box_files.read(arguments.boxes) if arguments.boxes else None
+  crops = []
+  for source in inputs.expand(arguments.calibration):
+    reader = inputs.open_input(source)
+    for frame in reader:
+      around = [None] if boxes is None else boxes.of(frame.name)[0]
+      crops += [predictor.task.view(frame.image, box)[0] for box in around]
+    reader.close()
+  if len(crops) < 3:
+    raise PosejaxError(f'--calibration gave {len(crops)} crops; a hundred or more are wanted.')
+  return crops
+
+
+def _write_page(arguments: argparse.Namespace, predictor) -> None:
+  import tempfile
+
+  from posejax.web import page
+
+  with tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, 'model.onnx')
+    arguments.format = 'onnx'
+    agreement = _write(path, arguments, predictor)
+    page.write_static(
+      arguments.out,
+      labels=predictor.labels,
+      name=predictor.name,
+      threshold=predictor.threshold,
+      onnx_file=path,
+      input_hw=predictor.task.input_size,
+      runtime=arguments.ort,
+    )
+  print(f'{arguments.out}: {agreement}. Serve the folder: python -m http.server -d {arguments.out}')
