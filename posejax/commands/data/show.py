@@ -36,10 +36,10 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   number = options.positive('--num', arguments.num)
   folder = options.folder_to_write('--out', arguments.out)
   run, train = experiment.from_config(config), arguments.split == 'train'
-  source = run.train_source if train else run.eval_source
+  source = run.train_source if train else run.main.source
   make_batch = batches.TrainBatches(
     source,
-    run.task.prepare_train if train else run.task.prepare_eval,
+    run.task.transform_train if train else run.task.transform_eval,
     config.seed if arguments.seed is None else arguments.seed,
     batch_size=1,
   )
