@@ -28,7 +28,16 @@ LAYERS = [
 ]
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
 SEES_ONLY = {
-  'data': {'types', 'errors', 'skeletons', 'config', 'host_tensorflow', 'geometry', 'draw'},
+  'data': {
+    'types',
+    'errors',
+    'skeletons',
+    'labels',
+    'config',
+    'host_tensorflow',
+    'geometry',
+    'draw',
+  },  # fmt: skip
 }
 SEEN_ONLY_BY = {
   'host_tensorflow': {
