@@ -28,16 +28,7 @@ LAYERS = [
 ]
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
 SEES_ONLY = {
-  'data': {
-    'types',
-    'errors',
-    'skeletons',
-    'labels',
-    'config',
-    'host_tensorflow',
-    'geometry',
-    'draw',
-  },  # fmt: skip
+  'data': {*'types errors labels skeletons config host_tensorflow geometry draw'.split()},
 }
 SEEN_ONLY_BY = {
   'host_tensorflow': {
