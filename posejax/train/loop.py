@@ -202,7 +202,9 @@ class _Run:
   def _log(self, now: int) -> None:
     means = self.window.take()
     self.report.scalars(now, 'train', means)
-    self.report.speed(now, self.progress.row(now, means['loss']))
+    speed = self.progress.row(now, means['loss'])
+    if speed is not None:
+      self.report.speed(now, speed)
 
   def _evaluate(self, train_state: state.TrainState) -> tuple[state.TrainState, bool]:
     began, now = time.monotonic(), int(train_state.step)
