@@ -79,12 +79,15 @@ def gather(items: list[Any]) -> list[Any]:
 
   Args:
     items: this process's, of any length; they are pickled.
+
+  Sizes are rounded up to powers of two: each is a program to compile, and no two evaluations have
+  records of the same size.
   """
   if jax.process_count() == 1:
     return items
   content = np.frombuffer(pickle.dumps(items), np.uint8)
   sizes = multihost_utils.process_allgather(np.array([len(content)])).ravel()
-  padded = np.zeros(sizes.max(), np.uint8)
+  padded = np.zeros(1 << int(sizes.max() - 1).bit_length(), np.uint8)
   padded[: len(content)] = content
   rows = multihost_utils.process_allgather(padded)
   parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
