@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +67,43 @@ def test_another_model_is_refused_naming_the_arrays(tmp_path):
 def test_no_checkpoint_says_what_to_do(tmp_path):
   with pytest.raises(PosejaxError, match='There is no checkpoint under .*Train first'):
     checkpoint.restore(str(tmp_path))
+
+
+def damaged(workdir, name):
+  """Cut every file in a part of the newest of two checkpoints in half, as a dying disk does."""
+  with checkpoint.Checkpointer(str(workdir)) as checkpointer:
+    for step in (1, 2):
+      checkpointer.save(make_state(width=500, step=step).to_arrays(), {'note': step}, 1)
+  for path in (workdir / 'checkpoints' / '2' / name).rglob('*'):
+    if path.is_file():
+      os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize('name', ['meta', 'state', 'state/d', 'state/ocdbt.process_0/d'])
+def test_a_damaged_checkpoint_is_named_with_the_remedy(tmp_path, name):
+  damaged(tmp_path, name)
+  said = r'checkpoints/2 is damaged \(.*\)\. Delete that folder; .* goes on from step 1\.'
+  with (
+    pytest.raises(PosejaxError, match=said),
+    checkpoint.Checkpointer(str(tmp_path)) as checkpointer,
+  ):
+    checkpoint.read_meta(str(tmp_path))
+    checkpointer.restore_arrays(make_state(width=500).to_arrays())
+  with pytest.raises(PosejaxError, match=said):
+    checkpoint.restore_with_meta(str(tmp_path))
+  # What it says helps.
+  shutil.rmtree(tmp_path / 'checkpoints' / '2')
+  _, meta = checkpoint.restore_with_meta(str(tmp_path))
+  assert meta == {'note': 1}
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tmp_path):
+  damaged(tmp_path, 'nothing')
+  meta = tmp_path / 'checkpoints' / '2' / 'meta' / 'metadata'
+  meta.unlink()
+  meta.mkdir()  # an OSError of another kind than that of a file that is gone
+  with pytest.raises(IsADirectoryError):
+    checkpoint.read_meta(str(tmp_path))
 
 
 def test_what_a_kill_left_half_written_is_swept(tmp_path):
