@@ -118,10 +118,6 @@ class Checkpointer:
     except Exception as error:
       raise self._write_error(error) from error
 
-  def restore_meta(self) -> dict[str, Any]:
-    """Return the `meta` of the newest checkpoint."""
-    return read_meta(self._workdir, self.latest_step())
-
   def restore_arrays(self, like: Mapping[str, Any]) -> dict[str, Any]:
     """Return the newest checkpoint's arrays, placed and shaped as `like`.
 

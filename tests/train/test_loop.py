@@ -1,3 +1,8 @@
+import json
+
+import pytest
+
+from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
 from posejax.train.loop import train
@@ -17,3 +22,24 @@ def test_a_run_that_stopped_early_is_complete(tmp_path, capsys):
   assert train(config, str(tmp_path)) == {}
   assert f'it stopped early, after step {stopped}' in capsys.readouterr().out
   assert read_rows(str(tmp_path)) == rows
+
+
+def test_data_that_are_refused_leave_no_trace(tmp_path):
+  train(tiny.config(num_steps=2), str(tmp_path))
+  config = (tmp_path / 'config.json').read_text()
+  meta_path = tmp_path / 'checkpoints' / '2' / 'meta' / 'metadata'
+  meta = json.loads(meta_path.read_text())
+  meta['data']['train'] = 'of other people'
+  meta_path.write_text(json.dumps(meta))
+  with pytest.raises(PosejaxError, match='The train data are not those .* of other people there'):
+    train(tiny.config(num_steps=4, log_every_steps=4), str(tmp_path))
+  assert (tmp_path / 'config.json').read_text() == config
+
+
+def test_a_config_that_is_gone_is_the_checkpoints(tmp_path):
+  train(tiny.config(num_steps=2), str(tmp_path))
+  (tmp_path / 'config.json').unlink()
+  with pytest.raises(PosejaxError, match=r'learning_rate: 0\.003 there, 0\.5 now'):
+    train(tiny.config(num_steps=4, optimizer__learning_rate=0.5), str(tmp_path))
+  train(tiny.config(num_steps=3), str(tmp_path))
+  assert json.loads((tmp_path / 'config.json').read_text())['optimizer']['schedule_steps'] == 2
