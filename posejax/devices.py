@@ -53,6 +53,12 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
   return jax.device_put(tree, replicated(mesh))
 
 
+def replicated_shapes(tree: Any, mesh: Mesh) -> Any:
+  """Return the shapes of `tree`, arrays or shapes, as those of arrays whole on every device."""
+  whole = replicated(mesh)
+  return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=whole), tree)
+
+
 def compile_init(init: Callable[[Any], Any], mesh: Mesh) -> Callable[[Any], Any]:
   """Compile `key -> variables` or `variables -> state` with the result whole on every device.
 

@@ -27,6 +27,7 @@ from posejax.runs.report import Report, parameter_table
 from posejax.train import build, optim, start, state, step, stop
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batches_of, train_batches
+from posejax.types import Variables
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -114,17 +115,18 @@ class _Run:
   def go(self) -> dict[str, float]:
     """Train to the end, or until asked to stop."""
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
-    variables = devices.compile_init(self.task.init, self.mesh)(init_key)
-    if self.meta is None:
-      variables, told = start.begin(self.experiment, variables)
-      variables = devices.put_replicated(variables, self.mesh)
-      if told:
-        self.progress.say(told)
-    training = build.training(self.task, self.config, self.mesh, variables)
+    init = devices.compile_init(self.task.init, self.mesh)
+    shapes = jax.eval_shape(init, init_key)
+    training = build.training(self.task, self.config, self.mesh, shapes)
     self.scales = training.scales
-    train_state = devices.compile_init(training.init_state, self.mesh)(variables)
-    self._check_metrics(train_state)
-    train_state = self._restore(train_state)
+    init_state = devices.compile_init(training.init_state, self.mesh)
+    like = devices.replicated_shapes(jax.eval_shape(init_state, shapes), self.mesh)
+    self._check_metrics(like)
+    if self.meta is None:
+      # Under no name here: what a run starts from would lie on the devices to its end.
+      train_state = init_state(self._begin(init(init_key)))
+    else:
+      train_state = self._restore(like, self.meta)
     # Not earlier: what was refused leaves no trace.
     if jax.process_index() == 0:
       workdirs.write_config(self.workdir, self.config)
@@ -255,12 +257,17 @@ class _Run:
       self.checkpointer.wait()
     self.progress.pause(time.monotonic() - began)
 
-  def _restore(self, train_state: state.TrainState) -> state.TrainState:
-    if self.meta is None:
-      return train_state
-    meta = self.meta
+  def _begin(self, variables: Variables) -> Variables:
+    """Return what a new run starts from, made of what chance gave."""
+    variables, told = start.begin(self.experiment, variables)
+    if told:
+      self.progress.say(told)
+    return devices.put_replicated(variables, self.mesh)
+
+  def _restore(self, like: state.TrainState, meta: dict[str, Any]) -> state.TrainState:
+    """Return the checkpoint's state, placed and shaped as `like`."""
     self._check_data(meta.get('data', {}))
-    arrays = self.checkpointer.restore_arrays(train_state.to_arrays())
+    arrays = self.checkpointer.restore_arrays(like.to_arrays())
     train_state = state.TrainState.from_arrays(arrays)
     self.control = Control.from_json(meta['control'])
     self.window = Window(**meta['window'])
@@ -284,6 +291,7 @@ class _Run:
         )
 
   def _check_metrics(self, train_state: state.TrainState) -> None:
+    """Refuse names that no evaluation gives; the shapes of a state suffice."""
     names = self.evaluate.metric_names(train_state.eval_variables)
     wanted = {
       'best_metric': self.control.best,

@@ -1,10 +1,14 @@
 import json
+import weakref
 
+import jax
 import pytest
 
+from posejax import devices
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
+from posejax.train import loop
 from posejax.train.loop import train
 from tests import tiny
 
@@ -43,3 +47,35 @@ def test_a_config_that_is_gone_is_the_checkpoints(tmp_path):
     train(tiny.config(num_steps=4, optimizer__learning_rate=0.5), str(tmp_path))
   train(tiny.config(num_steps=3), str(tmp_path))
   assert json.loads((tmp_path / 'config.json').read_text())['optimizer']['schedule_steps'] == 2
+
+
+def test_what_a_run_starts_from_is_let_go_and_not_computed_to_go_on(tmp_path, monkeypatch):
+  computed, alive = [], []
+  compile_init, run_loop = devices.compile_init, loop._Run._loop
+
+  def recorded(init, mesh):
+    compiled = compile_init(init, mesh)
+
+    def call(given):
+      if isinstance(jax.tree.leaves(given)[0], jax.core.Tracer):
+        return init(given)  # only its shapes are asked for
+      result = compiled(given)
+      computed.extend(map(weakref.ref, jax.tree.leaves(result)))
+      return result
+
+    return call
+
+  def looped(self, train_step, train_state):
+    state = {id(leaf) for leaf in jax.tree.leaves(train_state)}
+    left = [ref() for ref in computed]
+    alive.append(sum(a is not None and id(a) not in state for a in left))
+    return run_loop(self, train_step, train_state)
+
+  monkeypatch.setattr(devices, 'compile_init', recorded)
+  monkeypatch.setattr(loop._Run, '_loop', looped)
+  train(tiny.config(num_steps=1), str(tmp_path))
+  assert len(computed) > 20
+  computed.clear()
+  train(tiny.config(num_steps=2), str(tmp_path))
+  assert not computed
+  assert alive == [0, 0]
