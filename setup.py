@@ -46,11 +46,18 @@ INSTALL_REQUIRES = [
   'tensorboard>=2.20,<2.22',  # clu.metric_writers
 ]
 
+VIDEO = ['av>=18.1,<19']
+WEB = ['flask>=3.1,<4', 'prometheus-client>=0.21,<1', 'uvicorn>=0.34,<1']
+EXPORT = ['onnx>=1.23,<2', 'onnxruntime>=1.32,<2']
 EXTRAS_REQUIRE = {
   'cuda': ['jax[cuda13]'],
   'tpu': ['jax[tpu]'],
+  'video': VIDEO,
+  'web': WEB,
+  'export': EXPORT,
+  'openvino': ['openvino>=2026.4,<2027'],
   # Another ruff formats otherwise.
-  'test': ['hypothesis>=6.100,<7', 'pytest>=8.3,<10', 'ruff>=0.17.5,<0.18'],
+  'test': [*VIDEO, *WEB, *EXPORT, 'hypothesis>=6.100,<7', 'pytest>=8.3,<10', 'ruff>=0.17.5,<0.18'],
 }
 
 setup(
@@ -61,6 +68,7 @@ setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   packages=find_packages(include=['posejax', 'posejax.*', 'configs']),
+  package_data={'posejax.web': ['static/*']},
   python_requires='>=3.11',
   install_requires=INSTALL_REQUIRES,
   extras_require=EXTRAS_REQUIRE,

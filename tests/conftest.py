@@ -26,3 +26,14 @@ def real_data() -> str:
   if not folder:
     pytest.skip('POSEJAX_REAL_DATA names no folder of real data')
   return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_run(tmp_path_factory) -> str:
+  """Return the work directory of a trained run of `tests.tiny`."""
+  from posejax.train import loop
+  from tests import tiny
+
+  workdir = str(tmp_path_factory.mktemp('runs') / 'tiny')
+  loop.train(tiny.config(num_steps=2), workdir)
+  return workdir

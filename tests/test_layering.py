@@ -43,7 +43,13 @@ HOMES = {
   'tensorflow_datasets': 'posejax/data/',
   'orbax': 'posejax/runs/checkpoint.py',
   'clu': 'posejax/runs/tensorboard.py',
+  'av': 'posejax/infer/frames/',
   'flask': 'posejax/web/',
+  'onnx': 'posejax/infer/export/',
+  'onnxruntime': 'posejax/infer/runtimes/onnx_runtime.py',
+  'openvino': 'posejax/infer/runtimes/openvino_runtime.py',
+  'prometheus_client': 'posejax/web/metrics.py',
+  'uvicorn': 'posejax/web/server.py',
   'ml_collections': 'posejax/commands/config_flags.py',
   'matplotlib': 'posejax/plots.py',
 }

@@ -1,6 +1,7 @@
 import ast
 from importlib import metadata
 import pathlib
+import re
 import runpy
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from posejax import cli
 
 ROOT = pathlib.Path(__file__).parents[1]
 # What setup.py need not name because what it names is made of it.
-PART_OF = {'jaxlib': 'jax'}
+PART_OF = {'jaxlib': 'jax', 'werkzeug': 'flask'}
 
 
 @pytest.fixture(scope='module')
@@ -33,8 +34,9 @@ def declared():
 
 @pytest.fixture(scope='module')
 def requirements(declared):
-  """Return the requirements of the package and of its tests, by name."""
-  lines = declared['install_requires'] + declared['extras_require']['test']
+  """Return the requirements of the package, of its tests and of OpenVINO, by name."""
+  extras = declared['extras_require']
+  lines = declared['install_requires'] + extras['test'] + extras['openvino']
   found = [Requirement(line) for line in lines]
   return {canonicalize_name(requirement.name): requirement for requirement in found}
 
@@ -59,9 +61,31 @@ def test_the_version_is_the_packages(declared):
 
 
 def test_every_package_is_installed(declared):
-  folders = {path.parent for path in (ROOT / 'posejax').rglob('*.py')}
+  folders = {path.parent for name in ('posejax', 'configs') for path in (ROOT / name).rglob('*.py')}
   found = {str(folder.relative_to(ROOT)).replace('/', '.') for folder in folders}
   assert set(declared['packages']) == found
+
+
+def test_what_packages_hold_beside_python_is_installed(declared):
+  others = {
+    path
+    for path in (ROOT / 'posejax').rglob('*')
+    if path.is_file() and path.suffix not in ('.py', '.pyc')
+  }
+  installed = {
+    path
+    for package, patterns in declared['package_data'].items()
+    for pattern in patterns
+    for path in ROOT.joinpath(*package.split('.')).glob(pattern)
+  }
+  assert others == installed
+
+
+def test_what_an_extra_brings_is_what_errors_say(declared):
+  extras = set(declared['extras_require'])
+  for path in (ROOT / 'posejax').rglob('*.py'):
+    named = re.findall(r"pip install[^'\n]*'posejax\[(\w+)\]'", path.read_text(encoding='utf-8'))
+    assert set(named) <= extras, path
 
 
 def test_the_command_is_the_cli(declared):

@@ -126,6 +126,8 @@ def _write_page(arguments: argparse.Namespace, predictor) -> None:
       threshold=predictor.threshold,
       onnx_file=path,
       input_hw=predictor.task.input_size,
+      box_padding=predictor.task.box_padding,
+      convention=predictor.task.codec.convention,
       runtime=arguments.ort,
     )
   print(f'{arguments.out}: {agreement}. Serve the folder: python -m http.server -d {arguments.out}')

@@ -52,6 +52,7 @@ def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
     transform_train=crop(augmentation=augment.create(**config.data.augment)),
     transform_eval=plain,
     view=plain.view,
+    box_padding=options.box_padding,
   )
   return model, task
 

@@ -23,6 +23,7 @@ DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
 THRESHOLD = 0.2
 """Score from which on a keypoint is shown."""
+_BOX_FORM = '[N, 4] (x1, y1, x2, y2) and [N]'
 MAX_BATCH = 16
 """Crops that go through the net at once at the most; it is compiled for powers of two up to here."""
 
@@ -120,15 +121,17 @@ class Predictor:
     Raises:
       PosejaxError: a picture or its boxes are not of that form; says which.
     """
-    single = isinstance(images, np.ndarray) and images.ndim == 3
+    single = isinstance(images, np.ndarray) and images.ndim <= 3
     if single:
       images = [images]
       boxes, scores = (None if v is None else [v] for v in (boxes, scores))
+    boxes, scores = (
+      _one_each(values, images, what) for values, what in ((boxes, 'boxes'), (scores, 'scores'))
+    )
+    regions = []
     for number, image in enumerate(images):
       _check_image(image, number)
-    regions = [
-      self._regions(number, image, boxes, scores, detector) for number, image in enumerate(images)
-    ]
+      regions.append(_regions(number, image, boxes[number], scores[number], detector))
     results = self._read(images, regions)
     return results[0] if single else results
 
@@ -161,23 +164,6 @@ class Predictor:
       found = cv2.resize(found, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
       heat = np.maximum(heat, cv2.warpAffine(found, crop_to_image, (w, h)))
     return heat
-
-  def _regions(
-    self, number, image, boxes, scores, detector
-  ) -> list[tuple[np.ndarray | None, float]]:
-    """Return the boxes to look at, with their scores; a box of None is the whole picture."""
-    if boxes is not None and boxes[number] is not None:
-      found = np.asarray(boxes[number], np.float32)
-      sure = None if scores is None else scores[number]
-    elif detector is not None:
-      found, sure = detector(image)
-      found = np.asarray(found, np.float32)
-    else:
-      return [(None, 1.0)]
-    found = found.reshape(-1, 4) if found.size == 0 else found
-    sure = np.ones(len(found)) if sure is None else np.asarray(sure, float)
-    _check_boxes(found, sure, image, number)
-    return list(zip(found, sure.tolist(), strict=True))
 
   def _read(self, images, regions) -> list[Result]:
     places = [(i, box, score) for i, found in enumerate(regions) for box, score in found]
@@ -215,6 +201,36 @@ class Predictor:
     )
 
 
+def _one_each(values: Any, images: Sequence, what: str) -> Sequence:
+  if values is None:
+    return [None] * len(images)
+  if len(values) != len(images):
+    raise PosejaxError(
+      f'{len(values)} sets of {what} for {len(images)} pictures; expected one a picture, None for none.'
+    )
+  return values
+
+
+def _regions(
+  number: int, image: np.ndarray, boxes: Any, scores: Any, detector: DetectFn | None
+) -> list[tuple[np.ndarray | None, float]]:
+  """Return the boxes to look at, with their scores; a box of None is the whole picture."""
+  if boxes is None and detector is not None:
+    boxes, scores = detector(image)
+  if boxes is None:
+    return [(None, 1.0)]
+  try:
+    found = np.asarray(boxes, np.float32)
+    sure = np.ones(len(found)) if scores is None else np.asarray(scores, float)
+  except (TypeError, ValueError) as error:
+    raise PosejaxError(
+      f'Boxes of picture {number} and their scores must be numbers, {_BOX_FORM}; got {boxes!r:.200}.'
+    ) from error
+  found = found.reshape(-1, 4) if found.size == 0 else found
+  _check_boxes(found, sure, image, number)
+  return list(zip(found, sure.tolist(), strict=True))
+
+
 def _check_image(image: Any, number: int) -> None:
   shape, dtype = getattr(image, 'shape', None), getattr(image, 'dtype', None)
   if shape is None or len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or not min(shape[:2]):
@@ -227,8 +243,7 @@ def _check_image(image: Any, number: int) -> None:
 def _check_boxes(boxes: np.ndarray, scores: np.ndarray, image: np.ndarray, number: int) -> None:
   if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != (len(boxes),):
     raise PosejaxError(
-      f'Boxes of picture {number} are {boxes.shape} with scores {scores.shape}; expected [N, 4] '
-      '(x1, y1, x2, y2) and [N].'
+      f'Boxes of picture {number} are {boxes.shape} with scores {scores.shape}; expected {_BOX_FORM}.'
     )
   for place, box in enumerate(boxes):
     if not np.isfinite(box).all() or (box[2:] < box[:2]).any():

@@ -26,9 +26,10 @@ def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -
   """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[kh, kw, C, D]`.
 
   On CPUs its gradients are computed by posejax.models.convolution, which XLA's own are no match for
-  there; on GPUs and TPUs they are XLA's.
+  there; on GPUs and TPUs they are XLA's. So is all of a convolution traced for a batch of any size, as
+  in exported nets: the forms for CPUs are chosen by the batch.
   """
-  if jax.default_backend() == 'cpu':
+  if jax.default_backend() == 'cpu' and isinstance(x.shape[0], int):
     return convolution.conv2d(x, kernel, stride, padding)
   return lax.conv_general_dilated(
     x,

@@ -62,6 +62,8 @@ def write_static(
   threshold: float,
   onnx_file: str,
   input_hw: tuple[int, int],
+  box_padding: float,
+  convention: str,
   runtime: str,
 ) -> None:
   """Write a folder that shows the page from any static host and runs the net in the visitor's browser.
@@ -74,6 +76,8 @@ def write_static(
     onnx_file: the graph: `images` uint8 `[B, H, W, 3]` to `keypoints` float32 `[B, K, 2]` in crop pixels
       and `scores` float32 `[B, K]`.
     input_hw: (H, W) of the crop.
+    box_padding: how many times a box, brought to the crop's aspect, the crop shows.
+    convention: where the crop lies to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
     runtime: the folder `dist` of onnxruntime-web, as npm installs it.
 
   Raises:
@@ -100,7 +104,7 @@ def write_static(
     'mode': 'onnx',
     'kind': 'keypoints',
     'model': 'model.onnx',
-    'input': list(input_hw),
+    'view': {'input': list(input_hw), 'padding': box_padding, 'convention': convention},
     'info': describe(labels, name, threshold),
   }
   with open(os.path.join(folder, 'config.json'), 'w', encoding='utf-8') as stream:

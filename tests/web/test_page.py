@@ -1,7 +1,9 @@
 """The page in a browser: pictures, the live view, keyboard, screen reader, and without a server."""
 
 import base64
+import itertools
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -11,6 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from posejax.data.transforms import augment
+from posejax.data.transforms.crops import CropPerson
+from posejax.geometry import affine
+from posejax.infer.tracking import crops as tracking_crops
+from posejax.skeletons import COCO
 from tests.web import beacons, running
 from tests.web.looking import FOUND, READY, is_warm, overlay_point, pixel, start_camera
 
@@ -250,10 +257,45 @@ def test_words_stand_out_from_their_ground(page):
     assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ink, ground)
 
 
-def test_geometry_in_node():
+def crops():
+  """Return what the net is shown of boxes, by the transform that trained nets are used with."""
+  cases = []
+  boxes = [None, [10, 20, 110, 80.5], [-30, 5.25, 20, 300], [7, 9, 7, 9], [40, 12, 40, 90]]
+  for convention, padding, crop_hw in itertools.product(
+    affine.CONVENTIONS, (1.0, 1.25, 1.4), ((96, 64), (48, 96))
+  ):
+    crop = CropPerson(COCO, crop_hw, convention, augment.create('none'), padding)
+    view = {'input': crop_hw, 'padding': padding, 'convention': convention}
+    for box in boxes:
+      image = np.zeros((120, 210, 3), np.uint8)
+      matrix = crop.view(image, None if box is None else np.array(box))[1]
+      case = {'view': view, 'box': box, 'picture': image.shape[:2], 'matrix': matrix.tolist()}
+      cases.append(case)
+  return cases
+
+
+def followed():
+  """Return poses and where a tracker looks for them next."""
+  people = []
+  for points in ([[10, 5], [30, 95], [20, 20.5]], [[5, 5], [9, 8]], [[50, 10], [50, 90]]):
+    low, high = np.min(points, 0), np.max(points, 0)
+    box = tracking_crops.at_least(tracking_crops.padded(np.concatenate([low, high])))
+    people.append({'points': points, 'box': box.tolist()})
+  return people
+
+
+def test_geometry_in_node(tmp_path):
   node = shutil.which('node')
   if not node:
     pytest.skip('no node to run JavaScript with')
   file = pathlib.Path(__file__).with_name('geometry.test.mjs')
-  run = subprocess.run([node, '--test', str(file)], capture_output=True, text=True, check=False)
+  cases = tmp_path / 'cases.json'
+  cases.write_text(json.dumps({'cases': crops(), 'people': followed()}))
+  run = subprocess.run(
+    [node, '--test', str(file)],
+    env={**os.environ, 'GEOMETRY_CASES': str(cases)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
   assert run.returncode == 0, run.stdout + run.stderr

@@ -86,6 +86,8 @@ def describe_static(**changes):
     'name': 'finder',
     'threshold': 0.3,
     'input_hw': (256, 192),
+    'box_padding': 1.25,
+    'convention': 'msra',
   }
   return values | changes
 

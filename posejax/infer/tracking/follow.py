@@ -21,9 +21,10 @@ class Follower:
   With a detector: it looks at every n-th frame, after a frame in which somebody got lost, and while
   nobody is there. In the other frames the boxes are those that the tracker predicts.
 
-  Without one: the whole picture first, then, as MoveNet does, the square around the latest pose, and
-  the whole picture again when that pose is lost. This follows the one person that a net finds in a
-  whole picture.
+  Without one: the whole picture first, then the box that the tracker predicts, and the whole picture
+  again when the person is lost. This follows the one person that a net finds in a whole picture.
+
+  Boxes are people's, as nets are trained on; what `pose` shows of the picture around them is its own.
 
   Nets that find everybody in one go need no boxes and none of this: give their instances to
   `Tracker.update`.
@@ -64,12 +65,11 @@ class Follower:
     self._pose, self._detect = pose, detect
     self._every, self._min_score = every, min_score
     self._since = every  # frames since the last detection
-    self._latest: tuple[Instance, ...] = ()
 
   def reset(self) -> None:
     """Forget everybody, for another film; ids go on."""
     self.tracker.reset()
-    self._since, self._latest = self._every, ()
+    self._since = self._every
 
   def __call__(self, image: np.ndarray, time: float) -> tuple[Instance, ...]:
     """Return the people with ids who are in the next frame.
@@ -79,11 +79,10 @@ class Follower:
       time: of the frame in seconds, as for `Tracker.update`.
     """
     image_hw = image.shape[:2]
-    boxes = self._look(image, time) if self._detect else self._crops(image_hw, time)
+    boxes = self._look(image, time) if self._detect else self._around(image_hw, time)
     found = self._pose(image, boxes) if len(boxes) else ()
     followed = self.tracker.update(found, time, image_hw)
-    self._latest = tuple(one for one in followed if one.track_id is not None)
-    return self._latest
+    return tuple(one for one in followed if one.track_id is not None)
 
   def _look(self, image: np.ndarray, time: float) -> np.ndarray:
     """Return the detector's boxes where it is due, else the tracker's."""
@@ -95,15 +94,8 @@ class Follower:
     boxes, scores = self._detect(image)
     return np.asarray(boxes, np.float32)[np.asarray(scores) >= self._min_score]
 
-  def _crops(self, image_hw: tuple[int, int], time: float) -> np.ndarray:
-    """Return the crops around the latest poses, or the whole picture."""
-    skeleton = self.tracker.skeleton
-    if crops.has_torso(skeleton):
-      around = [
-        crops.crop_around_pose(one.keypoints, one.keypoint_scores, skeleton, image_hw)
-        for one in self._latest
-      ]
-    else:
-      around = list(self.tracker.predicted_boxes(time)[0])
-    self.detected = not around or any(box is None for box in around)
-    return np.stack([crops.whole_picture(image_hw)] if self.detected else around)
+  def _around(self, image_hw: tuple[int, int], time: float) -> np.ndarray:
+    """Return the tracker's boxes, or the whole picture."""
+    boxes = self.tracker.predicted_boxes(time)[0]
+    self.detected = not len(boxes)
+    return crops.whole_picture(image_hw)[None] if self.detected else boxes

@@ -27,6 +27,7 @@ def create(
   transform_train: TransformFn,
   transform_eval: TransformFn,
   view: ViewFn,
+  box_padding: float,
 ) -> Task:
   """Return the task of predicting one person's keypoints in a crop.
 
@@ -41,6 +42,7 @@ def create(
     transform_train: one example's arrays, augmented.
     transform_eval: one example's arrays, as they are.
     view: a person's crop of a picture.
+    box_padding: how much more than a box `view` shows.
   """
   permutation = labels.skeleton.flip_permutation
 
@@ -83,4 +85,5 @@ def create(
     draw=partial(draw_panels, skeleton=labels.skeleton, codec=codec),
     codec=codec,
     taken=('flip+shift' if shift else 'flip') if flip else 'noflip',
+    box_padding=box_padding,
   )

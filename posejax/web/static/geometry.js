@@ -1,52 +1,69 @@
 // Crops: where the net looks, and the way back. Points are [x, y], boxes [x1, y1, x2, y2], pixel
 // centres at integers, as everywhere in posejax.
 
-const PADDING = 1.25; // a box around keypoints leaves out hands, feet and hair
+// Of the next box, as posejax/infer/tracking/crops.py has them and says why.
+const PADDING = 1.25;
+const MIN_AREA = 1000;
 
 /**
- * Return the crop of `inputHw` that shows all of a region, keeping its aspect.
+ * Return the crop that shows a person's box to the net, to the pixel the one of posejax/geometry/affine.py.
  *
- * `region` is [left, top, width, height], with edges and not centres: [0, 0, w, h] is a whole picture.
- * The answer {scale, x, y} maps a picture's point p to p' = (p + 0.5) * scale - 0.5 + offset.
+ * `view` is {input: [H, W], padding, convention}: the box is brought to the aspect of the input and grown
+ * `padding` times about its middle. The answer {scale, offset} maps a picture's point p to
+ * p' = p * scale + offset, along x and y.
  */
-export function fit(region, inputHw) {
-  const [left, top, width, height] = region;
-  const [H, W] = inputHw;
-  const scale = Math.min(W / width, H / height);
-  return {
-    scale,
-    x: (W - width * scale) / 2 - left * scale,
-    y: (H - height * scale) / 2 - top * scale,
-  };
+export function cropAround(box, { input: [H, W], padding, convention }) {
+  const [width, height] = [box[2] - box[0], box[3] - box[1]];
+  // A line has no region: a pixel each way is the least that is looked at.
+  const size = [Math.max(width, (height * W) / H), Math.max(height, (width * H) / W)]
+    .map((side) => Math.max(side * padding, 1));
+  const middle = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
+  const [scale, target] = CONVENTIONS[convention](size, [W, H]);
+  return { scale, offset: middle.map((m, i) => target[i] - m * scale[i]) };
+}
+
+// By name: (region [w, h], crop [W, H]) to the scales along x and y, and where the region's middle goes.
+export const CONVENTIONS = {
+  msra: ([w], [W, H]) => [[W / w, W / w], [W / 2, H / 2]],
+  udp: ([w, h], [W, H]) => [[(W - 1) / w, (H - 1) / h], [(W - 1) / 2, (H - 1) / 2]],
+};
+
+/** Return the box of a whole picture of `hw`: the centres of its outermost pixels. */
+export function wholePicture([h, w]) {
+  return [0, 0, w - 1, h - 1];
+}
+
+/** Return the person's box around sure keypoints, to look into in the next frame. */
+export function personBox(points) {
+  const [x1, y1, x2, y2] = boxOf(points);
+  let [w, h] = [(x2 - x1) * PADDING, (y2 - y1) * PADDING];
+  if (w * h < MIN_AREA) {
+    const grow = (Math.sqrt((w - h) ** 2 + 4 * MIN_AREA) - (w + h)) / 2;
+    [w, h] = [w + grow, h + grow];
+  }
+  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  return [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
 }
 
 /** Return where a picture's point lies in a crop. */
-export function toCrop(crop, [x, y]) {
-  return [(x + 0.5) * crop.scale - 0.5 + crop.x, (y + 0.5) * crop.scale - 0.5 + crop.y];
+export function toCrop(crop, point) {
+  return point.map((value, i) => value * crop.scale[i] + crop.offset[i]);
 }
 
 /** Return where a crop's point lies in the picture. */
-export function toPicture(crop, [x, y]) {
-  return [(x + 0.5 - crop.x) / crop.scale - 0.5, (y + 0.5 - crop.y) / crop.scale - 0.5];
+export function toPicture(crop, point) {
+  return point.map((value, i) => (value - crop.offset[i]) / crop.scale[i]);
 }
 
 /** Return where drawImage puts the whole picture of `hw` for a crop: [x, y, width, height]. */
 export function placement(crop, [h, w]) {
-  return [crop.x, crop.y, w * crop.scale, h * crop.scale];
-}
-
-/** Return the region of the next crop: around points, padded. */
-export function regionAround(points) {
-  const box = boxOf(points);
-  const width = Math.max(box[2] - box[0], 1) * PADDING;
-  const height = Math.max(box[3] - box[1], 1) * PADDING;
-  const x = (box[0] + box[2]) / 2 + 0.5;
-  const y = (box[1] + box[3]) / 2 + 0.5;
-  return [x - width / 2, y - height / 2, width, height];
+  // A canvas counts from the edge of its first pixel, half a pixel before its centre.
+  const [x, y] = toCrop(crop, [-0.5, -0.5]);
+  return [x + 0.5, y + 0.5, w * crop.scale[0], h * crop.scale[1]];
 }
 
 /** Return the smallest box around points. */
-export function boxOf(points) {
+function boxOf(points) {
   const xs = points.map((p) => p[0]);
   const ys = points.map((p) => p[1]);
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];

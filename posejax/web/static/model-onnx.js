@@ -1,15 +1,19 @@
 // The net in this browser: onnxruntime-web runs the exported graph, and no picture leaves the machine.
 
-import { boxOf, fit, placement, regionAround, toPicture } from './geometry.js';
+import { CONVENTIONS, cropAround, personBox, placement, toPicture, wholePicture } from './geometry.js';
 
 export async function load(config) {
   if (config.kind !== 'keypoints') {
     throw new Error(`This page runs nets of the kind 'keypoints', not '${config.kind}'.`);
   }
+  const { view } = config;
+  if (!(view.convention in CONVENTIONS)) {
+    throw new Error(`This page knows no crops of the convention '${view.convention}'.`);
+  }
   const ort = await import('./ort/ort.wasm.bundle.min.mjs');
   ort.env.wasm.numThreads = 1; // more need headers that a static host seldom sends
   const session = await ort.InferenceSession.create(config.model, { executionProviders: ['wasm'] });
-  const [H, W] = config.input;
+  const [H, W] = view.input;
   const info = config.info;
   const canvas = document.createElement('canvas');
   canvas.width = W;
@@ -17,8 +21,8 @@ export async function load(config) {
   const context = canvas.getContext('2d', { willReadFrequently: true });
   let followed = null; // where the last frame's person was
 
-  async function predict(source, hw, region) {
-    const crop = fit(region, config.input);
+  async function predict(source, hw, box) {
+    const crop = cropAround(box, view);
     context.fillStyle = 'black';
     context.fillRect(0, 0, W, H);
     context.imageSmoothingQuality = 'high';
@@ -37,7 +41,6 @@ export async function load(config) {
       return { name, x, y, score, visible: score >= info.threshold };
     });
     const score = found.reduce((sum, k) => sum + k.score, 0) / found.length;
-    const box = boxOf(found.map((k) => [k.x, k.y]));
     const instance = { label: info.class_names[0], score, box, keypoints: found };
     return { height: hw[0], width: hw[1], instances: [instance] };
   }
@@ -50,17 +53,17 @@ export async function load(config) {
     async predictFile(file, picture) {
       if (!picture) throw new Error('This browser cannot decode the file; save it as JPEG or PNG.');
       const hw = [picture.height, picture.width];
-      return { name: file.name, ...(await predict(picture, hw, [0, 0, hw[1], hw[0]])) };
+      return { name: file.name, ...(await predict(picture, hw, wholePicture(hw))) };
     },
 
     /** Predict a frame of a video: around the last frame's person, or all of it. */
     async predictFrame(video) {
       const hw = [video.videoHeight, video.videoWidth];
-      const result = await predict(video, hw, followed ?? [0, 0, hw[1], hw[0]]);
+      const result = await predict(video, hw, followed ?? wholePicture(hw));
       const [person] = result.instances;
       const sure = person.keypoints.filter((k) => k.score >= info.threshold);
       const follow = person.score >= info.threshold && sure.length > 1;
-      followed = follow ? regionAround(sure.map((k) => [k.x, k.y])) : null;
+      followed = follow ? personBox(sure.map((k) => [k.x, k.y])) : null;
       return result;
     },
 

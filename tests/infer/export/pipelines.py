@@ -1,14 +1,12 @@
 """Pipelines of tiny nets of every family, with weights drawn by NumPy."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from posejax import experiment
 from posejax.config import Config
-from posejax.experiment import pose_task
 from posejax.infer.export.pipeline import Pipeline
 from posejax.labels import people
-from posejax.models import convolution, layers
 from posejax.skeletons import COCO
 
 _COMPACT = {
@@ -43,17 +41,6 @@ NETS = {
 }
 
 
-def plain_convolutions(monkeypatch) -> None:
-  """Let nets be traced for a batch of any size."""
-
-  def conv2d(x, kernel, stride=1, padding=0):
-    return jax.lax.conv_general_dilated(
-      x, kernel, (stride,) * 2, ((padding,) * 2,) * 2, dimension_numbers=convolution.DIMENSIONS
-    )
-
-  monkeypatch.setattr(layers, 'conv2d', conv2d)
-
-
 def draw(shapes, seed: int = 0):
   """Return variables of the given shapes, such that maps keep their size from layer to layer."""
   rng = np.random.default_rng(seed)
@@ -73,21 +60,17 @@ def draw(shapes, seed: int = 0):
 def build(name: str, in_image: bool = False, dtype: str = 'float32') -> Pipeline:
   """Return the pipeline of one of `NETS`."""
   changes, model, crop_size = NETS[name]
+  # The others have the same graph once or twice.
+  flip = name.startswith(('compact', 'regression'))
   config = Config.from_dict(
     {
       'dtype': dtype,
-      'data': {'crop_size': crop_size},
+      'task': {'name': 'pose', 'crop_size': crop_size, 'flip': flip},
       'model': model,
-      # The others have the same graph once or twice.
-      'evaluate': {'flip': name.startswith(('compact', 'regression'))},
       **changes,
     }
   )
-  _, task = pose_task(config, COCO)
-
-  def infer(variables, images):
-    identity = jnp.broadcast_to(jnp.eye(2, 3), (images.shape[0], 2, 3))
-    return task.predict(variables, {'images': images, 'crop_to_image': identity})
-
+  labels = people(COCO)
+  _, task = experiment.build(config, labels)
   variables = draw(jax.eval_shape(task.init, jax.random.key(0)))
-  return Pipeline(infer, variables, crop_size, people(COCO), in_image)
+  return Pipeline(task.infer, variables, crop_size, labels, in_image)

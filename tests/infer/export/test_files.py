@@ -22,11 +22,6 @@ _SNIPPET = os.path.join(
 )
 
 
-@pytest.fixture(autouse=True)
-def plain_convolutions(monkeypatch):
-  pipelines.plain_convolutions(monkeypatch)
-
-
 @pytest.mark.parametrize('name', pipelines.NETS)
 def test_onnx_answers_as_the_net(name, tmp_path):
   path = tmp_path / 'net.onnx'

@@ -223,9 +223,7 @@ def test_deconvolution_becomes_one_operator(factor):
   def net(x):
     return jax.nn.relu(layers.deconv2d(x, kernel) * scale + offset)
 
-  with pytest.MonkeyPatch.context() as patch:
-    pipelines.plain_convolutions(patch)
-    ops = run_both(net, [floats(2, 4, 3, 3)], tolerance=1e-5)
+  ops = run_both(net, [floats(2, 4, 3, 3)], tolerance=1e-5)
   assert [op for op in ops if op not in ('Transpose', 'Identity')] == ['ConvTranspose', 'Relu']
 
 
@@ -264,8 +262,7 @@ def test_what_cannot_be_written_is_named():
 @pytest.mark.parametrize(
   ('options', 'symbolic'), [({'variant': 'wide', 'depth': 10, 'width': 1}, True), ({}, False)]
 )
-def test_classifiers(options, symbolic, monkeypatch):
-  pipelines.plain_convolutions(monkeypatch)
+def test_classifiers(options, symbolic):
   model = models.create('svhn_cnn', **options)
   images = floats(2, 16, 12, 3)
   variables = pipelines.draw(jax.eval_shape(model.init, jax.random.key(0), images))

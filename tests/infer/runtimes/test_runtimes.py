@@ -38,8 +38,7 @@ except Exception:
 
 
 @pytest.fixture
-def pipeline(monkeypatch):
-  pipelines.plain_convolutions(monkeypatch)
+def pipeline():
   return pipelines.build('compact', in_image=True)
 
 

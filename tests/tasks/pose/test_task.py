@@ -65,6 +65,7 @@ def make(codec_name, flip, shift=None, net=Oracle):
     transform_train=prepare,
     transform_eval=prepare,
     view=prepare.view,
+    box_padding=1.25,
   )
   return task, batches.source
 
