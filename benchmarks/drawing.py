@@ -16,6 +16,7 @@ from stream import Stream
 
 from posejax.data.batches import TrainBatches
 from posejax.data.executors import processes, threads
+from posejax.data.sources.people import People
 from posejax.data.synthetic.people import SyntheticPeople
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
@@ -30,8 +31,8 @@ def main():
   parser.add_argument('--workers', type=int, default=2)
   args = parser.parse_args()
   cv2.setNumThreads(1)  # the executors bring their own threads
-  source = SyntheticPeople()
-  crop = CropPerson(source.skeleton, (128, 96), 'msra', augment.Augmentation(flip=0.5))
+  source = People(SyntheticPeople())
+  crop = CropPerson(source.label_space.skeleton, (128, 96), 'msra', augment.Augmentation(flip=0.5))
   batches = TrainBatches(source, crop, seed=0, batch_size=_BATCH)
   steps = args.people // _BATCH
   threaded = Stream(threads.iterate, batches, args.workers)

@@ -53,6 +53,12 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
   return jax.device_put(tree, replicated(mesh))
 
 
+def replicated_shapes(tree: Any, mesh: Mesh) -> Any:
+  """Return the shapes of `tree`, arrays or shapes, as those of arrays whole on every device."""
+  whole = replicated(mesh)
+  return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=whole), tree)
+
+
 def compile_init(init: Callable[[Any], Any], mesh: Mesh) -> Callable[[Any], Any]:
   """Compile `key -> variables` or `variables -> state` with the result whole on every device.
 
@@ -79,12 +85,15 @@ def gather(items: list[Any]) -> list[Any]:
 
   Args:
     items: this process's, of any length; they are pickled.
+
+  Sizes are rounded up to powers of two: each is a program to compile, and no two evaluations have
+  records of the same size.
   """
   if jax.process_count() == 1:
     return items
   content = np.frombuffer(pickle.dumps(items), np.uint8)
   sizes = multihost_utils.process_allgather(np.array([len(content)])).ravel()
-  padded = np.zeros(sizes.max(), np.uint8)
+  padded = np.zeros(1 << int(sizes.max() - 1).bit_length(), np.uint8)
   padded[: len(content)] = content
   rows = multihost_utils.process_allgather(padded)
   parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]

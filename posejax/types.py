@@ -1,7 +1,7 @@
 """The batch and the prediction: names, shapes, frames, units. Read this file first.
 
-Dimension letters: B batch, C classes, K keypoints, H W crop (the net's input), h w feature map or
-heatmap.
+Dimension letters: B batch, N instances on a picture, C classes, K keypoints, H W crop (the net's input),
+h w feature map or heatmap.
 Points are (x, y); shapes are (h, w). Pixel centres are at integer coordinates, so the top-left pixel
 of an image is the point (0, 0) and a point flipped in an image of width W is at W - 1 - x.
 
@@ -11,30 +11,43 @@ Three frames, named by suffix where two of them meet:
 * `_crop`: pixels of the net's input. A batch's `keypoints` are in this frame.
 * `_heatmap`: cells of a heatmap. Never leaves a codec.
 
-**Example** (`source[i]`, one person, numpy):
+**Picture** (`source[i]`, numpy): what a data set is made of, with everybody on it. What a source does not
+know is left out; `source.labels(i)` is the same without `image`:
 
 | key | value |
 |---|---|
-| `image` | encoded bytes (JPEG, PNG), or uint8 `[h, w, 3]` RGB where the source draws its pictures |
-| `keypoints` | float32 `[K, 2]`, image frame; meaningless where `visibility` is 0 |
-| `visibility` | int32 `[K]`: 0 not labelled, 1 labelled and hidden, 2 labelled and visible (COCO's) |
-| `box` | float32 `[4]`, xyxy in the image frame: the person, corners inclusive of the outermost pixels |
-
-Sources of labelled pictures have no keypoints and box, but
-
-| key | value |
-|---|---|
-| `label` | int, the class: a place in the source's `class_names` (a digit's is the digit) |
-
-Some sources add what their metrics and messages need; `make_batch` leaves it out, and `labels(index)`
-finds it again by a batch's `index`:
-
-| key | value |
-|---|---|
+| `image` | encoded bytes (JPEG, PNG), or uint8 `[h, w, 3]` RGB where it was drawn or is decoded |
 | `image_name` | the picture's file name |
-| `image_id`, `annotation_id` | as a COCO-format file numbers them |
-| `area` | float, square pixels of the image: what the object keypoint similarity divides by |
-| `head_size` | float, pixels of the image: what PCKh divides by; 0 where the head has no box |
+| `image_id` | as the data set numbers it |
+| `boxes` | float32 `[N, 4]`, xyxy in the image frame, corners on the outermost pixels; N may be 0 |
+| `labels` | int32 `[N]`, the classes: places in the source's `label_space.class_names` |
+| `crowd` | bool `[N]`: the box is around a crowd, nobody of whom is annotated apart |
+| `keypoints` | float32 `[N, K, 2]`, image frame; meaningless where `visibility` is 0 |
+| `visibility` | int32 `[N, K]`: 0 not labelled, 1 labelled and hidden, 2 labelled and visible (COCO's) |
+| `areas` | float64 `[N]`, square pixels: what the object keypoint similarity divides by |
+| `head_sizes` | float32 `[N]`, pixels: what PCKh divides by; 0 where the head has no box |
+| `annotation_ids` | `[N]`, as the data set numbers them |
+
+Annotations are given as they are: people without labelled keypoints have `visibility` 0 throughout, and
+a box may be empty (x2 < x1 or y2 < y1 where it lies outside its picture). A picture that shows one thing,
+to be classified, has none of the arrays, but
+
+| key | value |
+|---|---|
+| `label` | int, the class: a place in the source's `label_space.class_names` (a digit's is the digit) |
+
+**Example** (`People(source)[i]`, one person of a picture with labelled keypoints, numpy):
+
+| key | value |
+|---|---|
+| `image`, `image_name`, `image_id` | the picture's |
+| `keypoints`, `visibility` | `[K, 2]` and `[K]`, the person's |
+| `box` | float32 `[4]` |
+| `area`, `head_size` | float |
+| `annotation_id` | as the data set numbers it |
+
+`make_batch` leaves out what only metrics and messages need; `labels(index)` finds it again by a batch's
+`index`.
 
 **Batch** (`make_batch(...)`, a pure function of seed and step, numpy):
 
@@ -78,16 +91,35 @@ A classifier's are `logits` and `scores` (their softmax), float32 `[B, C]`, and 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import numpy as np
 
 Array = jax.Array | np.ndarray
+
+
+class Picture(TypedDict, total=False):
+  """A picture and everybody on it; see the table above."""
+
+  image: bytes | np.ndarray
+  image_name: str
+  image_id: Any
+  boxes: np.ndarray
+  labels: np.ndarray
+  crowd: np.ndarray
+  keypoints: np.ndarray
+  visibility: np.ndarray
+  areas: np.ndarray
+  head_sizes: np.ndarray
+  annotation_ids: np.ndarray
+  label: int
+
+
 Example = dict[str, Any]
 Batch = dict[str, Array]
 Predictions = dict[str, Array]
 Variables = Mapping[str, Any]
 """Flax variables: `{'params': ..., 'batch_stats': ...}`."""
-TransformFn = Callable[[Example, np.random.Generator], dict[str, np.ndarray]]
-"""Decode, augment and crop one example: `(example, rng) -> arrays of fixed shape`."""
+TransformFn = Callable[[Picture | Example, np.random.Generator], dict[str, np.ndarray]]
+"""Decode, augment and crop one example or picture: `(example, rng) -> arrays of fixed shape`."""

@@ -65,7 +65,7 @@ def test_the_whole_config_is_valid_too(name):
 def test_public_data_sets(name, argument, crop_size, num_steps):
   data_set = argument.split(',')[-1].replace('v2', 'panoptic')
   config = load(name, argument)
-  assert (config.data.name, config.data.crop_size) == (data_set, crop_size)
+  assert (config.data.name, config.task['crop_size']) == (data_set, crop_size)
   assert (config.num_steps, config.batch_size) == (num_steps, 128)
   # Without its files, a smoke test draws people; with them it reads them.
   flags = load_module(name).get_config(argument + ',smoke')

@@ -28,7 +28,9 @@ LAYERS = [
 ]
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
 SEES_ONLY = {
-  'data': {'types', 'errors', 'skeletons', 'config', 'host_tensorflow', 'geometry', 'draw'},
+  'data': {
+    *['types', 'errors', 'labels', 'skeletons', 'config', 'host_tensorflow', 'geometry', 'draw']
+  },
 }
 SEEN_ONLY_BY = {
   'host_tensorflow': {

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from posejax import experiment, losses, models
 from posejax.config import from_options
+from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.labels import LabelSpace
@@ -97,4 +98,4 @@ def evaluation(config, task, train_source, source):
   return source, Evaluator(measure, summarize, main_metric='accuracy')
 
 
-experiment.TASKS['facing'] = experiment.Kind(task_labels, build, evaluation)
+experiment.TASKS['facing'] = experiment.Kind(sources.create_people, task_labels, build, evaluation)

@@ -48,7 +48,7 @@ class TrainBatches:
 
   Attributes:
     source: random access to examples.
-    prepare: makes the arrays of one example. If it has a method `begin`, that one is called with the
+    transform: makes the arrays of one example. If it has a method `begin`, that one is called with the
       same arguments, and may return a `Later` in the place of an array.
     seed: root of order and augmentation.
     batch_size: examples per step over all processes.
@@ -56,7 +56,7 @@ class TrainBatches:
   """
 
   source: Any
-  prepare: TransformFn
+  transform: TransformFn
   seed: int
   batch_size: int
   process_index: int = 0
@@ -67,7 +67,7 @@ class TrainBatches:
     num_examples = len(self.source)
     local = self.batch_size // self.process_count
     first = step * self.batch_size + self.process_index * local
-    rows = _Rows(self.prepare, local)
+    rows = _Rows(self.transform, local)
     for place in range(first, first + local):
       epoch, offset = divmod(place, num_examples)
       index = int(epoch_order(self.seed, epoch, num_examples)[offset])
@@ -86,7 +86,7 @@ class EvalBatches:
   """
 
   source: Any
-  prepare: TransformFn
+  transform: TransformFn
   batch_size: int
   process_index: int = 0
   process_count: int = 1
@@ -98,7 +98,7 @@ class EvalBatches:
     """Return this process's slice of evaluation batch `number`."""
     local = self.batch_size // self.process_count
     first = number * self.batch_size + self.process_index * local
-    rows = _Rows(self.prepare, local)
+    rows = _Rows(self.transform, local)
     for i in range(first, min(first + local, len(self.source))):
       rows.add(i, self.source[i], np.random.default_rng(0))
     if not rows.count:
@@ -111,8 +111,8 @@ class EvalBatches:
 class _Rows:
   """The arrays of a batch, filled one example at a time and padded with zeros."""
 
-  def __init__(self, prepare: TransformFn, size: int):
-    self._begin = getattr(prepare, 'begin', prepare)
+  def __init__(self, transform: TransformFn, size: int):
+    self._begin = getattr(transform, 'begin', transform)
     self._later: list[tuple[Later, np.ndarray]] = []
     self.batch: Batch = {'index': np.full(size, -1, np.int32), 'mask': np.zeros(size, np.float32)}
     self._keys = None

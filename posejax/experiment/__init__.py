@@ -8,7 +8,6 @@ import flax.linen as nn
 
 from posejax.config import Config
 from posejax.data import sources
-from posejax.data.sources import cache
 from posejax.errors import PosejaxError, nearest
 from posejax.experiment import classification, pose
 from posejax.experiment.kind import Kind
@@ -59,15 +58,14 @@ def from_config(config: Config) -> Experiment:
     PosejaxError: a name or key is unknown, or data are missing or do not fit the task.
   """
   kind = _kind(config)
-  train_source = sources.create(config.data, 'train', config.seed)
+  train_source = kind.source(config.data, 'train', config.seed, cached=config.data.cache)
   task_labels = kind.labels(train_source)
   model, task = kind.build(config, task_labels)
   evaluations = {}
   for name, data in config.evaluation_data().items():
-    source = sources.create(data, 'eval', config.seed)
-    source, evaluator = kind.evaluation(config, task, train_source, source)
-    evaluations[name] = Evaluation(_kept(config, source), evaluator)
-  return Experiment(config, model, task, _kept(config, train_source), evaluations)
+    source = kind.source(data, 'eval', config.seed, cached=config.data.cache)
+    evaluations[name] = Evaluation(*kind.evaluation(config, task, train_source, source))
+  return Experiment(config, model, task, train_source, evaluations)
 
 
 def build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
@@ -81,10 +79,6 @@ def build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
     PosejaxError: a name or key is unknown, or what the net outputs does not fit codec or loss.
   """
   return _kind(config).build(config, labels)
-
-
-def _kept(config: Config, source: sources.Source) -> sources.Source:
-  return cache.Cached(source) if config.data.cache else source
 
 
 def _kind(config: Config) -> Kind:

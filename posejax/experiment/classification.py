@@ -19,12 +19,12 @@ from posejax.tasks.classification.options import ClassificationOptions
 
 
 def _labels(source: sources.Source) -> LabelSpace:
-  if source.skeleton is not None:
+  if source.label_space.skeleton is not None:
     raise PosejaxError(
       f"config.data.name={source.name!r} shows people; config.task.name='classification' needs labelled "
       "pictures: 'svhn', 'svhn_extra', 'synthetic_digits' or a mixture of them."
     )
-  return LabelSpace(source.class_names)
+  return source.label_space
 
 
 def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
@@ -59,4 +59,4 @@ def _evaluation(
   return source, classification.evaluator(task.labels)
 
 
-KIND = Kind(_labels, _build, _evaluation)
+KIND = Kind(sources.create, _labels, _build, _evaluation)

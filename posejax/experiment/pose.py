@@ -11,7 +11,6 @@ from posejax.config import Config, from_options
 from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
-from posejax.errors import PosejaxError
 from posejax.experiment import pose_evaluation, pose_outputs
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
@@ -21,12 +20,7 @@ from posejax.tasks.pose.options import PoseOptions
 
 
 def _labels(source: sources.Source) -> LabelSpace:
-  if source.skeleton is None:
-    raise PosejaxError(
-      f"config.data.name={source.name!r} has no keypoints, which config.task.name='pose' needs; for "
-      "labelled pictures set config.task.name='classification'."
-    )
-  return label_spaces.people(source.skeleton)
+  return label_spaces.people(source.label_space.skeleton)
 
 
 def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
@@ -63,4 +57,4 @@ def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
   return model, task
 
 
-KIND = Kind(_labels, _build, pose_evaluation.create)
+KIND = Kind(sources.create_people, _labels, _build, pose_evaluation.create)

@@ -33,12 +33,11 @@ def create(
   Raises:
     PosejaxError: the set has another skeleton, or annotations and skeleton don't belong together.
   """
-  skeleton = task.labels.skeleton
-  if source.skeleton is None or source.skeleton.keypoints != skeleton.keypoints:
-    theirs = source.skeleton and list(source.skeleton.keypoints)
+  ours, theirs = task.labels.keypoints, source.label_space.keypoints
+  if ours != theirs:
     raise PosejaxError(
-      f'The net knows the keypoints {list(skeleton.keypoints)}; {source.name!r} has {theirs}. Map '
-      "them to the net's with config.data.name='mixture'."
+      f'The net knows the keypoints {list(ours)}; {source.name!r} has {list(theirs)}. Map them to the '
+      "net's with config.data.name='mixture'."
     )
   source = _evaluated_source(config, source)
   metrics = _metrics(config, task, train_source, source)

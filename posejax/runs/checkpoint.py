@@ -5,7 +5,8 @@ best metric so far, plateau and early-stopping state, metrics not yet logged). A
 being written when the process died is a temporary folder, removed at the next start.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 import os
 from typing import Any
 
@@ -117,20 +118,19 @@ class Checkpointer:
     except Exception as error:
       raise self._write_error(error) from error
 
-  def restore_meta(self) -> dict[str, Any]:
-    """Return the `meta` of the newest checkpoint."""
-    return read_meta(self._workdir, self.latest_step())
-
   def restore_arrays(self, like: Mapping[str, Any]) -> dict[str, Any]:
     """Return the newest checkpoint's arrays, placed and shaped as `like`.
 
     Raises:
-      PosejaxError: the checkpoint holds other arrays; the first differences are listed.
+      PosejaxError: the checkpoint is damaged, or holds other arrays; the first differences are listed.
     """
     step = self.latest_step()
     _check_same_arrays(like, _array_metadata(self._workdir, step), step)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, dict(like))
-    return _read_state(self._workdir, step, abstract)
+    with _damage_is_said(self._workdir, step):
+      item = _item(self._workdir, step, _STATE)
+      args = ocp.args.StandardRestore(abstract)
+      return ocp.StandardCheckpointHandler().restore(item, args=args)
 
   def _write_error(self, error: Exception) -> PosejaxError:
     self._failed = True
@@ -156,7 +156,7 @@ def restore(workdir: str, step: int | None = None) -> dict[str, Any]:
     The fields of `posejax.train.state.TrainState` by name.
 
   Raises:
-    PosejaxError: there is no checkpoint.
+    PosejaxError: there is no checkpoint, or it is damaged.
   """
   return restore_with_meta(workdir, step)[0]
 
@@ -176,7 +176,7 @@ def restore_variables(workdir: str, step: int | None = None) -> dict[str, Any]:
     Flax variables of NumPy arrays, with the averaged parameters where the run has them.
 
   Raises:
-    PosejaxError: there is no checkpoint.
+    PosejaxError: there is no checkpoint, or it is damaged.
   """
   step = existing_step(workdir, step)
   there = _array_metadata(workdir, step)
@@ -206,11 +206,12 @@ def read_meta(workdir: str, step: int | None = None) -> dict[str, Any]:
   """Return the `meta` of a checkpoint, without its arrays; of the newest where `step` is None.
 
   Raises:
-    PosejaxError: there is no such checkpoint.
+    PosejaxError: there is no such checkpoint, or it is damaged.
   """
-  handler = ocp.JsonCheckpointHandler()
-  item = _item(workdir, existing_step(workdir, step), _META)
-  return handler.restore(item, args=ocp.args.JsonRestore())
+  step = existing_step(workdir, step)
+  with _damage_is_said(workdir, step):
+    item = _item(workdir, step, _META)
+    return ocp.JsonCheckpointHandler().restore(item, args=ocp.args.JsonRestore())
 
 
 def available_steps(workdir: str) -> list[int]:
@@ -237,12 +238,8 @@ def _item(workdir: str, step: int, name: str) -> epath.Path:
 
 
 def _array_metadata(workdir: str, step: int) -> Any:
-  return ocp.StandardCheckpointHandler().metadata(_item(workdir, step, _STATE)).tree
-
-
-def _read_state(workdir: str, step: int, like: Any) -> Any:
-  handler = ocp.StandardCheckpointHandler()
-  return handler.restore(_item(workdir, step, _STATE), args=ocp.args.StandardRestore(like))
+  with _damage_is_said(workdir, step):
+    return ocp.StandardCheckpointHandler().metadata(_item(workdir, step, _STATE)).tree
 
 
 def _restore_on_host(workdir: str, step: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,7 +247,27 @@ def _restore_on_host(workdir: str, step: int, wanted: Mapping[str, Any]) -> dict
   item = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), dict(wanted))
   as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
   args = ocp.args.PyTreeRestore(item=item, restore_args=as_numpy, partial_restore=True)
-  return ocp.PyTreeCheckpointHandler().restore(_item(workdir, step, _STATE), args=args)
+  with _damage_is_said(workdir, step):
+    return ocp.PyTreeCheckpointHandler().restore(_item(workdir, step, _STATE), args=args)
+
+
+@contextlib.contextmanager
+def _damage_is_said(workdir: str, step: int) -> Iterator[None]:
+  """Say of a checkpoint whose files are cut off or gone which one it is, and what to do."""
+  try:
+    yield
+  except Exception as error:
+    # Orbax raises a bare Exception where an array cannot be read.
+    damage = isinstance(error, ValueError | FileNotFoundError) or type(error) is Exception
+    if not damage or 'PERMISSION_DENIED' in str(error):
+      raise
+    before = [other for other in available_steps(workdir) if other < step]
+    then = f'goes on from step {before[-1]}' if before else 'begins anew'
+    cause = (str(error).splitlines() or [''])[0][:200]
+    raise PosejaxError(
+      f'The checkpoint {os.path.join(folder(workdir), str(step))} is damaged ({type(error).__name__}: '
+      f'{cause}). Delete that folder; the same command then {then}.'
+    ) from error
 
 
 def _check_same_arrays(target: Any, metadata: Any, step: int) -> None:

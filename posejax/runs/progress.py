@@ -48,9 +48,15 @@ class Progress:
     """Leave out time that was spent on something else than steps from images/s."""
     self._paused += seconds
 
-  def row(self, step: int, loss: float) -> float:
-    """Show the loss and return the images/s since the last row."""
+  def row(self, step: int, loss: float) -> float | None:
+    """Show the loss and return the images/s since the last row, None where no step was done since.
+
+    The latter is a run stopped between two rows that goes on with a row due where it stopped.
+    """
     now, (then, done) = time.monotonic(), self._mark
+    if step == done:
+      self.say(f'step {step}/{self._num_steps}: loss {loss:.4g}')
+      return None
     speed = (step - done) * self._batch_size / max(now - then - self._paused, 1e-9)
     self._mark, self._paused = (now, step), 0.0
     self._bar.set_postfix_str(f'loss {loss:.3g}, {speed:.0f} images/s')

@@ -13,10 +13,15 @@ import jax
 import numpy as np
 
 from posejax import draw, files, plots
+from posejax.errors import PosejaxError
 
 
 def read_rows(workdir: str) -> list[dict]:
-  """Return the rows of `metrics.jsonl`; a last line cut off by a kill is left out."""
+  """Return the rows of `metrics.jsonl`; a last line cut off by a kill is left out.
+
+  Raises:
+    PosejaxError: another line is no row.
+  """
   return _read_lines(os.path.join(workdir, 'metrics.jsonl'))
 
 
@@ -24,6 +29,9 @@ def read_speeds(workdir: str) -> list[dict]:
   """Return the rows of `speed.jsonl`: `step`, `images_per_second`, and `seconds` since the last row.
 
   Images a second count steps alone; the seconds also what lay between: starting, evaluating, saving.
+
+  Raises:
+    PosejaxError: a line that was not cut off by a kill is no row.
   """
   return _read_lines(os.path.join(workdir, 'speed.jsonl'))
 
@@ -31,10 +39,23 @@ def read_speeds(workdir: str) -> list[dict]:
 def _read_lines(path: str) -> list[dict]:
   if not os.path.exists(path):
     return []
-  with open(path) as file:
+  with open(path, encoding='utf-8', errors='replace') as file:
     lines = file.read().split('\n')
   # Every complete row ends in a newline, so what follows the last one is not a row.
-  return [json.loads(line) for line in lines[:-1]]
+  return [_row(path, number, line) for number, line in enumerate(lines[:-1], 1)]
+
+
+def _row(path: str, number: int, line: str) -> dict:
+  try:
+    row = json.loads(line)
+  except json.JSONDecodeError:
+    row = None
+  if not isinstance(row, dict) or not isinstance(row.get('step'), int):
+    raise PosejaxError(
+      f'{path}, line {number} is damaged: {line[:40]!r} is not a JSON object with a step. Delete this '
+      'line; nothing else depends on it.'
+    )
+  return row
 
 
 class _NoTensorBoard:
@@ -120,6 +141,9 @@ class Report:
     """Bring everything to disk; called before a checkpoint that says it was logged."""
     if self._active:
       self._tensorboard.flush()
+      for path in (self._rows, self._speeds):
+        with open(path, 'ab') as file:
+          os.fsync(file.fileno())
 
   def close(self) -> None:
     """Close the files."""

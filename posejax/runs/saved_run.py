@@ -1,5 +1,6 @@
 """A run's checkpoint opened to be used: its config, what it learned, and what its numbers stand for."""
 
+import sys
 from typing import Any, NamedTuple
 
 from posejax.config import Config
@@ -35,7 +36,8 @@ def read(workdir: str, which: str) -> SavedRun:
 
   Args:
     workdir: of a training run.
-    which: 'best', 'latest' or a step.
+    which: 'best', 'latest' or a step. Where no evaluation gave the best a finite value, 'best' is the
+      latest, which is said on standard error; a run that was never evaluated needs no words.
 
   Raises:
     PosejaxError: there is no such checkpoint.
@@ -51,7 +53,15 @@ def _step_of(which: str, workdir: str) -> int | None:
   if which == 'latest':
     return None
   if which == 'best':
-    return checkpoint.read_meta(workdir)['control']['best']['step']
+    meta = checkpoint.read_meta(workdir)
+    best = meta['control']['best']
+    if best['step'] is None and meta['evaluated_step']:
+      print(
+        f'No evaluation of {workdir} gave a finite {best["metric"]}, so none of its checkpoints is the '
+        "best: its latest is taken ('latest').",
+        file=sys.stderr,
+      )
+    return best['step']
   if not which.isdigit():
     raise PosejaxError(f"--checkpoint={which} must be 'best', 'latest' or a step.")
   return int(which)

@@ -6,11 +6,16 @@ import fcntl
 import glob
 import json
 import os
+import time
+from typing import IO
 
 from posejax import files
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.runs import older
+
+# Whoever asks `is_claimed` holds the lock for a moment; whoever trains holds it for good.
+_CLAIM_SECONDS = 1.0
 
 
 def read_config(workdir: str) -> Config | None:
@@ -60,14 +65,13 @@ def claim(workdir: str, active: bool, option: str = '--workdir') -> Iterator[Non
     ) from error
   with lock:
     if active:
-      try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except BlockingIOError:
-        raise PosejaxError(
-          f'Another process is at work in {workdir}. Wait for it, or choose another {option}.'
-        ) from None
-      except OSError:
-        pass  # a file system without locks; nothing to hold it by
+      give_up = time.monotonic() + _CLAIM_SECONDS
+      while not _hold(lock):
+        if time.monotonic() > give_up:
+          raise PosejaxError(
+            f'Another process is at work in {workdir}. Wait for it, or choose another {option}.'
+          )
+        time.sleep(0.02)
     yield
 
 
@@ -78,13 +82,18 @@ def is_claimed(workdir: str) -> bool:
   except OSError:
     return False
   with lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      return True
-    except OSError:
-      pass  # a file system without locks
-  return False
+    return not _hold(lock)
+
+
+def _hold(lock: IO) -> bool:
+  """Take a lock until its file is closed; return False where another process has it."""
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return False
+  except OSError:
+    pass  # a file system without locks; nothing to hold it by
+  return True
 
 
 def newest(folder: str) -> str | None:

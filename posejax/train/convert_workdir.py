@@ -84,4 +84,4 @@ def _skeleton(config: Config) -> Skeleton:
 
     if config.data.name in builders.BUILDERS:
       return builders.BUILDERS[config.data.name].SKELETON
-  return sources.create(config.data, 'train', config.seed).skeleton
+  return sources.create(config.data, 'train', config.seed).label_space.skeleton

@@ -1,18 +1,19 @@
 """`--mode=eval`: measure a checkpoint of a work directory."""
 
 import json
+import math
 import os
 from typing import Any
 
 import jax
 
-from posejax import devices, draw
+from posejax import devices, draw, files
 from posejax import experiment as experiments
 from posejax.config import evaluate_with
-from posejax.errors import PosejaxError
+from posejax.errors import PosejaxError, is_disk_full
 from posejax.labels import LabelSpace
 from posejax.runs import saved_run
-from posejax.train.evaluate import Evaluations
+from posejax.train.evaluate import Evaluated, Evaluations
 from posejax.train.feed import batches_of
 
 
@@ -21,8 +22,8 @@ def evaluate_workdir(
 ) -> dict[str, float]:
   """Evaluate one checkpoint, print its metrics and write them beside it.
 
-  Writes `<workdir>/eval-<step>.json`, the predictions as `<workdir>/eval-<step>.png`, and the task's
-  other pictures as `<workdir>/eval-<step>-<panel name>.png`.
+  Writes `<workdir>/eval-<step>.json`, where a metric that is not finite is null, the predictions as
+  `<workdir>/eval-<step>.png`, and the task's other pictures as `<workdir>/eval-<step>-<panel name>.png`.
 
   Args:
     workdir: of a training run.
@@ -33,23 +34,22 @@ def evaluate_workdir(
     The metrics.
 
   Raises:
-    PosejaxError: there is no such checkpoint, or it is not to be evaluated so.
+    PosejaxError: there is no such checkpoint, it is not to be evaluated so, or the disk is full.
   """
   run = saved_run.read(workdir, which)
   step, meta = run.step, run.meta
   config = evaluate_with(run.config, overrides or {})
   mesh = devices.make_mesh()
-  devices.check_batch_size('batch_size', config.evaluate.batch_size or config.batch_size, mesh.size)
+  # The run's batch_size, the default, cannot be set for an evaluation; this key can.
+  batch_size = config.evaluate.batch_size or config.batch_size
+  devices.check_batch_size('evaluate.batch_size', batch_size, mesh.size)
   experiment = experiments.from_config(config)
   _check_labels(experiment.task.labels, run.labels)
   variables = devices.put_replicated(run.variables, mesh)
   result = Evaluations(experiment, mesh)(variables, batches_of(config))
   if jax.process_index() == 0:
     name = os.path.join(workdir, f'eval-{step}')
-    with open(f'{name}.json', 'w') as file:
-      json.dump({'step': step, **result.metrics}, file, indent=2)
-    for panel, image in result.panels.items():
-      draw.save(f'{name}.png' if panel == 'panels' else f'{name}-{panel}.png', image)
+    _write(name, step, result)
     names = ', '.join(evaluation.source.name for evaluation in experiment.evaluations.values())
     print(f'Checkpoint of step {step}, {names}:')
     for which, (source, _) in experiment.evaluations.items():
@@ -60,6 +60,22 @@ def evaluate_workdir(
       print(f'  {metric:40s} {value:.4f}')
     print(f'Written to {name}.json; predictions drawn in {name}.png.')
   return result.metrics
+
+
+def _write(name: str, step: int, result: Evaluated) -> None:
+  values = {'step': step}
+  values |= {k: v if math.isfinite(v) else None for k, v in result.metrics.items()}
+  try:
+    files.replace(f'{name}.json', json.dumps(values, indent=2, allow_nan=False).encode())
+    for panel, image in result.panels.items():
+      draw.save(f'{name}.png' if panel == 'panels' else f'{name}-{panel}.png', image)
+  except OSError as error:
+    if not is_disk_full(error):
+      raise
+    raise PosejaxError(
+      f'Could not write {name}.json and its pictures: the disk is full. Free some space and give the '
+      'same command again.'
+    ) from error
 
 
 def _check_labels(here: LabelSpace, there: LabelSpace) -> None:

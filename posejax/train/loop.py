@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config, continue_from, resolve
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.runs import checkpoint, workdirs
+from posejax.runs import checkpoint, older, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta
 from posejax.runs.progress import Progress
@@ -26,6 +27,7 @@ from posejax.runs.report import Report, parameter_table
 from posejax.train import build, optim, start, state, step, stop
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batches_of, train_batches
+from posejax.types import Variables
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -47,24 +49,30 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
-    steps = checkpoint.available_steps(workdir)
     # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
-    before = workdirs.read_config(workdir) if steps else None
-    config = resolve(config) if before is None else continue_from(config, before, workdir)
+    meta = checkpoint.read_meta(workdir) if checkpoint.available_steps(workdir) else None
+    if meta is None:
+      config = resolve(config)
+    else:
+      config = continue_from(config, _config_before(workdir, meta), workdir)
     finished = checkpoint.finished_step(workdir, config)
     if finished is not None:
       _say_complete(workdir, finished, config, first)
       return {}
     experiment = experiments.from_config(config)
-    if first:
-      workdirs.write_config(workdir, config)
     with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
       done = checkpointer.latest_step() or 0
       progress = Progress(done, config.num_steps, config.batch_size, began, first)
       report = Report(workdir, done, first)
       with contextlib.closing(progress), contextlib.closing(report):
-        run = _Run(experiment, workdir, mesh, checkpointer, report, progress, stop_flag)
+        run = _Run(experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag)
         return run.go()
+
+
+def _config_before(workdir: str, meta: dict[str, Any]) -> Config:
+  """Return the config to go on with; where its file is gone, the newest checkpoint's `meta` has it."""
+  before = workdirs.read_config(workdir)
+  return Config.from_dict(older.config_values(meta['config'])) if before is None else before
 
 
 @contextlib.contextmanager
@@ -84,11 +92,12 @@ def _disk_full_is_said(workdir: str) -> Iterator[None]:
 class _Run:
   """One call of `train` after everything was built: what its phases share."""
 
-  def __init__(self, experiment, workdir, mesh, checkpointer, report, progress, stop_flag):
+  def __init__(self, experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag):
     self.experiment = experiment
     self.config: Config = experiment.config
     self.task = experiment.task
     self.workdir = workdir
+    self.meta: dict[str, Any] | None = meta  # of the checkpoint to go on from
     self.mesh = mesh
     self.checkpointer = checkpointer
     self.report: Report = report
@@ -106,17 +115,21 @@ class _Run:
   def go(self) -> dict[str, float]:
     """Train to the end, or until asked to stop."""
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
-    variables = devices.compile_init(self.task.init, self.mesh)(init_key)
-    if self.checkpointer.latest_step() is None:
-      variables, told = start.begin(self.experiment, variables)
-      variables = devices.put_replicated(variables, self.mesh)
-      if told:
-        self.progress.say(told)
-    training = build.training(self.task, self.config, self.mesh, variables)
+    init = devices.compile_init(self.task.init, self.mesh)
+    shapes = jax.eval_shape(init, init_key)
+    training = build.training(self.task, self.config, self.mesh, shapes)
     self.scales = training.scales
-    train_state = devices.compile_init(training.init_state, self.mesh)(variables)
-    self._check_metrics(train_state)
-    train_state = self._restore(train_state)
+    init_state = devices.compile_init(training.init_state, self.mesh)
+    like = devices.replicated_shapes(jax.eval_shape(init_state, shapes), self.mesh)
+    self._check_metrics(like)
+    if self.meta is None:
+      # Under no name here: what a run starts from would lie on the devices to its end.
+      train_state = init_state(self._begin(init(init_key)))
+    else:
+      train_state = self._restore(like, self.meta)
+    # Not earlier: what was refused leaves no trace.
+    if jax.process_index() == 0:
+      workdirs.write_config(self.workdir, self.config)
     self._introduce(train_state)
     # A kill between a step's end and its evaluation leaves the latter to the next start.
     train_state = self._finish_step(train_state)
@@ -202,7 +215,9 @@ class _Run:
   def _log(self, now: int) -> None:
     means = self.window.take()
     self.report.scalars(now, 'train', means)
-    self.report.speed(now, self.progress.row(now, means['loss']))
+    speed = self.progress.row(now, means['loss'])
+    if speed is not None:
+      self.report.speed(now, speed)
 
   def _evaluate(self, train_state: state.TrainState) -> tuple[state.TrainState, bool]:
     began, now = time.monotonic(), int(train_state.step)
@@ -242,13 +257,18 @@ class _Run:
       self.checkpointer.wait()
     self.progress.pause(time.monotonic() - began)
 
-  def _restore(self, train_state: state.TrainState) -> state.TrainState:
-    if self.checkpointer.latest_step() is None:
-      return train_state
-    arrays = self.checkpointer.restore_arrays(train_state.to_arrays())
-    train_state = state.TrainState.from_arrays(arrays)
-    meta = self.checkpointer.restore_meta()
+  def _begin(self, variables: Variables) -> Variables:
+    """Return what a new run starts from, made of what chance gave."""
+    variables, told = start.begin(self.experiment, variables)
+    if told:
+      self.progress.say(told)
+    return devices.put_replicated(variables, self.mesh)
+
+  def _restore(self, like: state.TrainState, meta: dict[str, Any]) -> state.TrainState:
+    """Return the checkpoint's state, placed and shaped as `like`."""
     self._check_data(meta.get('data', {}))
+    arrays = self.checkpointer.restore_arrays(like.to_arrays())
+    train_state = state.TrainState.from_arrays(arrays)
     self.control = Control.from_json(meta['control'])
     self.window = Window(**meta['window'])
     self.evaluated_step = meta['evaluated_step']
@@ -271,6 +291,7 @@ class _Run:
         )
 
   def _check_metrics(self, train_state: state.TrainState) -> None:
+    """Refuse names that no evaluation gives; the shapes of a state suffice."""
     names = self.evaluate.metric_names(train_state.eval_variables)
     wanted = {
       'best_metric': self.control.best,

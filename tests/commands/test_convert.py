@@ -70,7 +70,7 @@ def test_a_converted_directory_evaluates_and_trains(file, tensors, tmp_path, cap
   assert int(arrays['step']) == 0
   assert same(arrays['params'], expected['params'])
   assert same(arrays['model_state']['batch_stats'], expected['batch_stats'])
-  assert meta['skeleton']['name'] == 'coco'
+  assert meta['labels']['skeleton']['name'] == 'coco'
 
   evaluate_workdir(workdir, 'best')
   with open(os.path.join(workdir, 'eval-0.json')) as results:
@@ -129,7 +129,9 @@ def test_a_public_data_set_need_not_be_there(file, tmp_path):
   folder = tmp_path / 'nothing'
   data = ('--config.data.name=coco', f'--config.data.data_dir={folder}')
   assert cli.main(command(file, tmp_path / 'run', *data)) == 0
-  assert checkpoint.restore_with_meta(str(tmp_path / 'run'))[1]['skeleton']['name'] == 'coco'
+  assert (
+    checkpoint.restore_with_meta(str(tmp_path / 'run'))[1]['labels']['skeleton']['name'] == 'coco'
+  )
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, capsys):

@@ -11,6 +11,7 @@ from posejax import experiment as experiments
 from posejax.commands import config_flags
 from posejax.data import batches, sources
 from posejax.data.sources import coco_file
+from posejax.data.sources.people import People
 from posejax.geometry import affine
 from posejax.skeletons import Skeleton
 from posejax.train import loop
@@ -167,8 +168,8 @@ class TestExport:
     assert code == 0
     (line,) = [line for line in output.splitlines() if line.startswith('Train on it with ')]
     data = config_flags.read([SMOKE, *line.removeprefix('Train on it with ').split()]).data
-    again = coco_file.CocoFile(data.annotations, data.images)
-    source = sources.create(config_flags.read(flags).data, 'train')
+    again = People(coco_file.CocoFile(data.annotations, data.images))
+    source = sources.create_people(config_flags.read(flags).data, 'train')
     assert len(again) == len(source) == 6
     for i in range(6):
       np.testing.assert_array_equal(again[i]['visibility'], source[i]['visibility'])
@@ -201,7 +202,7 @@ class TestPseudoLabel:
   def test_predictions_of_the_run_become_annotations(self, capsys, trained, tmp_path):
     workdir, config = trained
     # The evaluation's people as unlabelled pictures with boxes: the predictions must be evaluation's.
-    eval_source = sources.create(config.data, 'eval')
+    eval_source = sources.create_people(config.data, 'eval')
     images, boxes = [], []
     for i in range(len(eval_source)):
       example = eval_source[i]
@@ -218,7 +219,7 @@ class TestPseudoLabel:
     assert code == 0
     assert '12 of 12 people kept, on 12 pictures' in output
 
-    source = coco_file.CocoFile(f'{tmp_path}/pseudo.json', f'{tmp_path}/images')
+    source = People(coco_file.CocoFile(f'{tmp_path}/pseudo.json', f'{tmp_path}/images'))
     expected = _predictions(workdir, config)
     for i in range(12):
       labelled = source[i]['visibility'] > 0

@@ -5,8 +5,8 @@ import pytest
 from posejax import skeletons
 from posejax.data.batches import EvalBatches, TrainBatches, epoch_order
 from posejax.data.executors import processes, tfdata, threads
-from posejax.data.sources.cache import Cached
-from posejax.data.synthetic import people
+from posejax.data.sources.people import People
+from posejax.data.synthetic.people import SyntheticPeople
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.errors import PosejaxError
@@ -101,12 +101,12 @@ def test_evaluation_takes_every_example_once_and_masks_the_rest(n, batch_size, p
 )
 def test_examples_that_make_no_batch_are_refused(change, message):
   # A row assigned to an array would be stretched or cast without a word.
-  def prepare(example, rng):
+  def transform(example, rng):
     arrays = number_and_noise(example, rng)
     return change(arrays) if example['number'] == 5 else arrays
 
   with pytest.raises(ValueError, match=message):
-    EvalBatches(Numbers(6), prepare, 6)(0)
+    EvalBatches(Numbers(6), transform, 6)(0)
 
 
 every_executor = pytest.mark.parametrize(
@@ -119,7 +119,7 @@ every_executor = pytest.mark.parametrize(
 @pytest.fixture(scope='module')
 def person_batches():
   crop = CropPerson(skeletons.COCO, (64, 48), 'msra', augment.create('hrnet', color=0.5))
-  return TrainBatches(people.SyntheticPeople('train'), crop, seed=5, batch_size=4)
+  return TrainBatches(People(SyntheticPeople('train')), crop, seed=5, batch_size=4)
 
 
 @every_executor
@@ -155,7 +155,7 @@ def test_nothing_or_one_to_do(iterate, start, stop):
 
 def test_a_batch_holds_the_crops_of_its_examples():
   # Made in another order than one by one: labels first, then pictures straight into the batch.
-  source = people.SyntheticPeople('eval', num_examples=6)
+  source = People(SyntheticPeople('eval', num_examples=6))
   crop = CropPerson(
     skeletons.COCO, (64, 48), 'udp', augment.create('hrnet', color=0.7, hue=0.1, occlusion=0.7)
   )
@@ -200,7 +200,7 @@ def test_a_crop_shows_the_picture_warped_by_its_matrix():
 
 
 def test_a_crop_leads_back_to_the_picture_also_mirrored():
-  source = people.SyntheticPeople('eval')
+  source = People(SyntheticPeople('eval'))
   mirrored = 0
   crop = CropPerson(
     skeletons.COCO, (96, 64), 'udp', augment.Augmentation(flip=0.5, rotation=30, scale=0.2)
@@ -220,25 +220,9 @@ def test_a_crop_leads_back_to_the_picture_also_mirrored():
 
 
 def test_labels_without_the_picture_are_the_same():
-  source = people.SyntheticPeople('eval')
+  source = People(SyntheticPeople('eval'))
   crop = CropPerson(skeletons.COCO, (64, 48), 'msra', augment.create('hrnet'))
   whole = crop(source[2], np.random.default_rng(2))
   _, labels = crop.labels(source.labels(2), np.random.default_rng(2))
   for key, value in labels.items():
     np.testing.assert_array_equal(value, whole[key])
-
-
-def test_a_cached_source_makes_every_example_once_and_the_same():
-  made = []
-
-  class Counting(people.SyntheticPeople):
-    def __getitem__(self, index):
-      made.append(index)
-      return super().__getitem__(index)
-
-  plain, cached = people.SyntheticPeople('eval'), Cached(Counting('eval'))
-  for _ in range(2):
-    for i in (3, 1):
-      assert_same(cached[i], plain[i])
-  assert made == [3, 1]
-  assert (len(cached), cached.fingerprint) == (len(plain), plain.fingerprint)

@@ -12,6 +12,7 @@ from posejax import skeletons
 from posejax.data.builders import base, coco, mpii, panoptic
 from posejax.data.formats import decode
 from posejax.data.sources import coco_file, prepared
+from posejax.data.sources.people import People
 from posejax.errors import PosejaxError
 from tests.data import layouts
 
@@ -27,12 +28,17 @@ def opened(tmp_path):
 
 
 def people(source):
+  source = People(source)
   return [source.labels(i) for i in range(len(source))]
 
 
 class TestCoco:
-  def test_the_people_are_those_of_the_file(self, tmp_path, opened):
-    root = layouts.coco(tmp_path / 'coco')
+  def test_pictures_and_people_are_those_of_the_file(self, tmp_path, opened):
+    parts = [layouts.coco_dataset(4), layouts.coco_dataset(3, first=100)]
+    for dataset in parts:
+      first, second, *_ = dataset['annotations']
+      first['iscrowd'], second['keypoints'] = 1, [0] * 51
+    root = layouts.coco(tmp_path / 'coco', *parts)
     for split, year in (('train', 'train2017'), ('eval', 'val2017')):
       source = opened('coco', split, root)
       direct = coco_file.CocoFile(
@@ -40,30 +46,45 @@ class TestCoco:
         os.path.join(root, year),
       )
       assert len(source) == len(direct) > 0
-      for i in range(len(source)):
-        mine, other = source[i], direct[i]
-        assert mine.keys() == other.keys()
-        for key, value in mine.items():
-          np.testing.assert_array_equal(value, other[key])
-          assert type(value) is type(other[key])
-          assert getattr(value, 'dtype', None) == getattr(other[key], 'dtype', None)
+      assert source.label_space == direct.label_space
+      assert source.labels(0)['crowd'].tolist() == [True, False]
+      assert people(source)[0]['annotation_id'] == parts[split == 'eval']['annotations'][2]['id']
+      for mine, other in ((source, direct), (People(source), People(direct))):
+        assert len(mine) == len(other)
+        for i in range(len(mine)):
+          assert mine[i].keys() == other[i].keys()
+          for key, value in mine[i].items():
+            np.testing.assert_array_equal(value, other[i][key])
+            assert type(value) is type(other[i][key])
+            if key != 'annotation_ids':  # any kind of object in a file
+              assert getattr(value, 'dtype', None) == getattr(other[i][key], 'dtype', None)
 
-  def test_empty_pictures_are_kept_to_validate_on_and_left_out_of_training(self, tmp_path, opened):
+  def test_empty_pictures_are_there(self, tmp_path, opened):
     parts = [layouts.coco_dataset(4), layouts.coco_dataset(3, first=100)]
     for dataset in parts:
       dataset['annotations'] = [a for a in dataset['annotations'] if a['image_id'] not in (2, 101)]
       dataset['annotations'][0]['iscrowd'] = 1
     root = layouts.coco(tmp_path / 'coco', *parts)
     train, held_out = opened('coco', 'train', root), opened('coco', 'eval')
-    assert train.image_ids == (1, 3, 4)
+    assert train.image_ids == (1, 2, 3, 4)
+    assert [len(train.labels(i)['boxes']) for i in range(4)] == [2, 0, 2, 2]
     assert held_out.image_ids == (100, 101, 102)
     assert decode.decode_image(held_out.read_image(101)).shape == (*layouts.HW, 3)
-    assert train.left_out == {'crowd regions': 1}
+    assert train.left_out == {}
+    assert People(train).left_out == {'crowd regions': 1}
     assert train.annotations is None
     with open(held_out.annotations) as file:
       kept = json.load(file)
     assert [a['iscrowd'] for a in kept['annotations']] == [1, 0, 0, 0]
     assert not any('segmentation' in a for a in kept['annotations'])
+
+  def test_a_split_of_nobody_is_refused(self, tmp_path, opened):
+    dataset = layouts.coco_dataset(4)
+    for annotation in dataset['annotations']:
+      annotation['iscrowd'] = 1
+    root = layouts.coco(tmp_path / 'coco', dataset)
+    with pytest.raises(PosejaxError, match="split 'train' has no picture with labelled people"):
+      opened('coco', 'train', root)
 
   def test_another_skeleton_is_refused(self, tmp_path, opened):
     root = layouts.coco(tmp_path / 'coco', layouts.coco_dataset(2, names=['a', 'b']))
@@ -95,7 +116,7 @@ class TestLeeds:
   def test_extended(self, tmp_path, opened):
     root, joints = layouts.leeds(tmp_path / 'lspet', extended=True)
     train, held_out = opened('lspet', 'train', root), opened('lspet', 'eval')
-    assert train.skeleton is skeletons.LSP
+    assert train.label_space.skeleton is skeletons.LSP
     assert train.image_ids == tuple(range(1, 19))
     assert held_out.image_ids == (19, 20)  # the last tenth by number
     for i, labels in enumerate(people(train) + people(held_out)):
@@ -209,6 +230,7 @@ class TestMpii:
     layouts.write(tmp_path / 'mpii' / 'annot' / 'valid.json', entries[3:])
     os.symlink(fixtures, tmp_path / 'mpii' / 'images')
     source = opened('mpii', 'train', tmp_path / 'mpii')
+    source = People(source)
     assert len(source) == 3
     for i in range(3):
       example = source[i]
@@ -313,7 +335,7 @@ class TestPanoptic:
         picture = tmp_path / 'panoptic' / recording / 'hdImgs' / '00_12' / f'00_12_{frame}.jpg'
         layouts.write(picture, layouts.jpeg(0, (1080, 1920)))
     source = opened('panoptic', 'train', tmp_path / 'panoptic')
-    assert len(source) >= 4
+    assert len(people(source)) >= 4
     for labels in people(source):
       labelled = labels['keypoints'][labels['visibility'] > 0]
       assert ((labelled >= 0) & (labelled <= (1919, 1079))).all()
@@ -383,7 +405,7 @@ def test_neither_preparing_nor_reading_imports_tensorflow(tmp_path):
     'import sys\n'
     'from posejax.data import sources\n'
     'assert "tensorflow_datasets" not in sys.modules  # a second of every start\n'
-    'from posejax.data import prepared\n'
+    'from posejax.data.sources import prepared\n'
     f'source = prepared.Prepared("lspet", "train", {root!r}, {str(tmp_path / "p")!r})\n'
     'source[3]\n'
     'assert "tensorflow" not in sys.modules'
@@ -398,6 +420,7 @@ def test_real_lspet(tmp_path, opened, real_data):
   joints = io.loadmat(os.path.join(root, 'joints.mat'))['joints']
   for source, start in ((train, 0), (held_out, 5400)):
     for i in (0, 17, 599):
-      np.testing.assert_allclose(source.labels(i)['keypoints'], joints[:, :2, start + i], rtol=1e-6)
+      (keypoints,) = source.labels(i)['keypoints']
+      np.testing.assert_allclose(keypoints, joints[:, :2, start + i], rtol=1e-6)
       with open(os.path.join(root, 'images', f'im{start + i + 1:05d}.jpg'), 'rb') as file:
         assert source[i]['image'] == file.read()

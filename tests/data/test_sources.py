@@ -14,6 +14,10 @@ def create(split='train', **data):
   return sources.create(Config.from_dict({'data': data}).data, split)
 
 
+def create_people(split='train', **data):
+  return sources.create_people(Config.from_dict({'data': data}).data, split)
+
+
 @pytest.fixture
 def people(tmp_path):
   """Two COCO-format files, as keys of the config."""
@@ -44,23 +48,25 @@ def test_without_a_second_file_some_are_held_out(people):
 def test_the_second_file_may_share_the_folder(people, tmp_path):
   layouts.write_pictures(tmp_path / 'train_images', layouts.coco_dataset(5, 50))
   del people['eval']['images']
-  assert len(create('eval', **people)) == 10
+  assert len(create('eval', **people)) == 5
+  assert len(create_people('eval', **people)) == 10
 
 
 def test_estimates_of_the_training_file_hold_for_both(tmp_path):
-  keys = {}
+  keys = {'train': {}, 'eval': {}}
   for split, first in (('train', 1), ('eval', 50)):
     dataset = layouts.coco_dataset(5, first, CORNERS)
     for annotation in dataset['annotations']:
       annotation['area'] *= 20 * first  # so that their own estimates would differ
     layouts.write(tmp_path / f'{split}.json', dataset)
     layouts.write_pictures(tmp_path / 'images', dataset)
-    keys[split] = {'annotations': str(tmp_path / f'{split}.json')}
+    keys[split]['annotations'] = str(tmp_path / f'{split}.json')
   layouts.write(tmp_path / 'sign.json', {'sigmas': 'estimate'})
-  keys |= {'images': str(tmp_path / 'images'), 'skeleton': str(tmp_path / 'sign.json')}
+  shared = {'images': str(tmp_path / 'images'), 'skeleton': str(tmp_path / 'sign.json')}
+  keys = {**shared, **keys['train'], 'eval': keys['eval']}
   train, held_out = create(**keys), create('eval', **keys)
-  assert train.skeleton == held_out.skeleton
-  assert train.skeleton.name == 'sign'
+  assert train.label_space == held_out.label_space
+  assert train.label_space.skeleton.name == 'sign'
 
 
 @pytest.mark.parametrize(
@@ -85,9 +91,10 @@ def test_a_mixture_of_files_and_drawn_people(people):
     'mine': {'name': 'coco_file', **people},
     'synthetic_people': {'num_train_examples': 3, 'keypoints': {'neck': 'nose'}},
   }
-  source = create(name='mixture', skeleton='lsp', parts=parts)
+  assert len(create(name='mixture', skeleton='lsp', parts=parts)) == 8
+  source = create_people(name='mixture', skeleton='lsp', parts=parts)
   assert len(source) == 13
-  assert source.skeleton is skeletons.LSP
+  assert source.label_space.skeleton is skeletons.LSP
   drawn = source[12]
   assert drawn['image'].dtype == np.uint8
   np.testing.assert_array_equal(
@@ -95,7 +102,7 @@ def test_a_mixture_of_files_and_drawn_people(people):
   )
   # Without a skeleton the first part's is the common one.
   parts['synthetic_people'].pop('keypoints')
-  assert create(name='mixture', parts=parts).skeleton is skeletons.COCO
+  assert create(name='mixture', parts=parts).label_space.skeleton is skeletons.COCO
 
 
 def test_a_mixture_with_a_skeleton_file_is_refused(people, tmp_path):
@@ -105,9 +112,32 @@ def test_a_mixture_with_a_skeleton_file_is_refused(people, tmp_path):
 
 
 def test_limits(people):
-  source = create(num_train_examples=4, **people)
-  assert len(source) == 4
-  assert source.fingerprint.endswith('[:4]')
+  pictures, those = (make(num_train_examples=3, **people) for make in (create, create_people))
+  assert len(pictures) == len(those) == 3
+  assert pictures.fingerprint == those.fingerprint
+  assert those.fingerprint.endswith('[:3]')
+  assert [pictures[i]['image_id'] for i in range(3)] == [1, 2, 3]
+  assert [those[i]['image_id'] for i in range(3)] == [1, 1, 2]
+  # AP counts the pictures with nobody left out.
+  assert pictures.image_ids == (1, 2, 3)
+  assert those.image_ids == (1,)
+  for source in (pictures, those):
+    with pytest.raises(IndexError):
+      source[3]
+
+
+@pytest.mark.parametrize('make', [sources.create, sources.create_people])
+def test_decoded_pictures_are_kept_where_asked_for(people, make):
+  config = Config.from_dict({'data': people}).data
+  assert isinstance(make(config, 'train')[0]['image'], bytes)
+  source = make(config, 'train', cached=True)
+  assert source[0]['image'] is source[0]['image']
+  assert source[0]['image'].shape == (*layouts.HW, 3)
+
+
+def test_labelled_pictures_have_no_people():
+  with pytest.raises(PosejaxError, match="'synthetic_digits' has no keypoints.*'classification'"):
+    create_people(name='synthetic_digits')
 
 
 def test_public_data_sets_are_prepared_where_their_folder_is_given(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from posejax.data.synthetic import glyphs
-from posejax.data.synthetic.digits import CLASS_NAMES, SIDE, SyntheticDigits
+from posejax.data.synthetic.digits import LABEL_SPACE, SIDE, SyntheticDigits
 from posejax.errors import PosejaxError
 from tests.data import frozen
 
@@ -61,7 +61,7 @@ def test_digits_are_as_frequent_as_on_houses():
   counts = np.bincount([source.labels(i)['label'] for i in range(number)], minlength=10)
   for digit, share in ((0, 4948 / 73257), (1, 13861 / 73257), (9, 4659 / 73257)):
     apart = abs(counts[digit] / number - share) / math.sqrt(share * (1 - share) / number)
-    assert apart < 4, CLASS_NAMES[digit]
+    assert apart < 4, LABEL_SPACE.class_names[digit]
 
 
 def test_shapes_are_signed_distances_with_holes_where_digits_have_them():

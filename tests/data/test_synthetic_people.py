@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from posejax.data.sources.people import People
 from posejax.data.synthetic import outline, render
 from posejax.data.synthetic.people import NUM_EVAL, NUM_TRAIN, SHAPE, SyntheticPeople
 from posejax.data.synthetic.scenes import MAX_PEOPLE, SyntheticScenes
@@ -16,7 +17,7 @@ from tests.data import frozen
 
 @pytest.fixture(scope='module')
 def evaluation():
-  source = SyntheticPeople('eval')
+  source = People(SyntheticPeople('eval'))
   return [source[i] for i in range(len(source))]
 
 
@@ -38,7 +39,7 @@ def _equal(a, b):
 
 
 @pytest.mark.parametrize('make', [SyntheticPeople, SyntheticScenes])
-def test_an_example_depends_on_its_number_alone(make):
+def test_a_picture_depends_on_its_number_alone(make):
   order = [7, 3, 11, 3, 0, 999_999, 5]
   once = {i: make('train', seed=4)[i] for i in sorted(order)}
   source = make('train', seed=4)
@@ -158,7 +159,7 @@ def test_visibility_is_what_the_painted_id_mask_says():
   for i in range(150):
     labels = source.labels(i)
     checked += _check_visibility(
-      source.layers(i), 0, labels['keypoints'], labels['visibility'], SHAPE
+      source.layers(i), 0, labels['keypoints'][0], labels['visibility'][0], SHAPE
     )
   assert checked > 500
 
@@ -171,7 +172,7 @@ def test_a_visible_limb_joint_shows_its_own_colour():
     image = np.full((*SHAPE, 3), 255, np.uint8)
     render.paint(image, layers)
     for name, (x, y), seen in zip(
-      COCO.keypoints, labels['keypoints'], labels['visibility'], strict=True
+      COCO.keypoints, labels['keypoints'][0], labels['visibility'][0], strict=True
     ):
       side, _, joint = name.rpartition('_')
       if seen == 2 and joint == 'wrist':
@@ -192,7 +193,7 @@ def _normalised(example):
 
 
 def test_median_pose_scores_at_most_a_quarter(evaluation):
-  train = SyntheticPeople('train')
+  train = People(SyntheticPeople('train'))
   poses, seen = [], []
   for i in range(2000):
     example = train.labels(i)
@@ -225,6 +226,8 @@ def test_scene_matches_its_contract_and_its_mask():
     assert scene['image'].shape == (h, w, 3)
     assert scene['keypoints'].shape == (count, 17, 2)
     assert scene['visibility'].shape == (count, 17)
+    assert scene['labels'].tolist() == [0] * count
+    assert not scene['crowd'].any()
     layers = source.layers(i)
     for k in range(count):
       x0, y0, x1, y1 = scene['boxes'][k]

@@ -1,5 +1,8 @@
 import dataclasses
 import os
+import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +33,7 @@ def test_latest_and_best_are_kept_and_come_back_bit_for_bit(tmp_path):
 
   with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
     restored = state.TrainState.from_arrays(checkpointer.restore_arrays(make_state().to_arrays()))
-    assert checkpointer.restore_meta() == {'note': 5, 'nothing': None}
+  assert checkpoint.read_meta(str(tmp_path)) == {'note': 5, 'nothing': None}
   jax.tree.map(np.testing.assert_array_equal, restored, saved)
   assert jax.tree.structure(restored) == jax.tree.structure(saved)
 
@@ -66,6 +69,74 @@ def test_another_model_is_refused_naming_the_arrays(tmp_path):
 def test_no_checkpoint_says_what_to_do(tmp_path):
   with pytest.raises(PosejaxError, match='There is no checkpoint under .*Train first'):
     checkpoint.restore(str(tmp_path))
+
+
+def damaged(workdir, name):
+  """Cut every file in a part of the newest of two checkpoints in half, as a dying disk does."""
+  with checkpoint.Checkpointer(str(workdir)) as checkpointer:
+    for step in (1, 2):
+      checkpointer.save(make_state(width=500, step=step).to_arrays(), {'note': step}, 1)
+  for path in (workdir / 'checkpoints' / '2' / name).rglob('*'):
+    if path.is_file():
+      os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize('name', ['meta', 'state'])
+def test_a_damaged_checkpoint_is_named_with_the_remedy(tmp_path, name):
+  damaged(tmp_path, name)
+  said = r'checkpoints/2 is damaged \(.*\)\. Delete that folder; .* goes on from step 1\.'
+  with (
+    pytest.raises(PosejaxError, match=said),
+    checkpoint.Checkpointer(str(tmp_path)) as checkpointer,
+  ):
+    checkpoint.read_meta(str(tmp_path))
+    checkpointer.restore_arrays(make_state(width=500).to_arrays())
+  with pytest.raises(PosejaxError, match=said):
+    checkpoint.restore_with_meta(str(tmp_path))
+  # What it says helps.
+  shutil.rmtree(tmp_path / 'checkpoints' / '2')
+  _, meta = checkpoint.restore_with_meta(str(tmp_path))
+  assert meta == {'note': 1}
+
+
+# A process of its own: Orbax leaves reads under way when one fails, and they complain on their end.
+READ = """
+import sys
+from posejax.errors import PosejaxError
+from posejax.runs import checkpoint
+from tests.runs.test_checkpoint import make_state
+
+for workdir in sys.argv[1:]:
+  try:
+    with checkpoint.Checkpointer(workdir) as checkpointer:
+      checkpointer.restore_arrays(make_state(width=500).to_arrays())
+  except PosejaxError as error:
+    print(str(error).replace(chr(10), ' '))
+"""
+
+
+def test_damaged_arrays_are_named_with_the_remedy_too(tmp_path):
+  names = ('d', 'ocdbt.process_0/d')
+  for i, name in enumerate(names):
+    damaged(tmp_path / str(i), f'state/{name}')
+  folders = [str(tmp_path / str(i)) for i in range(len(names))]
+  result = subprocess.run(
+    [sys.executable, '-c', READ, *folders], capture_output=True, text=True, timeout=120, check=False
+  )
+  lines = result.stdout.splitlines()
+  assert len(lines) == len(folders), result.stderr[-3000:]
+  for line, folder in zip(lines, folders, strict=True):
+    assert f'{folder}/checkpoints/2 is damaged' in line
+    assert 'Delete that folder; the same command then goes on from step 1.' in line
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tmp_path):
+  damaged(tmp_path, 'nothing')
+  meta = tmp_path / 'checkpoints' / '2' / 'meta' / 'metadata'
+  meta.unlink()
+  meta.mkdir()  # an OSError of another kind than that of a file that is gone
+  with pytest.raises(IsADirectoryError):
+    checkpoint.read_meta(str(tmp_path))
 
 
 def test_what_a_kill_left_half_written_is_swept(tmp_path):

@@ -1,9 +1,12 @@
 import glob
 import json
 import math
+import os
 
 import numpy as np
+import pytest
 
+from posejax.errors import PosejaxError
 from posejax.host_tensorflow import tf
 from posejax.runs import report as reports
 
@@ -83,3 +86,33 @@ def test_speeds_have_a_file_of_their_own_which_a_resume_cuts_like_the_rows(tmp_p
   ]
   assert all(0 < s['seconds'] < 60 for s in speeds)
   assert reports.read_rows(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize('damaged', ['{"step": 2, "spl', '{"split": "train"}', '\0\0\0', '7', ''])
+def test_a_damaged_line_is_named(tmp_path, damaged):
+  rows = ['{"step": 1, "split": "train"}', damaged, '{"step": 3, "split": "train"}']
+  (tmp_path / 'metrics.jsonl').write_text('\n'.join(rows) + '\n')
+  with pytest.raises(PosejaxError, match=r'metrics\.jsonl, line 2 is damaged'):
+    reports.read_rows(str(tmp_path))
+
+
+def test_a_line_that_is_no_text_is_named(tmp_path):
+  (tmp_path / 'speed.jsonl').write_bytes(b'\xff\xfe\n')
+  with pytest.raises(PosejaxError, match=r'speed\.jsonl, line 1 is damaged'):
+    reports.read_speeds(str(tmp_path))
+
+
+def test_rows_are_on_the_disk_before_a_checkpoint_says_so(tmp_path, monkeypatch):
+  report = reports.Report(str(tmp_path), 0, active=True)
+  report.scalars(1, 'train', {'loss': 1.0})
+  report.speed(1, 100.0)
+  synced, fsync = set(), os.fsync
+
+  def recorded(number):
+    synced.add(os.path.basename(os.readlink(f'/proc/self/fd/{number}')))
+    fsync(number)
+
+  monkeypatch.setattr(os, 'fsync', recorded)
+  report.flush()
+  report.close()
+  assert {'metrics.jsonl', 'speed.jsonl'} <= synced

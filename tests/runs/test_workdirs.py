@@ -1,3 +1,6 @@
+import fcntl
+import threading
+
 import pytest
 
 from posejax.errors import PosejaxError
@@ -15,3 +18,15 @@ def test_a_claim_is_seen_by_others_as_long_as_it_lasts(tmp_path):
   assert not workdirs.is_claimed(folder)
   with workdirs.claim(folder, True):
     pass
+
+
+def test_a_claim_outlasts_somebody_who_only_looks(tmp_path):
+  folder = str(tmp_path)
+  with workdirs.claim(folder, True):
+    pass
+  with open(tmp_path / '.lock') as looking:  # as `is_claimed` does, but slower
+    fcntl.flock(looking, fcntl.LOCK_EX)
+    release = threading.Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN))
+    release.start()
+    with workdirs.claim(folder, True):
+      release.join()

@@ -19,6 +19,25 @@ together = devices.gather(mine)
 print([(item['process'], len(item['points'])) for item in together])
 """
 
+# What is exchanged by evaluations whose records differ a little in size, and what comes of it.
+SIZES = """
+import jax
+from posejax import devices, distributed
+
+distributed.initialize_from_environment()
+shapes, allgather = [], devices.multihost_utils.process_allgather
+
+def recorded(array):
+  shapes.append(array.shape)
+  return allgather(array)
+
+devices.multihost_utils.process_allgather = recorded
+for n in (1, 600, 700, 701):
+  mine = [(jax.process_index(), 'x' * n)]
+  assert devices.gather(mine) == [(0, 'x' * n), (1, 'x' * n)]
+print(shapes[1::2])
+"""
+
 
 @pytest.fixture(scope='module')
 def compared():
@@ -60,3 +79,7 @@ def test_lists_of_different_lengths_are_gathered_from_all_processes():
   assert devices.gather([3, 4]) == [3, 4]
   expected = '[(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]'
   assert processes.last_lines(GATHER) == [expected] * 2
+
+
+def test_what_is_gathered_has_few_sizes():
+  assert processes.last_lines(SIZES) == ['[(32,), (1024,), (1024,), (1024,)]'] * 2

@@ -20,12 +20,10 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   from posejax.commands.data import options
   from posejax.data import sources
   from posejax.data.formats import export
-  from posejax.data.inspect import table
 
   config = config_flags.read(rest)
   folder = options.folder_to_write('--out', arguments.out)
-  source = sources.create(config.data, arguments.split, config.seed)
-  table.read(sources.First(source, 1))  # refuses what holds no people with keypoints
+  source = sources.create_people(config.data, arguments.split, config.seed)
 
   def progress(items):
     return tqdm(items, 'export', unit=' people', leave=False)
@@ -44,7 +42,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     from posejax.data.formats import tfrecords  # TensorFlow: seconds to import
 
     records = export.records(source, progress)
-    paths, number = tfrecords.write(folder, arguments.split, source.skeleton, records)
+    paths, number = tfrecords.write(folder, arguments.split, source.label_space.skeleton, records)
     print(f'{number:,} records (one person each); {paths[-1]} says what they hold:')
     for path in paths:
       print(f'  {path}')

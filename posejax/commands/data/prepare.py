@@ -32,6 +32,7 @@ def register(commands) -> None:
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # it takes no config
   from posejax.data.builders import BUILDERS, prepare
+  from posejax.data.sources.people import People
   from posejax.data.sources.prepared import SPLITS, Prepared
   from posejax.errors import PosejaxError, nearest
 
@@ -42,7 +43,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   builder = prepare.prepare(name, manual_dir, data_dir, on_error, arguments.download)
   print(f'{name} is prepared in {builder.data_path}:')
   for split in SPLITS:
-    source = Prepared(name, split, manual_dir, data_dir, on_error)
+    source = People(Prepared(name, split, manual_dir, data_dir, on_error))
     print(f'  {split:5s} {len(source):,} people on {len(source.image_ids):,} pictures')
     for reason, count in sorted(source.left_out.items()):
       print(f'        left out: {count:,} {reason}')

@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     options.file_to_write('--out', arguments.out, ('.json',))
   if arguments.sheet:
     options.file_to_write('--sheet', arguments.sheet, options.PICTURES)
-  source = sources.create(config.data, arguments.split, config.seed)
+  source = sources.create_people(config.data, arguments.split, config.seed)
   people = table.read(source, lambda items: tqdm(items, 'labels', unit=' people', leave=False))
   findings = suspicious.find(people) + suspicious.in_file(source)
   extra = {}

@@ -6,8 +6,8 @@ bytes and everybody on it, in the order of the authors' files, not shuffled), wh
 of people (`people-<split>.npz`) with the number of each one's picture, so that labels are looked up
 without reading pictures; and `preparation.json`: the fingerprint, and what was left out.
 
-One record per picture, not per person: COCO's 150,000 people share 57,000 pictures, 9 GB instead of
-24. A random read costs the same, and the system's cache holds more of them.
+One record per picture, not per person: COCO's 150,000 people with keypoints share 57,000 pictures, 9 GB
+instead of 24. A random read costs the same, and the system's cache holds more of them.
 """
 
 from collections import deque
@@ -43,8 +43,9 @@ class Picture(NamedTuple):
 
   Attributes:
     path: of the file.
-    people: size (h, w) of the picture -> one dict per person: `keypoints`, `visibility`, `box` (see
-      `posejax.types`) and the builder's `EXTRAS`. Called once the file was read.
+    people: size (h, w) of the picture -> one dict per person: `keypoints`, `visibility` (0 throughout
+      where nobody labelled them), `box` (see `posejax.types`) and the builder's `EXTRAS`. Called once
+      the file was read.
     image_id: number of the picture in the authors' files.
     image_hw: the size that the authors state; the file is broken where it has another.
     optional: whether a picture without people is left out.
@@ -76,7 +77,8 @@ class PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   Attributes:
     SKELETON: of the annotations.
-    EXTRAS: names and types of what a person has beside keypoints, visibility and box.
+    EXTRAS: names and types of what a person has beside keypoints, visibility and box; nobody is a
+      `crowd` where that is not among them.
     LAYOUT: which files go where in the manual folder, for messages.
     HOMEPAGE: where they come from.
     DOWNLOADS: whether they can be downloaded without an agreement.
@@ -158,7 +160,7 @@ class PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   def _generate_examples(self, name, split, faults) -> Iterator[tuple[int, dict[str, Any]]]:
     digest = hashlib.sha256(f'{self.name}-{self.version}-{name}'.encode())
-    table = _Table(self.EXTRAS)
+    table, anybody = _Table(self.EXTRAS), False
     bar = tqdm(
       split.pictures,
       f'{self.name}: {name}',
@@ -179,9 +181,15 @@ class PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         faults.counts['pictures without people'] += 1
         continue
       digest.update(data)
+      anybody |= any(np.any(person['visibility']) for person in people)
       record = table.add(image_name, picture.image_id, people, self.SKELETON.num_keypoints)
       yield len(table) - 1, {'image': data, 'image_name': image_name, **record}
     faults.settle(f'{self.name}, {name}', self._on_error, split.total)
+    if not anybody:
+      raise PosejaxError(
+        f'{self.name}: split {name!r} has no picture with labelled people. Does the folder hold all '
+        f'of it? {self.LAYOUT}'
+      )
     arrays = table.arrays()
     for key in sorted(arrays):
       digest.update(key.encode() + arrays[key].tobytes())
@@ -228,11 +236,6 @@ class PeopleBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     finally:
       if writer is not None:
         writer.close()
-    if not total:
-      raise PosejaxError(
-        f'{self.name}: split {name!r} has no picture with labelled people. Does the folder hold all '
-        f'of it? {self.LAYOUT}'
-      )
     # Only now is the number of shards known, which is part of their names.
     for shard in range(len(shard_lengths)):
       path = template.sharded_filepath(shard_index=shard, num_shards=len(shard_lengths))

@@ -23,19 +23,21 @@ _PERSON = 1
 
 
 class PosejaxCoco(base.PeopleBuilder):
-  """COCO 2017 keypoints: the people of train2017 and val2017 with labelled keypoints.
+  """COCO 2017 keypoints: the pictures of train2017 and val2017 and the people on them.
 
-  Crowd regions and people without labelled keypoints are no examples. Of 'train' only pictures with
-  examples are kept, of 'validation' all: a detection on an empty picture counts against AP. The
-  annotations of the validation pictures, crowds included, are kept beside the records as
-  `annotations-validation.json` (without outlines), for pycocotools.
+  Crowd regions, people without labelled keypoints and pictures without people are there too. The
+  annotations of the validation pictures are kept beside the records as `annotations-validation.json`
+  (without outlines), for pycocotools.
 
   Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; cocodataset.org.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
+  VERSION = tfds.core.Version('2.0.0')
+  RELEASE_NOTES: ClassVar = {
+    '2.0.0': 'With crowds, people without labelled keypoints, and pictures without people.'
+  }
   SKELETON = skeletons.COCO
-  EXTRAS: ClassVar = {'annotation_id': np.int64, 'area': np.float64}
+  EXTRAS: ClassVar = {'annotation_id': np.int64, 'area': np.float64, 'crowd': np.bool_}
   LAYOUT = (
     'annotations/person_keypoints_train2017.json, annotations/person_keypoints_val2017.json, '
     'train2017/*.jpg and val2017/*.jpg'
@@ -97,8 +99,6 @@ def _split(root: str, split: str, faults) -> base.Split:
   people = coco_read.people_by_image(
     dataset, (_PERSON,), skeletons.COCO.num_keypoints, path, faults
   )
-  keep_all = split == 'validation'
-  images = [image for image in dataset['images'] if keep_all or image['id'] in people]
   return base.Split(
     [
       base.Picture(
@@ -106,11 +106,11 @@ def _split(root: str, split: str, faults) -> base.Split:
         _constant([vars(person) for person in people.get(image['id'], ())]),
         image['id'],
         (image['height'], image['width']),
-        optional=not keep_all,
+        optional=False,
       )
-      for image in images
+      for image in dataset['images']
     ],
-    len(images),
+    len(dataset['images']),
   )
 
 

@@ -67,12 +67,22 @@ def ensure(builder: tfds.core.DatasetBuilder, manual_dir: str = '') -> None:
 def missing_message(name: str, builder: PeopleBuilder) -> str:
   """Return what to do about a data set that is not there."""
   fetch = f'\n  posejax data prepare {name} --download' if builder.DOWNLOADS else ''
+  folder, older = os.path.dirname(str(builder.data_path)), ''
+  if found := [name for name in _names_in(folder) if name[:1].isdigit()]:
+    older = (
+      f' (It needs version {builder.version}; {", ".join(sorted(found))} in {folder} can be removed once '
+      'that is there.)'
+    )
   return (
-    f'Data set {name!r} is not prepared in {builder.data_dir}. Fetch it from {builder.HOMEPAGE}, so '
-    f'that a folder DIR holds\n  {builder.LAYOUT}\nand run the same command with '
+    f'Data set {name!r} is not prepared in {builder.data_dir}.{older} Fetch it from {builder.HOMEPAGE}, '
+    f'so that a folder DIR holds\n  {builder.LAYOUT}\nand run the same command with '
     f'--config.data.manual_dir=DIR, or one of\n  posejax data prepare {name} --manual_dir=DIR{fetch}\n'
     'Drawn people need no files: --config.data.name=synthetic_people.'
   )
+
+
+def _names_in(folder: str) -> list[str]:
+  return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:

@@ -10,7 +10,7 @@ from posejax.types import Batch
 def iterate(
   make_batch: Callable[[int], Batch], start: int, stop: int, num_workers: int, prefetch: int
 ) -> Iterator[Batch]:
-  """Yield `make_batch(start), ..., make_batch(stop - 1)`, prepared ahead on threads.
+  """Yield `make_batch(start), ..., make_batch(stop - 1)`, made ahead on threads.
 
   OpenCV and NumPy release the interpreter lock in their inner loops, so threads run in parallel.
 
@@ -18,8 +18,8 @@ def iterate(
     make_batch: pure function of the step.
     start: first step.
     stop: one past the last step.
-    num_workers: batches prepared in parallel.
-    prefetch: batches held ready beyond those in preparation.
+    num_workers: batches made in parallel.
+    prefetch: batches held ready beyond those in the making.
 
   Raises:
     Whatever `make_batch` raises, at the step it belongs to.

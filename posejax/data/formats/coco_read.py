@@ -22,13 +22,18 @@ FORM = (
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-  """One annotation with labelled keypoints; see `posejax.types` for the arrays."""
+  """One annotation; see the Picture of `posejax.types` for the values.
+
+  A crowd, and who has no labelled keypoints, has `visibility` 0 throughout.
+  """
 
   keypoints: np.ndarray
   visibility: np.ndarray
   box: np.ndarray
   annotation_id: Any
   area: float
+  label: int = 0
+  crowd: bool = False
 
 
 def read(path: str) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
   """Return the category whose keypoints are annotated.
 
   Several categories may share one list of keypoints (kinds of animals, say); the first stands for
-  them then, and its `ids` are all of theirs.
+  them then, and its `ids` and `names` are all of theirs.
 
   Raises:
     PosejaxError: no category has keypoints, or two have different ones.
@@ -82,7 +87,10 @@ def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
       'keypoints. One net learns one skeleton: write a file for each, and join them by '
       "config.data.name='mixture' where they share keypoints."
     )
-  return {**found[0], 'ids': tuple(c['id'] for c in found)}
+  names = [str(c.get('name', c['id'])) for c in found]
+  if len(set(names)) < len(names):
+    names = [f'{name} {c["id"]}' for name, c in zip(names, found, strict=True)]
+  return {**found[0], 'ids': tuple(c['id'] for c in found), 'names': tuple(names)}
 
 
 def people_by_image(
@@ -94,13 +102,14 @@ def people_by_image(
 ) -> dict[Any, list[Person]]:
   """Return `{image id: people}`, in the order of the file's images and of its annotations.
 
-  Left out and counted: crowd regions, annotations without labelled keypoints, those with an empty
-  box. A missing box is the extent of the labelled keypoints, a missing area that of the box. Keypoints
-  that lie outside the picture count as not labelled.
+  Everybody who has a place is there: crowds, and people without labelled keypoints, too. A missing box
+  is the extent of the labelled keypoints, a missing area that of the box; an annotation with neither
+  box nor keypoints is left out and counted. Keypoints that lie outside the picture count as not
+  labelled.
 
   Args:
     dataset: as `read` gives it.
-    category_ids: annotations of other categories are passed over.
+    category_ids: of the annotations to take, in the order of the labels; others are passed over.
     num_keypoints: K.
     path: of the file, in messages.
     faults: receives the counts.
@@ -122,10 +131,8 @@ def people_by_image(
         f'{path}: annotation {annotation.get("id")} belongs to image {image_id!r}, which the file '
         'does not list.'
       )
-    if annotation.get('iscrowd'):
-      faults.counts['crowd regions'] += 1
-      continue
-    person = _person(annotation, sizes[image_id], num_keypoints, path, faults)
+    label = category_ids.index(annotation['category_id'])
+    person = _person(annotation, label, sizes[image_id], num_keypoints, path, faults)
     if person is not None:
       people[image_id].append(person)
   return {image_id: people[image_id] for image_id in sizes if image_id in people}
@@ -133,39 +140,38 @@ def people_by_image(
 
 def _person(
   annotation: dict[str, Any],
+  label: int,
   image_hw: tuple[int, int] | None,
   num_keypoints: int,
   path: str,
   faults: pictures.Faults,
 ) -> Person | None:
-  flat = annotation.get('keypoints') or []
-  if not any(flat[2::3]):
-    faults.counts['annotations without labelled keypoints'] += 1
-    return None
   who = f'{path}: annotation {annotation.get("id")}'
-  triples = _triples(flat, num_keypoints, who)
-  keypoints, visibility = triples[:, :2], triples[:, 2].astype(np.int32)
-  if image_hw is not None:
-    visibility = drop_outside(keypoints, visibility, image_hw, faults)
-    if not visibility.any():
-      faults.counts['annotations without labelled keypoints'] += 1
-      return None
-  given = annotation.get('bbox')
+  crowd, flat = bool(annotation.get('iscrowd')), annotation.get('keypoints') or []
+  keypoints, visibility = np.zeros((num_keypoints, 2)), np.zeros(num_keypoints, np.int32)
+  if not crowd and any(flat[2::3]):
+    triples = _triples(flat, num_keypoints, who)
+    keypoints, visibility = triples[:, :2], triples[:, 2].astype(np.int32)
+    if image_hw is not None:
+      visibility = drop_outside(keypoints, visibility, image_hw, faults)
+  given, area = annotation.get('bbox'), annotation.get('area')
   if given:
-    box, area = _clean_box(given, image_hw, who), annotation.get('area', given[2] * given[3])
-  else:
+    box = _clean_box(given, image_hw, who)
+    area = given[2] * given[3] if area is None else area
+  elif visibility.any():
     box = boxes.box_from_keypoints(keypoints, visibility)
-    area = annotation.get('area', float(boxes.area(box)))
-  box = box.astype(np.float32)  # before it is looked at: a sliver may vanish
-  if not ((box[2:] - box[:2]).min() >= 0 and (box[2:] - box[:2]).max() > 0 and area > 0):
-    faults.counts['annotations with an empty box'] += 1
+    area = boxes.area(box) if area is None else area
+  else:
+    faults.counts['annotations with neither box nor keypoints'] += 1
     return None
   return Person(
     keypoints.astype(np.float32),
     visibility,
-    box,
+    box.astype(np.float32),
     annotation.get('id'),
     float(area),
+    label,
+    crowd,
   )
 
 

@@ -95,7 +95,9 @@ def to_coco(source, folder: str, progress: Progress = iter) -> dict[str, Any]:
   ]
   _number(annotations, 'id')
   info = {'description': f'{source.name}, exported by posejax', 'fingerprint': source.fingerprint}
-  files = coco_write.write(path, source.skeleton, list(images.values()), annotations, info)
+  files = coco_write.write(
+    path, source.label_space.skeleton, list(images.values()), annotations, info
+  )
   return {'people': len(people), 'pictures': len(images), 'files': [*files, image_folder]}
 
 

@@ -82,7 +82,7 @@ def originals(
   """Return a sheet of people as they were annotated, with a legend.
 
   Args:
-    source: see `posejax.data.sources`.
+    source: of people; see `posejax.data.sources`.
     indices: examples of it.
     captions: one for each; what `describe` says where None.
     columns: tiles in a row.
@@ -91,7 +91,7 @@ def originals(
   for place, index in enumerate(indices):
     example = source[index]
     caption = describe(example, index) if captions is None else captions[place]
-    tiles.append(person_tile(example, source.skeleton, caption))
+    tiles.append(person_tile(example, source.label_space.skeleton, caption))
   rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
   return draw.contact_sheet([[draw.legend()], [draw.contact_sheet(rows)]], gap=0)
 

@@ -10,7 +10,7 @@ import numpy as np
 from posejax.data.formats import decode
 from posejax.data.inspect import suspicious
 from posejax.data.inspect.suspicious import Finding
-from posejax.data.inspect.table import People
+from posejax.data.inspect.table import Table
 from posejax.errors import PosejaxError
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -18,7 +18,7 @@ _VISIBILITIES = ('unlabelled', 'hidden', 'visible')
 _LISTED = 5
 
 
-def statistics(source, people: People, findings: Sequence[Finding]) -> dict[str, Any]:
+def statistics(source, people: Table, findings: Sequence[Finding]) -> dict[str, Any]:
   """Return counts and distributions, ready for JSON.
 
   Args:
@@ -37,7 +37,7 @@ def statistics(source, people: People, findings: Sequence[Finding]) -> dict[str,
     'people': len(people),
     'pictures_with_people': len(per_picture),
     # Where a config takes the first of a data set only, what was left out is said of all of it.
-    'left_out': dict(getattr(getattr(source, 'source', source), 'left_out', {})),
+    'left_out': dict(getattr(source, 'left_out', {})),
     'people_per_picture': _percentiles(per_picture),
     'keypoints': {
       name: {
@@ -75,7 +75,7 @@ def _percentiles(values: Iterable[float]) -> dict[str, float]:
 
 
 def read_pictures(
-  source, people: People, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+  source, people: Table, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> tuple[dict[str, Any], list[Finding]]:
   """Read and decode every picture: their sizes, and those that are broken or there twice.
 
@@ -107,7 +107,7 @@ def read_pictures(
   return counts, findings
 
 
-def _outside(people: People, numbers: list[int], image_hw: tuple[int, int]) -> Iterable[Finding]:
+def _outside(people: Table, numbers: list[int], image_hw: tuple[int, int]) -> Iterable[Finding]:
   h, w = image_hw
   for number in numbers:
     x1, y1, x2, y2 = people.boxes[number]

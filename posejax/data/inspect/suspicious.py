@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posejax.data.formats import coco_read, pictures
-from posejax.data.inspect.table import People
+from posejax.data.inspect.table import Table
 from posejax.skeletons import Skeleton
 
 CROSSED_LIMB = 0.1
@@ -54,7 +54,7 @@ class Finding:
   name: dict[str, Any]
 
 
-def find(people: People) -> list[Finding]:
+def find(people: Table) -> list[Finding]:
   """Return what looks wrong, by kind, the most suspicious of each kind first."""
   findings = []
   for check in CHECKS:
@@ -62,7 +62,7 @@ def find(people: People) -> list[Finding]:
   return findings
 
 
-def crossed_sides(people: People) -> Iterable[Finding]:
+def crossed_sides(people: Table) -> Iterable[Finding]:
   """Find left and right that change places between the two ends of a pair of limbs.
 
   Swapping the sides at one end makes the two limbs shorter together only where they cross.
@@ -104,7 +104,7 @@ def _without_side(name: str) -> str:
   return name.removeprefix('left_').removeprefix('right_')
 
 
-def mirrored_face(people: People) -> Iterable[Finding]:
+def mirrored_face(people: Table) -> Iterable[Finding]:
   """Find eyes on the wrong sides of a nose: all three are seen from the front only."""
   if not set(_FACE) <= set(people.skeleton.keypoints):
     return
@@ -119,7 +119,7 @@ def mirrored_face(people: People) -> Iterable[Finding]:
     yield Finding('mirrored face', float(-turn[number]), detail, people.names[number])
 
 
-def face_against_trunk(people: People) -> Iterable[Finding]:
+def face_against_trunk(people: Table) -> Iterable[Finding]:
   """Find shoulders and hips labelled as seen from behind below a face seen from the front."""
   if not {*_FACE, *_TRUNK} <= set(people.skeleton.keypoints):
     return
@@ -130,7 +130,7 @@ def face_against_trunk(people: People) -> Iterable[Finding]:
     yield Finding('face against trunk', float(-front[number]), detail, people.names[number])
 
 
-def facing(people: People) -> tuple[np.ndarray, np.ndarray]:
+def facing(people: Table) -> tuple[np.ndarray, np.ndarray]:
   """Tell from the sides of shoulders and hips how trunks are turned, upright or not.
 
   Returns:
@@ -151,11 +151,11 @@ def facing(people: People) -> tuple[np.ndarray, np.ndarray]:
   return np.where(agree, np.sign(widths[0]) * np.abs(widths).min(axis=0), 0), known
 
 
-def _points(people: People, names: Iterable[str]) -> list[np.ndarray]:
+def _points(people: Table, names: Iterable[str]) -> list[np.ndarray]:
   return [people.keypoints[:, people.skeleton.index(name)].astype(np.float64) for name in names]
 
 
-def _all_at_least(people: People, names: Iterable[str], visibility: int) -> np.ndarray:
+def _all_at_least(people: Table, names: Iterable[str], visibility: int) -> np.ndarray:
   columns = [people.skeleton.index(name) for name in names]
   return (people.visibility[:, columns] >= visibility).all(axis=1)
 
@@ -166,7 +166,7 @@ def _turn(up: np.ndarray, across: np.ndarray) -> np.ndarray:
   return (up[:, 0] * across[:, 1] - up[:, 1] * across[:, 0]) / np.maximum(length, 1e-6)
 
 
-def left_on_right(people: People) -> Iterable[Finding]:
+def left_on_right(people: Table) -> Iterable[Finding]:
   """Find a left and a right keypoint on one spot, which were likely one click."""
   names, mirrored = people.skeleton.keypoints, people.skeleton.flip_permutation
   pairs = [(k, int(other)) for k, other in enumerate(mirrored) if k < other]
@@ -181,7 +181,7 @@ def left_on_right(people: People) -> Iterable[Finding]:
     yield Finding('left on right', float(len(found)), detail, people.names[number])
 
 
-def outside_box(people: People) -> Iterable[Finding]:
+def outside_box(people: Table) -> Iterable[Finding]:
   """Find labelled keypoints that lie clearly outside the person's box."""
   low, high = people.boxes[:, None, :2], people.boxes[:, None, 2:]
   beyond = np.maximum(low - people.keypoints, people.keypoints - high).max(axis=-1)
@@ -195,7 +195,7 @@ def outside_box(people: People) -> Iterable[Finding]:
     yield Finding('outside the box', float(share[number].max()), detail, people.names[number])
 
 
-def degenerate_boxes(people: People) -> Iterable[Finding]:
+def degenerate_boxes(people: Table) -> Iterable[Finding]:
   """Find boxes too thin to crop a person from."""
   sides = people.boxes[:, 2:] - people.boxes[:, :2]
   short, long = sides.min(axis=1), sides.max(axis=1)
@@ -205,7 +205,7 @@ def degenerate_boxes(people: People) -> Iterable[Finding]:
     yield Finding('degenerate box', strength, f'{w:.1f} x {h:.1f} pixels', people.names[number])
 
 
-def duplicates(people: People) -> Iterable[Finding]:
+def duplicates(people: Table) -> Iterable[Finding]:
   """Find people on one picture whose keypoints are the same."""
   least = min(_LEAST_COMMON, people.skeleton.num_keypoints)
   for numbers in people.by_picture():
@@ -221,7 +221,7 @@ def duplicates(people: People) -> Iterable[Finding]:
           yield Finding('duplicate person', 1 - float(distance), detail, people.names[second])
 
 
-CHECKS: tuple[Callable[[People], Iterable[Finding]], ...] = (
+CHECKS: tuple[Callable[[Table], Iterable[Finding]], ...] = (
   crossed_sides,
   mirrored_face,
   face_against_trunk,
@@ -265,7 +265,7 @@ def in_file(source) -> list[Finding]:
       kept = coco_read.drop_outside(triples[:, :2], triples[:, 2], hw, faults)
       outside = np.flatnonzero((triples[:, 2] > 0) & (kept == 0))
       if len(outside):
-        which = ', '.join(_keypoint(source.skeleton, k, triples[k]) for k in outside)
+        which = ', '.join(_keypoint(source.label_space.skeleton, k, triples[k]) for k in outside)
         detail = f'{which} on {hw[1]} x {hw[0]} pixels'
         findings.append(Finding('outside the picture', float(len(outside)), detail, name))
   return sorted(findings, key=lambda finding: (finding.kind, -finding.strength))

@@ -11,7 +11,7 @@ from posejax.skeletons import Skeleton
 
 
 @dataclasses.dataclass(frozen=True)
-class People:
+class Table:
   """Everybody of a source, in its order. See `posejax.types` for frames and visibility.
 
   Attributes:
@@ -61,7 +61,7 @@ class People:
 _NAMES = ('image_name', 'image_id', 'annotation_id')
 
 
-def read(source, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> People:
+def read(source, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Table:
   """Return the labels of a source; pictures are not read.
 
   Args:
@@ -85,8 +85,8 @@ def read(source, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> P
     names.append({'index': index, **{key: example[key] for key in _NAMES if key in example}})
   if not names:
     raise PosejaxError(f'{source.name!r} has no examples.')
-  return People(
-    source.skeleton,
+  return Table(
+    source.label_space.skeleton,
     np.stack(keypoints).astype(np.float32),
     np.stack(visibility).astype(np.int32),
     np.stack(boxes).astype(np.float32),

@@ -1,10 +1,11 @@
-"""Sources: random access to examples, one explicit table of names.
+"""Sources: random access to pictures, one explicit table of names.
 
-A source has `len(source)`, `source[i] -> Example` (see `posejax.types`), `source.labels(i)` (the same
-without `image`, so that statistics need not read pictures), and the attributes `skeleton`, `name` and
+A source has `len(source)`, `source[i] -> Picture` (see `posejax.types`), `source.labels(i)` (the same
+without `image`, so that statistics need not read pictures), and the attributes `label_space`, `name` and
 `fingerprint` (a string that changes when the data do).
 
-Sources of labelled pictures have no skeleton (None), but `class_names` by label.
+What stands over a source looks like one. `people.People` has an Example for each person of its pictures,
+for nets that see one person a crop, and so has whatever stands over that.
 
 Those of COCO's format have `annotations`, `category_ids`, `image_ids` and `read_image` too, which AP
 needs; see `CocoSource`.
@@ -15,30 +16,40 @@ import dataclasses
 import functools
 from typing import Any, Protocol
 
+import numpy as np
+
 from posejax.config import Config, DataConfig
 from posejax.data.formats import own_skeleton
 from posejax.data.sources import coco_file, mixture, svhn
+from posejax.data.sources.cache import Cached
 from posejax.data.sources.over import OverSource
-from posejax.data.synthetic import digits, people
+from posejax.data.sources.people import People
+from posejax.data.synthetic.digits import SyntheticDigits
+from posejax.data.synthetic.people import SyntheticPeople
 from posejax.errors import PosejaxError, nearest
+from posejax.labels import LabelSpace
 from posejax.skeletons import SKELETONS, Skeleton
-from posejax.types import Example
+from posejax.types import Example, Picture
 
 
 class Source(Protocol):
   """What every data set looks like to the rest of the system."""
 
   name: str
-  skeleton: Skeleton | None
+  label_space: LabelSpace
   fingerprint: str
 
   def __len__(self) -> int: ...
 
-  def __getitem__(self, index: int) -> Example: ...
+  def __getitem__(self, index: int) -> Picture | Example: ...
 
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture."""
+  def labels(self, index: int) -> Picture | Example:
+    """Return entry `index` without its picture."""
     ...
+
+
+View = Callable[[Source], Source]
+"""What looks at a source of pictures otherwise: a cache, its people."""
 
 
 class CocoSource(Source, Protocol):
@@ -51,8 +62,8 @@ class CocoSource(Source, Protocol):
   image_ids: tuple[Any, ...]
   """Pictures that there are, those without people included."""
 
-  def read_image(self, image_id: Any) -> bytes:
-    """Return the encoded picture of one of `image_ids`."""
+  def read_image(self, image_id: Any) -> bytes | np.ndarray:
+    """Return the picture of one of `image_ids`, as `image` of a Picture is."""
     ...
 
 
@@ -63,10 +74,10 @@ def has_annotations(source: Source) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class First(OverSource):
-  """The first `num_examples` of a source.
+  """The first `num_examples` entries of a source: of its pictures, or of its people.
 
-  Of one of COCO's format these are people; `image_ids` are the pictures with nobody left out. People
-  before them on a picture that was cut are examples still, but AP does not count that picture.
+  Over people of COCO's format `image_ids` are the pictures with nobody left out. People before them on
+  a picture that was cut are examples still, but AP does not count that picture.
   """
 
   num_examples: int
@@ -87,7 +98,7 @@ class First(OverSource):
   def __len__(self) -> int:
     return min(self.num_examples, len(self.source))
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture | Example:
     if not 0 <= index < len(self):
       raise IndexError(f'example {index} of {len(self)}')
     return self.source[index]
@@ -95,12 +106,12 @@ class First(OverSource):
 
 def _synthetic_people(config: DataConfig, split: str, seed: int) -> Source:
   del config  # drawn people need no files
-  return people.SyntheticPeople(split=split, seed=seed)
+  return SyntheticPeople(split=split, seed=seed)
 
 
 def _synthetic_digits(config: DataConfig, split: str, seed: int) -> Source:
   del config  # drawn digits need no files
-  return digits.SyntheticDigits(split=split, seed=seed)
+  return SyntheticDigits(split=split, seed=seed)
 
 
 def _svhn(extra: bool, config: DataConfig, split: str, seed: int) -> Source:
@@ -136,7 +147,7 @@ def _prepared(name: str, config: DataConfig, split: str, seed: int) -> Source:
   return prepared.Prepared(name, split, config.manual_dir, config.data_dir, config.on_error)
 
 
-def _mixture(config: DataConfig, split: str, seed: int) -> Source:
+def _mixture(config: DataConfig, split: str, seed: int, view: View) -> Source:
   config = config.of(split)
   parts, mappings, repeats = [], [], []
   for label, options in config.parts.items():
@@ -149,13 +160,15 @@ def _mixture(config: DataConfig, split: str, seed: int) -> Source:
     inherited = {'manual_dir': config.manual_dir, 'data_dir': config.data_dir}
     inherited |= {'on_error': config.on_error}
     part = Config.from_dict({'data': {**inherited, **options}}).data
-    parts.append(create(part, split, seed))
+    parts.append(_create(part, split, seed, view))
   if not parts:
     raise PosejaxError(
       "config.data.name='mixture' needs data sets in config.data.parts: {name: its keys, …}, and one of "
       'them to evaluate on.'
     )
-  skeleton = own_skeleton.read(config.skeleton) if config.skeleton else parts[0].skeleton
+  skeleton = parts[0].label_space.skeleton
+  if config.skeleton:
+    skeleton = own_skeleton.read(config.skeleton)
   if skeleton is not None and not isinstance(skeleton, Skeleton):
     raise PosejaxError(
       f"config.data.name='mixture' needs a known skeleton in config.data.skeleton, got the file "
@@ -170,26 +183,42 @@ SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
   'svhn': functools.partial(_svhn, False),
   'svhn_extra': functools.partial(_svhn, True),
   'coco_file': _coco_file,
-  'mixture': _mixture,
   **{
     name: functools.partial(_prepared, name)
     for name in ('coco', 'lsp', 'lspet', 'mpii', 'panoptic')
   },
 }
+"""What `config.data.name` may be, beside a 'mixture' of these."""
 
 
-def create(config: DataConfig, split: str, seed: int = 0) -> Source:
-  """Return the source that `config` names, or that its `annotations` are.
+def create(config: DataConfig, split: str, seed: int = 0, *, cached: bool = False) -> Source:
+  """Return the pictures of the data set that `config` names, or that its `annotations` are.
 
   Args:
-    config: `name` and what that source needs (folders, files).
+    config: `name` and what that source needs (folders, files). `num_train_examples` and
+      `num_eval_examples` count pictures.
     split: 'train' or 'eval'.
     seed: of data that are drawn rather than read.
+    cached: keep decoded pictures in memory once they were read.
 
   Raises:
     PosejaxError: no source has that name (the nearest is named), or its data are missing or
       inconsistent.
   """
+  return _create(config, split, seed, Cached if cached else lambda source: source)
+
+
+def create_people(config: DataConfig, split: str, seed: int = 0, *, cached: bool = False) -> Source:
+  """Return the people of the data set that `config` names, an Example each.
+
+  Arguments and errors are those of `create`, but `num_train_examples` and `num_eval_examples` count
+  people, and pictures without keypoints or without anybody are refused.
+  """
+  return _create(config, split, seed, lambda source: People(Cached(source) if cached else source))
+
+
+def _create(config: DataConfig, split: str, seed: int, view: View) -> Source:
+  """Return what `config` names; `view` is applied to each source of pictures that it is made of."""
   own = config.of(split)
   name = own.name
   if own.annotations:
@@ -199,8 +228,13 @@ def create(config: DataConfig, split: str, seed: int = 0) -> Source:
         "out, or join them with config.data.name='mixture'."
       )
     name = 'coco_file'
-  if name not in SOURCES:
-    raise PosejaxError(f'config.data.name={name!r} is not a data set.' + nearest(name, SOURCES))
-  source = SOURCES[name](config, split, seed)
+  if name == 'mixture':
+    source = _mixture(config, split, seed, view)
+  elif name in SOURCES:
+    source = view(SOURCES[name](config, split, seed))
+  else:
+    raise PosejaxError(
+      f'config.data.name={name!r} is not a data set.' + nearest(name, [*SOURCES, 'mixture'])
+    )
   limit = config.num_train_examples if split == 'train' else config.num_eval_examples
   return source if limit is None else First(source, limit)

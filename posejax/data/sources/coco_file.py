@@ -6,33 +6,38 @@ import itertools
 import os
 from typing import Any
 
+import numpy as np
+
 from posejax.data.formats import coco_read, own_skeleton, pictures
+from posejax.data.sources.instances import Instances
+from posejax.data.sources.people import left_out
 from posejax.errors import PosejaxError
+from posejax.labels import LabelSpace
 from posejax.skeletons import Skeleton
-from posejax.types import Example
+from posejax.types import Picture
 
 _HELD_OUT = 0.1
 
 
 class CocoFile:
-  """The annotated people of a COCO-format keypoint file and its folder of pictures.
+  """The pictures of a COCO-format keypoint file and its folder, with everybody annotated on them.
 
-  Example `i` is one person; the order is that of the file's images, and of its annotations within an
-  image. Pictures are read when they are asked for.
+  The order is that of the file's images, and of its annotations within an image. Pictures are read
+  when they are asked for.
 
   What a picture lacks shows at one of two times. Missing files are found here. With
   `on_error='raise'` a broken one raises when it is read, naming it; with 'skip' every picture is read
-  and decoded (at an eighth of its size, on threads) once here, and people on broken ones are left out,
-  so that the examples are the same in every epoch and nothing is substituted later.
+  and decoded (at an eighth of its size, on threads) once here, and broken ones are left out, so that
+  the pictures are the same in every epoch and nothing is substituted later.
 
   Attributes:
     name: 'coco_file'.
-    skeleton: of the annotations.
+    label_space: the categories with keypoints, and their skeleton.
     fingerprint: changes with the annotation file, the part of it taken, the skeleton and what was
       left out.
-    annotations: path of the file, which also holds the crowds and the people without keypoints.
+    annotations: path of the file.
     category_ids: of the annotations taken.
-    image_ids: pictures that there are, those without people included.
+    image_ids: of the pictures.
     left_out: reason -> how many.
   """
 
@@ -58,11 +63,12 @@ class CocoFile:
       on_error: 'raise' or 'skip', for pictures that are missing or broken.
 
     Raises:
-      PosejaxError: file or folder is missing or inconsistent, or nobody is left.
+      PosejaxError: file or folder is missing or inconsistent.
     """
     faults = pictures.Faults()
-    dataset, category, people, self.skeleton = _read_annotations(annotations, skeleton, faults)
+    dataset, category, everybody, skeleton = _read_annotations(annotations, skeleton, faults)
     self.annotations, self.category_ids = annotations, category['ids']
+    self.label_space = LabelSpace(category['names'], skeleton)
     kept = _part([image['id'] for image in dataset['images']], part, annotations)
     wanted = [image for image in dataset['images'] if image['id'] in kept]
     present = _present(wanted, images, on_error == 'skip', faults)
@@ -71,38 +77,32 @@ class CocoFile:
 
     self._folder, self._images = images, present
     self.image_ids = tuple(present)
-    self._people = [(image_id, p) for image_id in present for p in people.get(image_id, ())]
-    if not self._people:
-      raise PosejaxError(
-        f'{annotations}: nobody with labelled keypoints is left'
-        + (f' (left out: {self.left_out}).' if self.left_out else '.')
-      )
+    found = [(number, p) for number, i in enumerate(present) for p in everybody.get(i, ())]
+    columns = _columns([person for _, person in found], skeleton.num_keypoints)
+    self._instances = Instances.of(columns, np.array([n for n, _ in found], int), len(present))
     with open(annotations, 'rb') as file:
       digest = hashlib.file_digest(file, 'sha256')
-    digest.update(repr((part, self.skeleton, sorted(map(str, present)))).encode())
+    digest.update(repr((part, skeleton, sorted(map(str, present)))).encode())
     self.fingerprint = f'{self.name}-{digest.hexdigest()[:16]}'
 
   def __len__(self) -> int:
-    return len(self._people)
+    return len(self.image_ids)
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     labels = self.labels(index)
     return {'image': self.read_image(labels['image_id']), **labels}
 
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture."""
-    if not 0 <= index < len(self._people):
-      raise IndexError(f'{self.annotations} has {len(self._people)} examples, asked for {index}.')
-    image_id, person = self._people[index]
-    return {
-      'keypoints': person.keypoints,
-      'visibility': person.visibility,
-      'box': person.box,
-      'image_name': self._images[image_id]['file_name'],
-      'image_id': image_id,
-      'annotation_id': person.annotation_id,
-      'area': person.area,
-    }
+  def labels(self, index: int) -> Picture:
+    """Return picture `index` without its image."""
+    if not 0 <= index < len(self):
+      raise IndexError(f'{self.annotations} has {len(self)} pictures, asked for {index}.')
+    image_id = self.image_ids[index]
+    name = self._images[image_id]['file_name']
+    return {'image_name': name, 'image_id': image_id, **self._instances.on(index)}
+
+  def people(self) -> tuple[np.ndarray, dict[str, int]]:
+    """Return what `posejax.data.sources.people.find` does."""
+    return self._instances.people()
 
   def read_image(self, image_id: Any) -> bytes:
     """Return the encoded picture of an id of the file.
@@ -125,11 +125,28 @@ def _read_annotations(
   """Return the file's content, its category, its people by image, and their skeleton."""
   dataset = coco_read.read(path)
   category = coco_read.keypoint_category(dataset, path)
-  people = coco_read.people_by_image(
-    dataset, category['ids'], len(category['keypoints']), path, faults
-  )
+  K = len(category['keypoints'])
+  people = coco_read.people_by_image(dataset, category['ids'], K, path, faults)
   everybody = [person for group in people.values() for person in group]
-  return dataset, category, people, own_skeleton.resolve(category, skeleton, everybody, path)
+  unusable = np.any(list(left_out(_columns(everybody, K)).values()), axis=0)
+  examples = [person for person, out in zip(everybody, unusable, strict=True) if not out]
+  return dataset, category, people, own_skeleton.resolve(category, skeleton, examples, path)
+
+
+def _columns(people: list[coco_read.Person], num_keypoints: int) -> Picture:
+  """Return people as the arrays of one picture."""
+  ids = np.empty(len(people), object)  # as the file writes them
+  for number, person in enumerate(people):
+    ids[number] = person.annotation_id
+  return {
+    'boxes': np.array([p.box for p in people], np.float32).reshape(-1, 4),
+    'labels': np.array([p.label for p in people], np.int32),
+    'crowd': np.array([p.crowd for p in people], bool),
+    'keypoints': np.array([p.keypoints for p in people], np.float32).reshape(-1, num_keypoints, 2),
+    'visibility': np.array([p.visibility for p in people], np.int32).reshape(-1, num_keypoints),
+    'areas': np.array([p.area for p in people], np.float64),
+    'annotation_ids': ids,
+  }
 
 
 def _part(image_ids: list, part: str | None, path: str) -> set:

@@ -159,7 +159,9 @@ class DetectedPeople(OverSource):
       raise IndexError(f'example {index} of {len(self)}')
     image_id = self.detections.image_ids[index]
     return {
-      **unlabelled_person(self.skeleton, self.detections.boxes[index], f'image {image_id}'),
+      **unlabelled_person(
+        self.label_space.skeleton, self.detections.boxes[index], f'image {image_id}'
+      ),
       'image_id': image_id,
       'box_score': float(self.detections.scores[index]),
     }

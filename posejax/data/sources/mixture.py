@@ -7,23 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from posejax import labels as label_spaces
 from posejax.errors import PosejaxError, nearest
+from posejax.labels import LabelSpace
 from posejax.skeletons import Skeleton
-from posejax.types import Example
+from posejax.types import Example, Picture
 
 _LOG = logging.getLogger(__name__)
 
 
 class Mixture:
-  """The examples of several sources, one source after the other, all with one skeleton.
+  """The entries of several sources, one source after the other, all with one skeleton.
 
-  Keypoints that a source does not have are not labelled (visibility 0). Without a skeleton they are
-  sources of labelled pictures, which must have the same classes.
+  The parts are sources of pictures, or people of such. Keypoints that a part does not have are not
+  labelled (visibility 0); where the parts' classes differ, they count as one. Without a skeleton the
+  parts are labelled pictures, which must have the same classes.
 
   Attributes:
     name: 'mixture'.
-    skeleton: what all keypoints are mapped to; None for labelled pictures.
-    class_names: of labelled pictures.
+    label_space: the classes, and what all keypoints are mapped to; no skeleton for labelled pictures.
     sources: the parts.
     fingerprint: changes with a part or a mapping.
   """
@@ -50,12 +52,16 @@ class Mixture:
       PosejaxError: a mapping names an unknown keypoint, a source shares none, people and labelled
         pictures are mixed, or classes differ.
     """
-    self.sources, self.skeleton = tuple(sources), skeleton
+    self.sources = tuple(sources)
     mappings = mappings or [{}] * len(sources)
     repeats = repeats or [1] * len(sources)
     _check(sources, skeleton, repeats)
+    classes = {source.label_space.class_names for source in sources}
+    self.label_space = label_spaces.people(skeleton) if skeleton else sources[0].label_space
+    if skeleton and len(classes) == 1:
+      self.label_space = LabelSpace(*classes, skeleton)
+    self._one_class = len(classes) > 1
     if skeleton is None:
-      self.class_names = sources[0].class_names
       self._columns = [None] * len(sources)
     else:
       self._columns = [
@@ -71,12 +77,12 @@ class Mixture:
   def __len__(self) -> int:
     return int(self._starts[-1])
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture | Example:
     part, place = self._place(index)
     return self._mapped(part, self.sources[part][place])
 
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture."""
+  def labels(self, index: int) -> Picture | Example:
+    """Return entry `index` without its picture."""
     part, place = self._place(index)
     return self._mapped(part, self.sources[part].labels(place))
 
@@ -86,15 +92,19 @@ class Mixture:
     part = int(np.searchsorted(self._starts, index, side='right')) - 1
     return part, (index - int(self._starts[part])) % len(self.sources[part])
 
-  def _mapped(self, part: int, example: Example) -> Example:
-    if self.skeleton is None:
+  def _mapped(self, part: int, example: Picture | Example) -> Picture | Example:
+    skeleton = self.label_space.skeleton
+    if skeleton is None:
       return example
-    K = self.skeleton.num_keypoints
-    keypoints, visibility = np.zeros((K, 2), np.float32), np.zeros(K, np.int32)
+    shape = (*example['visibility'].shape[:-1], skeleton.num_keypoints)
+    keypoints, visibility = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.int32)
     to, of = (list(column) for column in zip(*self._columns[part], strict=True))
-    keypoints[to] = example['keypoints'][of]
-    visibility[to] = example['visibility'][of]
-    return {**example, 'keypoints': keypoints, 'visibility': visibility}
+    keypoints[..., to, :] = example['keypoints'][..., of, :]
+    visibility[..., to] = example['visibility'][..., of]
+    mapped = {**example, 'keypoints': keypoints, 'visibility': visibility}
+    if self._one_class and 'labels' in example:
+      mapped['labels'] = np.zeros_like(example['labels'])
+    return mapped
 
 
 def _check(sources, skeleton: Skeleton | None, repeats: Sequence[int]) -> None:
@@ -103,21 +113,22 @@ def _check(sources, skeleton: Skeleton | None, repeats: Sequence[int]) -> None:
       raise PosejaxError(
         f'config.data.parts: repeat={times!r} of {source.name!r} must be 1 or more.'
       )
-    if (source.skeleton is None) != (skeleton is None):
+    if (source.label_space.skeleton is None) != (skeleton is None):
       raise PosejaxError(
         f'config.data.parts: {source.name!r} and {sources[0].name!r} cannot be mixed: one has keypoints, '
         'the other labelled pictures.'
       )
-    if skeleton is None and source.class_names != sources[0].class_names:
+    classes = [part.label_space.class_names for part in (source, sources[0])]
+    if skeleton is None and classes[0] != classes[1]:
       raise PosejaxError(
-        f'config.data.parts: {source.name!r} has the classes {source.class_names}, '
-        f'{sources[0].name!r} has {sources[0].class_names}.'
+        f'config.data.parts: {source.name!r} has the classes {classes[0]}, {sources[0].name!r} has '
+        f'{classes[1]}.'
       )
 
 
 def _columns(source, skeleton: Skeleton, mapping: Mapping[str, str]) -> list[tuple[int, int]]:
   """Return pairs (number in the common skeleton, number in the source's)."""
-  theirs = source.skeleton
+  theirs = source.label_space.skeleton
   for name, other in mapping.items():
     for keypoint, known in ((name, skeleton), (other, theirs)):
       if keypoint not in known.keypoints:

@@ -3,7 +3,9 @@
 import dataclasses
 from typing import Any
 
-from posejax.skeletons import Skeleton
+import numpy as np
+
+from posejax.labels import LabelSpace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +24,19 @@ class OverSource:
     return self.source.name
 
   @property
-  def skeleton(self) -> Skeleton | None:
-    """The underlying source's skeleton."""
-    return self.source.skeleton
-
-  @property
-  def class_names(self) -> tuple[str, ...]:
-    """The underlying source's classes, where it has labels."""
-    return self.source.class_names
+  def label_space(self) -> LabelSpace:
+    """The underlying source's classes and skeleton."""
+    return self.source.label_space
 
   @property
   def fingerprint(self) -> str:
     """The underlying source's fingerprint."""
     return self.source.fingerprint
+
+  @property
+  def left_out(self) -> dict[str, int]:
+    """Reason -> how many of the data set are not in it, where the underlying source says."""
+    return getattr(self.source, 'left_out', {})
 
   @property
   def annotations(self) -> str | None:
@@ -51,13 +53,13 @@ class OverSource:
     """Pictures that there are, those without people included."""
     return self.source.image_ids
 
-  def read_image(self, image_id: Any) -> bytes:
-    """Return the encoded picture of one of the underlying source's `image_ids`."""
+  def read_image(self, image_id: Any) -> bytes | np.ndarray:
+    """Return the picture of one of the underlying source's `image_ids`."""
     return self.source.read_image(image_id)
 
   def __len__(self) -> int:
     return len(self.source)
 
   def labels(self, index: int) -> dict[str, Any]:
-    """Return example `index` without its picture."""
+    """Return entry `index` without its picture."""
     return self.source.labels(index)

@@ -1,4 +1,4 @@
-"""A prepared data set as a source: random access to its people."""
+"""A prepared data set as a source: random access to its pictures."""
 
 import functools
 import json
@@ -9,22 +9,31 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from posejax import labels as label_spaces
 from posejax.data.builders import base, prepare
 from posejax.data.formats import pictures
+from posejax.data.sources.instances import Instances
 from posejax.errors import PosejaxError
-from posejax.types import Example
+from posejax.types import Picture
 
 _LOG = logging.getLogger(__name__)
 SPLITS = {'train': 'train', 'eval': 'validation'}
-_NOT_LABELS = ('record', 'image_names', 'image_ids')
+_OF_PICTURES = ('record', 'image_names', 'image_ids')
+# A table's columns are named as a person's values are.
+_KEYS = {
+  'box': 'boxes',
+  'area': 'areas',
+  'head_size': 'head_sizes',
+  'annotation_id': 'annotation_ids',
+}
 
 
 class Prepared:
-  """The people of one split of a prepared data set, in the order of its builder.
+  """The pictures of one split of a prepared data set, in the order of its builder.
 
   Attributes:
     name: of the data set.
-    skeleton: of its annotations.
+    label_space: people, with the skeleton of its annotations.
     fingerprint: of pictures and labels as they were prepared.
     annotations: path of a COCO-format file with everybody on the split's pictures, or None.
     category_ids: of the annotations that count in it.
@@ -54,7 +63,7 @@ class Prepared:
       _check_same(builder, manual_dir, preparation, folder)
     with np.load(os.path.join(folder, base.people_file(part))) as table:
       arrays = dict(table)
-    self.name, self.skeleton = name, builder.SKELETON
+    self.name, self.label_space = name, label_spaces.people(builder.SKELETON)
     self.fingerprint = f'{name}-{builder.version}-{part}-{preparation["fingerprint"][part]}'
     self.left_out = preparation['left_out'][part]
     faults = sum(self.left_out.get(kind, 0) for kind in pictures.BROKEN)
@@ -63,29 +72,35 @@ class Prepared:
     annotations = os.path.join(folder, f'annotations-{part}.json')
     self.annotations = annotations if os.path.isfile(annotations) else None
     self.image_ids = tuple(arrays['image_ids'].tolist())
-    self._records, self._image_names = arrays['record'], arrays['image_names']
-    self._labels = {key: value for key, value in arrays.items() if key not in _NOT_LABELS}
+    self._image_names = arrays['image_names'].tolist()
+    number = len(arrays['record'])
+    columns = {'labels': np.zeros(number, np.int32), 'crowd': np.zeros(number, bool)}
+    columns |= {_KEYS.get(k, k): v for k, v in arrays.items() if k not in _OF_PICTURES}
+    self._instances = Instances.of(columns, arrays['record'], len(self.image_ids))
     self._pictures = builder.as_data_source(
       part, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
     )
 
   def __len__(self) -> int:
-    return len(self._records)
+    return len(self.image_ids)
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     labels = self.labels(index)
-    return {'image': _image(self._pictures[self._records[index]]), **labels}
+    return {'image': _image(self._pictures[index]), **labels}
 
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture."""
+  def labels(self, index: int) -> Picture:
+    """Return picture `index` without its image."""
     if not 0 <= index < len(self):
-      raise IndexError(f'{self.fingerprint} has {len(self)} examples, asked for {index}.')
-    record = self._records[index]
+      raise IndexError(f'{self.fingerprint} has {len(self)} pictures, asked for {index}.')
     return {
-      **{key: _plain(values[index]) for key, values in self._labels.items()},
-      'image_name': str(self._image_names[record]),
-      'image_id': self.image_ids[record],
+      'image_name': self._image_names[index],
+      'image_id': self.image_ids[index],
+      **self._instances.on(index),
     }
+
+  def people(self) -> tuple[np.ndarray, dict[str, int]]:
+    """Return what `posejax.data.sources.people.find` does."""
+    return self._instances.people()
 
   @functools.cached_property
   def _record_of(self) -> dict[int, int]:
@@ -105,10 +120,6 @@ def _image(record: bytes) -> bytes:
   """Return the encoded picture of a record, the rest of which is not parsed: half the time."""
   undecoded = {'image': tfds.decode.SkipDecoding()}
   return _picture_feature().deserialize_example_np(record, decoders=undecoded)['image']
-
-
-def _plain(value: Any) -> Any:
-  return value if isinstance(value, np.ndarray) else value.item()
 
 
 def _check_same(builder, manual_dir: str, preparation: dict[str, Any], folder: str) -> None:

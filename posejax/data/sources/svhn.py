@@ -15,9 +15,9 @@ import urllib.request
 import numpy as np
 import scipy.io
 
-from posejax.data.synthetic.digits import CLASS_NAMES
+from posejax.data.synthetic.digits import LABEL_SPACE
 from posejax.errors import PosejaxError
-from posejax.types import Example
+from posejax.types import Picture
 
 HOMEPAGE = 'http://ufldl.stanford.edu/housenumbers'
 FILES = {'train': 'train_32x32.mat', 'test': 'test_32x32.mat', 'extra': 'extra_32x32.mat'}
@@ -28,14 +28,12 @@ class MatFiles:
   """The digits of one or more of the authors' files, one file after the other, in memory.
 
   Attributes:
-    skeleton: None; nobody is on these pictures.
-    class_names: of the labels 0 to 9.
+    label_space: the digits 0 to 9.
     name: 'svhn'.
     fingerprint: of pictures and labels.
   """
 
-  skeleton = None
-  class_names = CLASS_NAMES
+  label_space = LABEL_SPACE
   name = 'svhn'
 
   def __init__(self, manual_dir: str, parts: Sequence[str]):
@@ -54,12 +52,12 @@ class MatFiles:
   def __len__(self) -> int:
     return len(self._labels)
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     labels = self.labels(index)
     return {'image': self._images[index], **labels}
 
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture."""
+  def labels(self, index: int) -> Picture:
+    """Return picture `index` without its image."""
     if not 0 <= index < len(self):
       raise IndexError(f'{self.fingerprint} has {len(self)} examples, asked for {index}.')
     return {'label': int(self._labels[index])}
@@ -105,8 +103,7 @@ class Downloaded:
   Attributes: as those of `MatFiles`.
   """
 
-  skeleton = None
-  class_names = CLASS_NAMES
+  label_space = LABEL_SPACE
   name = 'svhn'
 
   def __init__(self, data_dir: str, parts: Sequence[str]):
@@ -142,15 +139,15 @@ class Downloaded:
   def __len__(self) -> int:
     return int(self._starts[-1])
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     if not 0 <= index < len(self):
       raise IndexError(f'{self.fingerprint} has {len(self)} examples, asked for {index}.')
     part = int(np.searchsorted(self._starts, index, side='right')) - 1
     record = self._parts[part][index - int(self._starts[part])]
     return {'image': record['image'], 'label': int(record['label'])}
 
-  def labels(self, index: int) -> Example:
-    """Return example `index` without its picture (which is read all the same)."""
+  def labels(self, index: int) -> Picture:
+    """Return picture `index` without its image (which is read all the same)."""
     return {'label': self[index]['label']}
 
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from posejax.data.synthetic import glyphs
 from posejax.data.synthetic.people import SPLITS, Stream, check_split
-from posejax.types import Example
+from posejax.labels import LabelSpace
+from posejax.types import Picture
 
 VERSION = 1
 """Version of the drawing. Any change to what is drawn or labelled needs a new one."""
 SIDE = 32
 """Height and width of a picture."""
-CLASS_NAMES = tuple('0123456789')
+LABEL_SPACE = LabelSpace(tuple('0123456789'))
 
 # How often each digit stands on a house, 0 to 9. Source: SVHN's 73,257 training digits
 # (ufldl.stanford.edu/housenumbers, Netzer et al. 2011).
@@ -35,14 +36,12 @@ class SyntheticDigits:
   edges of the picture.
 
   Attributes:
-    skeleton: None; nobody is on these pictures.
-    class_names: of the labels 0 to 9.
+    label_space: the digits 0 to 9.
     name: 'synthetic_digits'.
     fingerprint: changes whenever pictures or labels do.
   """
 
-  skeleton = None
-  class_names = CLASS_NAMES
+  label_space = LABEL_SPACE
   name = 'synthetic_digits'
 
   def __init__(self, split: str = 'train', seed: int = 0, num_examples: int | None = None):
@@ -54,13 +53,13 @@ class SyntheticDigits:
   def __len__(self) -> int:
     return self._len
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     rng = self._rng(index)
     label = _digit(rng)
     return {'image': _paint(rng, label), 'label': label}
 
-  def labels(self, index: int) -> Example:
-    """Return the example without its picture, which is not painted."""
+  def labels(self, index: int) -> Picture:
+    """Return the picture without its image, which is not painted."""
     return {'label': _digit(self._rng(index))}
 
   def _rng(self, index: int) -> np.random.Generator:

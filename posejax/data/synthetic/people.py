@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from posejax import labels as label_spaces
 from posejax import skeletons
 from posejax.data.synthetic import background, occluders, render
 from posejax.errors import PosejaxError
-from posejax.types import Example
+from posejax.types import Picture
 
 VERSION = 1
 """Version of the drawing. Any change to what is drawn or labelled needs a new one."""
@@ -29,12 +30,12 @@ class Stream:
     self._key = np.random.SeedSequence(numbers).generate_state(2, np.uint64)
 
   def rng(self, index: int) -> np.random.Generator:
-    """Return the generator of example `index`; equal for equal arguments, on any thread."""
+    """Return the generator of picture `index`; equal for equal arguments, on any thread."""
     return np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, index]))
 
 
 def check_split(split: str, num_examples: int | None) -> int:
-  """Return the number of examples of `split`, or raise PosejaxError."""
+  """Return the number of pictures of `split`, or raise PosejaxError."""
   if split not in SPLITS:
     raise PosejaxError(f"split must be 'train' or 'eval', got {split!r}.")
   if num_examples is None:
@@ -47,19 +48,21 @@ def check_split(split: str, num_examples: int | None) -> int:
 
 
 class SyntheticPeople:
-  """Random access to drawn people; `source[i]` is an Example of `posejax.types`.
+  """Random access to pictures of a drawn person each; `source[i]` is a Picture of `posejax.types`.
 
-  Example `i` depends on (version, split, seed, i) alone: the same bytes in any order, on any thread.
+  Who stands beside the person is not annotated: `scenes.SyntheticScenes` is for detection.
+
+  Picture `i` depends on (version, split, seed, i) alone: the same bytes in any order, on any thread.
   The `eval` split is frozen: 512 people whose labels and pixels are tested by hash; it has its own
   stream, which `seed` does not touch.
 
   Attributes:
-    skeleton: COCO's 17 keypoints.
+    label_space: people with COCO's 17 keypoints.
     name: 'synthetic_people'.
     fingerprint: changes whenever the pictures or labels do.
   """
 
-  skeleton = skeletons.COCO
+  label_space = label_spaces.people(skeletons.COCO)
   name = 'synthetic_people'
 
   def __init__(self, split: str = 'train', seed: int = 0, num_examples: int | None = None):
@@ -71,7 +74,7 @@ class SyntheticPeople:
   def __len__(self) -> int:
     return self._len
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     rng, layers, labels, look = self._compose(index)
     image = background.draw(look['draws'], SHAPE, look['horizon'])
     background.clutter(rng, image, look['horizon'])
@@ -80,12 +83,16 @@ class SyntheticPeople:
     render.paint(image, layers)
     return {'image': background.light(rng, image), **labels}
 
-  def labels(self, index: int) -> Example:
-    """Return the example without its image, which is not painted."""
+  def labels(self, index: int) -> Picture:
+    """Return the picture without its image, which is not painted."""
     return self._compose(index)[2]
 
+  def people(self) -> tuple[np.ndarray, dict[str, int]]:
+    """Return what `posejax.data.sources.people.find` does: everybody, without drawing them."""
+    return np.stack([np.arange(len(self)), np.zeros(len(self), int)], axis=1), {}
+
   def layers(self, index: int) -> render.Layers:
-    """Return what is painted for example `index`; the person in question is number 0."""
+    """Return what is painted for picture `index`; the person in question is number 0."""
     return self._compose(index)[1]
 
   def _compose(self, index: int):
@@ -129,9 +136,11 @@ class SyntheticPeople:
     seen = render.visibility(keypoints, crowd.own[0], 0, layers, SHAPE)
     clipped = np.clip(placed, 0, (w - 1, h - 1, w - 1, h - 1))
     labels = {
-      'keypoints': keypoints.astype(np.float32),
-      'visibility': seen,
-      'box': clipped.astype(np.float32),
+      'boxes': clipped.astype(np.float32)[None],
+      'labels': np.zeros(1, np.int32),
+      'crowd': np.zeros(1, bool),
+      'keypoints': keypoints.astype(np.float32)[None],
+      'visibility': seen[None],
     }
     look = {
       'draws': rng.random(background.NUM_DRAWS),

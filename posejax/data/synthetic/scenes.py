@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from posejax import labels as label_spaces
 from posejax import skeletons
 from posejax.data.synthetic import background, occluders, render
 from posejax.data.synthetic.people import SPLITS, VERSION, Stream, check_split
 from posejax.errors import PosejaxError
-from posejax.types import Example
+from posejax.types import Picture
 
 MAX_PEOPLE = 6
 _OCCLUDED = 0.4
@@ -16,18 +17,17 @@ _STEP_OUT = 0.2  # of a person's width may lie beyond the left edge (0.4 beyond 
 class SyntheticScenes:
   """Random access to drawn scenes of one to `MAX_PEOPLE` people.
 
-  `source[i]` holds `image` uint8 `[h, w, 3]` RGB, `boxes` float32 `[N, 4]` (xyxy, clipped to the
-  picture), `keypoints` float32 `[N, 17, 2]` and `visibility` int32 `[N, 17]`, from the farthest
-  person to the nearest. Like `people.SyntheticPeople`, a pure function of (version, split, seed, i);
-  a person who is wholly hidden behind others is listed with every visibility at most 1.
+  `source[i]` is a Picture of `posejax.types` with everybody on it, boxes clipped to the picture, from
+  the farthest person to the nearest. Like `people.SyntheticPeople`, a pure function of (version,
+  split, seed, i); a person who is wholly hidden behind others is listed with every visibility at most 1.
 
   Attributes:
-    skeleton: COCO's 17 keypoints.
+    label_space: people with COCO's 17 keypoints.
     name: 'synthetic_scenes'.
     fingerprint: changes whenever the pictures or labels do.
   """
 
-  skeleton = skeletons.COCO
+  label_space = label_spaces.people(skeletons.COCO)
   name = 'synthetic_scenes'
 
   def __init__(
@@ -50,7 +50,7 @@ class SyntheticScenes:
   def __len__(self) -> int:
     return self._len
 
-  def __getitem__(self, index: int) -> Example:
+  def __getitem__(self, index: int) -> Picture:
     rng, layers, labels, look = self._compose(index)
     image = background.draw(look['draws'], self.shape, look['horizon'])
     background.clutter(rng, image, look['horizon'])
@@ -59,12 +59,12 @@ class SyntheticScenes:
     render.paint(image, layers)
     return {'image': background.light(rng, image), **labels}
 
-  def labels(self, index: int) -> Example:
-    """Return the example without its image, which is not painted."""
+  def labels(self, index: int) -> Picture:
+    """Return the picture without its image, which is not painted."""
     return self._compose(index)[2]
 
   def layers(self, index: int) -> render.Layers:
-    """Return what is painted for example `index`; people are numbered as in the labels."""
+    """Return what is painted for picture `index`; people are numbered as in the labels."""
     return self._compose(index)[1]
 
   def _compose(self, index: int):
@@ -102,6 +102,8 @@ class SyntheticScenes:
     ]
     labels = {
       'boxes': np.clip(placed, 0, (w - 1, h - 1, w - 1, h - 1)).astype(np.float32),
+      'labels': np.zeros(count, np.int32),
+      'crowd': np.zeros(count, bool),
       'keypoints': keypoints.astype(np.float32),
       'visibility': np.stack(seen),
     }

@@ -36,6 +36,14 @@ def test_what_is_not_prepared_is_explained(tmp_path, name):
   assert ('--download' in message) == (name == 'coco')
 
 
+def test_an_older_version_is_told(tmp_path):
+  (tmp_path / 'posejax_coco' / '1.0.0').mkdir(parents=True)
+  with pytest.raises(
+    PosejaxError, match=r'needs version 2\.0\.0; 1\.0\.0 in .*posejax_coco can be'
+  ):
+    prepare.prepare('coco', data_dir=str(tmp_path))
+
+
 @pytest.mark.parametrize('name', BUILDERS)
 def test_a_folder_without_the_files_is_explained(tmp_path, name):
   (tmp_path / 'empty').mkdir()
@@ -98,8 +106,7 @@ def test_what_a_killed_preparation_left_is_swept(lspet):
   # Killed by itself in the middle of its records, as a kill from outside would.
   code = (
     'import os, signal\n'
-    'from posejax.data import prepare, pictures\n'
-    'from posejax.data.builders import base\n'
+    'from posejax.data.builders import base, prepare\n'
     'count = []\n'
     'def load(picture, thorough, load=base._load):\n'
     '  count.append(picture)\n'

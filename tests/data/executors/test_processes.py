@@ -13,7 +13,7 @@ import pytest
 from posejax.data.executors.processes import Layout, Workers
 from posejax.errors import PosejaxError
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def numbered(step):
@@ -160,7 +160,7 @@ def test_a_dead_worker_is_said_and_not_waited_for():
 OWNER = """
 import sys, time
 from posejax.data.executors.processes import Workers
-from tests.data import test_processes
+from tests.data.executors import test_processes
 
 if __name__ == '__main__':
   batches = Workers().iterate(test_processes.of_its_process, 0, 10**6, num_workers=2, prefetch=2)

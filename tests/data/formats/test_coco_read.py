@@ -56,10 +56,8 @@ def test_boxes_are_cleaned_as_in_the_published_code(x, y, w, h):
   x2 = min(width - 1.0, x1 + max(0.0, w - 1))
   y2 = min(height - 1.0, y1 + max(0.0, h - 1))
   found, counts = people(one(bbox=[x, y, w, h], area=5.0))
-  if x2 >= x1 and y2 >= y1 and (x2 > x1 or y2 > y1):
-    np.testing.assert_allclose(found[1][0].box, [x1, y1, x2, y2], rtol=1e-6)
-  else:  # the published code keeps boxes of one point, which no crop can be made of
-    assert counts == {'annotations with an empty box': 1}
+  np.testing.assert_allclose(found[1][0].box, [x1, y1, x2, y2], rtol=1e-6)
+  assert not counts
 
 
 def test_without_a_box_the_keypoints_tell_it():
@@ -75,19 +73,45 @@ def test_without_an_area_the_box_tells_it():
 
 
 @pytest.mark.parametrize(
-  ('changes', 'reason'),
-  [
-    ({'iscrowd': 1}, 'crowd regions'),
-    ({'keypoints': [0] * 51}, 'annotations without labelled keypoints'),
-    ({'keypoints': None}, 'annotations without labelled keypoints'),
-    ({'keypoints': [9, 9, 0] * 17}, 'annotations without labelled keypoints'),
-    ({'bbox': [3, 3, 1, 0]}, 'annotations with an empty box'),
-    ({'area': 0}, 'annotations with an empty box'),
-    ({'keypoints': [5, 5, 2] + [0] * 48, 'bbox': None}, 'annotations with an empty box'),
-  ],
+  'changes', [{'keypoints': [0] * 51}, {'keypoints': None}, {'keypoints': [9, 9, 0] * 17}]
 )
-def test_who_is_no_example_is_counted(changes, reason):
-  assert people(one(**changes)) == ({}, {reason: 1})
+def test_people_without_labelled_keypoints_are_there(changes):
+  found, counts = people(one(bbox=[2, 3, 10, 20], area=77, **changes))
+  (person,) = found[1]
+  assert not counts
+  assert (person.visibility.shape, person.visibility.any()) == ((K,), False)
+  assert person.keypoints.shape == (K, 2)
+  np.testing.assert_array_equal(person.box, [2, 3, 11, 22])
+  assert (person.area, person.crowd, person.annotation_id) == (77, False, 7)
+
+
+def test_who_is_wholly_outside_the_picture_has_no_labelled_keypoints():
+  (person,) = people(one(keypoints=[900, 900, 2] * 17))[0][1]
+  assert not person.visibility.any()
+
+
+@pytest.mark.parametrize('keypoints', [[0] * 51, [5, 5, 2] * 17, None, [1, 2, 3]])
+def test_crowds_are_there_and_nobody_of_them_has_keypoints(keypoints):
+  found, counts = people(one(iscrowd=1, bbox=[2, 3, 10, 20], keypoints=keypoints))
+  (person,) = found[1]
+  assert not counts
+  assert person.crowd
+  assert not person.visibility.any()
+  np.testing.assert_array_equal(person.box, [2, 3, 11, 22])
+
+
+@pytest.mark.parametrize('changes', [{'keypoints': None}, {'iscrowd': 1}])
+def test_who_has_no_place_is_counted(changes):
+  found, counts = people(one(bbox=None, **changes))
+  assert (found, counts) == ({}, {'annotations with neither box nor keypoints': 1})
+
+
+def test_labels_are_the_places_of_the_categories():
+  dataset = layouts.coco_dataset(1)
+  for annotation, category in zip(dataset['annotations'], (9, 4), strict=True):
+    annotation['category_id'] = category
+  found = coco_read.people_by_image(dataset, (4, 9), K, 'a.json', pictures.Faults())
+  assert [person.label for person in found[1]] == [1, 0]
 
 
 def test_keypoints_outside_the_picture_are_not_labelled():
@@ -142,11 +166,21 @@ class TestCategory:
 
   def test_those_without_keypoints_are_passed_over(self):
     person = {'id': 3, 'name': 'person', 'keypoints': ['a', 'b']}
-    assert self.category({'id': 1, 'name': 'car'}, person) == {**person, 'ids': (3,)}
+    assert self.category({'id': 1, 'name': 'car'}, person) == {
+      **person,
+      'ids': (3,),
+      'names': ('person',),
+    }
 
   def test_kinds_with_the_same_keypoints_count_together(self):
     cat, dog = ({'id': i, 'name': n, 'keypoints': ['nose']} for i, n in ((1, 'cat'), (2, 'dog')))
-    assert self.category(cat, dog)['ids'] == (1, 2)
+    both = self.category(cat, dog)
+    assert (both['ids'], both['names']) == ((1, 2), ('cat', 'dog'))
+
+  def test_kinds_of_one_name_are_told_apart_by_their_numbers(self):
+    one, two = ({'id': i, 'name': 'cat', 'keypoints': ['nose']} for i in (1, 2))
+    assert self.category(one, two)['names'] == ('cat 1', 'cat 2')
+    assert self.category({'id': 3, 'keypoints': ['nose']})['names'] == ('3',)
 
   def test_two_skeletons_are_refused(self):
     with pytest.raises(PosejaxError, match=r"'cat' and 'hand' have different keypoints"):
@@ -166,5 +200,8 @@ def test_the_real_annotations_are_read_whole(real_data):
   category = coco_read.keypoint_category(dataset, path)
   assert tuple(category['keypoints']) == skeletons.COCO.keypoints
   found, counts = people(dataset)
-  assert sum(map(len, found.values())) == 196
-  assert counts == {'crowd regions': 9, 'annotations without labelled keypoints': 153}
+  everybody = [person for group in found.values() for person in group]
+  assert len(everybody) == len(dataset['annotations']) == 358
+  assert sum(person.crowd for person in everybody) == 9
+  assert sum(person.visibility.any() for person in everybody) == 196
+  assert not counts

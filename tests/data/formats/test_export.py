@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from posejax import skeletons
+from posejax import labels, skeletons
 from posejax.data.formats import coco_write, decode, export, own_skeleton, tfrecords
 from posejax.data.sources import coco_file
-from posejax.data.synthetic import people
+from posejax.data.sources.people import People
+from posejax.data.synthetic.people import SyntheticPeople
 from posejax.errors import PosejaxError
 from posejax.host_tensorflow import tf
 from posejax.skeletons import Skeleton
@@ -30,7 +31,7 @@ class Listed:
   """A source of given examples."""
 
   def __init__(self, examples, skeleton=SIGN):
-    self.examples, self.skeleton = examples, skeleton
+    self.examples, self.label_space = examples, labels.people(skeleton)
     self.name, self.fingerprint = 'listed', 'listed-1'
 
   def __len__(self):
@@ -74,12 +75,12 @@ def same_people(source, other):
 
 
 def test_drawn_people_read_back_from_coco_with_identical_keypoints(tmp_path):
-  source = people.SyntheticPeople('eval', 0, 4)
+  source = People(SyntheticPeople('eval', 0, 4))
   written = export.to_coco(source, str(tmp_path))
   assert (written['people'], written['pictures']) == (4, 4)
   annotations, images = written['files']
-  again = coco_file.CocoFile(annotations, images)
-  assert again.skeleton is skeletons.COCO
+  again = People(coco_file.CocoFile(annotations, images))
+  assert again.label_space.skeleton is skeletons.COCO
   same_people(source, again)
 
 
@@ -88,14 +89,14 @@ def test_a_file_reads_back_with_its_pictures_bytes_and_numbers(tmp_path):
   dataset['images'][1]['file_name'] = 'day/two.jpeg'
   layouts.write(tmp_path / 'people.json', dataset)
   layouts.write_pictures(tmp_path / 'images', dataset)
-  source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
+  source = People(coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images')))
   out = tmp_path / 'out'
   out.mkdir()
   seen = []
   written = export.to_coco(source, str(out), lambda items: [seen.append(i) or i for i in items])
   assert seen == list(range(6))
   assert (written['people'], written['pictures']) == (6, 3)
-  again = coco_file.CocoFile(*written['files'])
+  again = People(coco_file.CocoFile(*written['files']))
   same_people(source, again)
   assert again.image_ids == source.image_ids
   for i in range(6):
@@ -109,8 +110,8 @@ def test_a_file_reads_back_with_its_pictures_bytes_and_numbers(tmp_path):
 def test_own_skeletons_come_along(tmp_path):
   source = Listed([person(layouts.jpeg(n), n, image_name=f'{n}.jpg') for n in range(3)])
   annotations, skeleton, images = export.to_coco(source, str(tmp_path))['files']
-  again = coco_file.CocoFile(annotations, images, own_skeleton.read(skeleton))
-  assert dataclasses.asdict(again.skeleton) == dataclasses.asdict(SIGN)
+  again = People(coco_file.CocoFile(annotations, images, own_skeleton.read(skeleton)))
+  assert dataclasses.asdict(again.label_space.skeleton) == dataclasses.asdict(SIGN)
   same_people(source, again)
 
 
@@ -140,7 +141,7 @@ def test_names_and_numbers_that_clash_are_made_unique_and_stay_in_the_folder(tmp
   outside = [path for path in tmp_path.rglob('*.jpg') if out not in path.parents]
   assert outside == []
   given = own_skeleton.read(os.path.join(out, 'annotations-skeleton.json'))
-  same_people(Listed(examples), coco_file.CocoFile(annotations, images, given))
+  same_people(Listed(examples), People(coco_file.CocoFile(annotations, images, given)))
 
 
 def test_a_broken_picture_stops_the_export(tmp_path):
@@ -171,7 +172,7 @@ def test_coco_annotations_are_written_as_coco_writes_them():
 
 class TestRecords:
   def write(self, folder, source, split='train'):
-    return tfrecords.write(str(folder), split, source.skeleton, export.records(source))
+    return tfrecords.write(str(folder), split, source.label_space.skeleton, export.records(source))
 
   def test_tf_data_reads_them_back(self, tmp_path):
     image = layouts.jpeg(3)

@@ -2,6 +2,7 @@ import numpy as np
 
 from posejax.data.formats import coco_write, pseudo_labels
 from posejax.data.sources import coco_file
+from posejax.data.sources.people import People
 from posejax.skeletons import Skeleton
 from tests.data import layouts
 
@@ -62,7 +63,7 @@ def test_what_is_written_is_read_to_train_on(tmp_path):
   coco_write.write(path, SIGN, made.images, made.annotations, {})
   layouts.write(tmp_path / 'images' / 'one.jpg', layouts.jpeg(0, SIZES['one.jpg']))
   skeleton = {'flip_pairs': [['a', 'b']]}
-  source = coco_file.CocoFile(path, str(tmp_path / 'images'), skeleton, on_error='skip')
+  source = People(coco_file.CocoFile(path, str(tmp_path / 'images'), skeleton, on_error='skip'))
   assert len(source) == 2
   np.testing.assert_array_equal(source[0]['keypoints'][:2], KEYPOINTS[0, :2])
   np.testing.assert_array_equal(source[0]['visibility'], [2, 2, 0])

@@ -5,6 +5,7 @@ import pytest
 from posejax import draw, skeletons
 from posejax.data.inspect import sheets
 from posejax.data.sources import coco_file
+from posejax.data.sources.people import People
 from tests.data import layouts
 
 COCO = skeletons.COCO
@@ -59,12 +60,11 @@ def test_originals_of_a_file(tmp_path):
   dataset = layouts.coco_dataset(3)
   layouts.write(tmp_path / 'people.json', dataset)
   layouts.write_pictures(tmp_path / 'images', dataset)
-  source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
+  source = People(coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images')))
   assert sheets.describe(source.labels(3), 3) == '#3 id 21 000000000002.jpg'
   sheet = sheets.originals(source, [3, 0, 5], columns=2)
   tiles = [
-    sheets.person_tile(source[i], source.skeleton, sheets.describe(source.labels(i), i))
-    for i in (3, 0, 5)
+    sheets.person_tile(source[i], COCO, sheets.describe(source.labels(i), i)) for i in (3, 0, 5)
   ]
   for tile in tiles:
     where = cv2.matchTemplate(sheet, tile, cv2.TM_SQDIFF)

@@ -7,6 +7,7 @@ import pytest
 from posejax.data.inspect import stats, suspicious, table
 from posejax.data.inspect.suspicious import Finding
 from posejax.data.sources import coco_file
+from posejax.data.sources.people import People
 from tests.data import layouts
 
 
@@ -18,7 +19,7 @@ def counted(tmp_path):
 
   def count(findings=()):
     layouts.write(tmp_path / 'people.json', dataset)
-    source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
+    source = People(coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images')))
     people = table.read(source)
     return source, people, stats.statistics(source, people, findings)
 
@@ -33,7 +34,7 @@ def test_counts(counted):
   assert (counts['people'], counts['pictures_with_people']) == (5, 3)
   assert counts['left_out'] == {'crowd regions': 1}
   assert counts['fingerprint'] == source.fingerprint
-  for k, name in enumerate(source.skeleton.keypoints):
+  for k, name in enumerate(source.label_space.skeleton.keypoints):
     expected = [int((triples[:, k, 2] == v).sum()) for v in (2, 1, 0)]
     row = counts['keypoints'][name]
     assert [row['visible'], row['hidden'], row['unlabelled']] == expected
@@ -115,7 +116,7 @@ def test_the_worst_take_turns_by_kind():
 def test_real_lspet_has_known_faults(real_data, tmp_path):
   from posejax.data.sources.prepared import Prepared
 
-  source = Prepared('lspet', 'eval', os.path.join(real_data, 'lspet'), str(tmp_path))
+  source = People(Prepared('lspet', 'eval', os.path.join(real_data, 'lspet'), str(tmp_path)))
   people = table.read(source)
   crossed = {f.name['index'] for f in suspicious.find(people) if f.kind == 'crossed sides'}
   assert 10 <= len(crossed) <= 40  # 19 of 600, nearly all of them wrong to the eye

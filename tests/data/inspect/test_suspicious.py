@@ -3,7 +3,8 @@ import pytest
 
 from posejax import skeletons
 from posejax.data.inspect import suspicious, table
-from posejax.data.synthetic import people as drawn
+from posejax.data.sources.people import People
+from posejax.data.synthetic.people import SyntheticPeople
 from posejax.skeletons import Skeleton
 from tests.data import layouts
 from tests.data.stick import stick_figure
@@ -21,7 +22,7 @@ def people(keypoints, visibility=None, boxes=None, names=None, skeleton=COCO):
   if names is None:
     names = [{'index': i} for i in range(len(keypoints))]
   boxes = np.asarray(boxes, np.float32)
-  return table.People(skeleton, keypoints, np.asarray(visibility), boxes, names)
+  return table.Table(skeleton, keypoints, np.asarray(visibility), boxes, names)
 
 
 def swapped(figure, *parts, skeleton=COCO):
@@ -156,7 +157,7 @@ def test_figures_without_any_of_these_parts_are_checked_for_the_rest():
 
 
 def test_rates_on_drawn_people_whose_labels_are_right():
-  source = drawn.SyntheticPeople('eval', 0, 150)
+  source = People(SyntheticPeople('eval', 0, 150))
   given = table.read(source)
   crossed = {f.name['index'] for f in suspicious.find(given) if f.kind == 'crossed sides'}
   assert len(crossed) <= 5  # measured: 2; legs and arms do cross
@@ -164,7 +165,7 @@ def test_rates_on_drawn_people_whose_labels_are_right():
   pair = [COCO.index('left_hip'), COCO.index('right_hip')]
   both = (given.visibility[:, pair] > 0).all(axis=1)
   swap[:, pair] = swap[:, pair[::-1]]
-  wrong = table.People(COCO, swap, given.visibility, given.boxes, given.names)
+  wrong = table.Table(COCO, swap, given.visibility, given.boxes, given.names)
   found = {f.name['index'] for f in suspicious.find(wrong) if f.kind == 'crossed sides'}
   wide = np.linalg.norm(swap[:, pair[0]] - swap[:, pair[1]], axis=-1) / given.sizes > 0.12
   share = np.mean([i in found for i in np.flatnonzero(both & wide)])
@@ -183,11 +184,11 @@ def test_what_never_becomes_a_label_is_found_in_the_file(tmp_path):
   elsewhere['keypoints'][:3] = [500, 20, 2]
   layouts.write(tmp_path / 'people.json', dataset)
   layouts.write_pictures(tmp_path / 'images', dataset)
-  source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
+  source = People(coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images')))
   found = suspicious.in_file(source)
   assert [(f.kind, f.name['annotation_id']) for f in found] == [
     ('empty box in the file', empty['id']),
     ('outside the picture', outside['id']),
   ]
   assert 'nose at (500, 20) on 64 x 48 pixels' in found[1].detail
-  assert suspicious.in_file(drawn.SyntheticPeople('eval', 0, 1)) == []
+  assert suspicious.in_file(People(SyntheticPeople('eval', 0, 1))) == []

@@ -4,7 +4,8 @@ import pytest
 from posejax import skeletons
 from posejax.data.inspect import table
 from posejax.data.sources import coco_file
-from posejax.data.synthetic import people
+from posejax.data.sources.people import People
+from posejax.data.synthetic.people import SyntheticPeople
 from posejax.errors import PosejaxError
 from tests.data import layouts
 
@@ -13,7 +14,7 @@ def test_labels_of_everybody(tmp_path):
   dataset = layouts.coco_dataset(3)
   layouts.write(tmp_path / 'people.json', dataset)
   layouts.write_pictures(tmp_path / 'images', dataset)
-  source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
+  source = People(coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images')))
   seen = []
 
   def progress(items):
@@ -40,9 +41,9 @@ def test_labels_of_everybody(tmp_path):
 def test_pictures_of_one_name_apart_are_two_and_without_a_name_everyone_has_one():
   zeros = np.zeros((5, 1, 2), np.float32), np.ones((5, 1), int), np.zeros((5, 4), np.float32)
   names = [{'image_id': 7, 'image_name': name} for name in 'aabba']
-  given = table.People(skeletons.COCO, *zeros, names)
+  given = table.Table(skeletons.COCO, *zeros, names)
   assert given.by_picture() == [[0, 1], [2, 3], [4]]
-  assert table.read(people.SyntheticPeople('eval', 0, 2)).by_picture() == [[0], [1]]
+  assert table.read(People(SyntheticPeople('eval', 0, 2))).by_picture() == [[0], [1]]
 
 
 def test_other_data_sets_are_refused():

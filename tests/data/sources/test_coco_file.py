@@ -7,7 +7,9 @@ import pytest
 from posejax import skeletons
 from posejax.data.formats import decode
 from posejax.data.sources import coco_file
+from posejax.data.sources.people import People
 from posejax.errors import PosejaxError
+from posejax.labels import LabelSpace
 from tests.data import layouts
 
 
@@ -28,28 +30,84 @@ def written(tmp_path):
   return dataset, open_file, write, tmp_path
 
 
-def test_examples_are_the_annotated_people(written):
-  dataset, open_file, _, folder = written
+def test_pictures_hold_everybody_annotated_on_them(written):
+  dataset, open_file, write, folder = written
+  crowd, unlabelled, empty = (dataset['annotations'][i] for i in (1, 2, 5))
+  crowd['iscrowd'] = 1
+  unlabelled['keypoints'] = [0] * 51
+  empty['bbox'] = [70, 3, 5, 9]  # right of the picture
+  dataset['annotations'] = [a for a in dataset['annotations'] if a['image_id'] != 4]
+  write(dataset)
   source = open_file()
-  assert len(source) == 12
-  assert source.skeleton is skeletons.COCO
-  for i, annotation in enumerate(dataset['annotations']):
-    example = source[i]
-    triples = np.reshape(annotation['keypoints'], (17, 3))
-    np.testing.assert_array_equal(example['keypoints'], triples[:, :2])
-    np.testing.assert_array_equal(example['visibility'], triples[:, 2])
-    assert example['annotation_id'] == annotation['id']
-    assert example['image_id'] == annotation['image_id']
-    assert example['area'] == annotation['area']
-    name = f'{annotation["image_id"]:012d}.jpg'
-    assert example['image_name'] == name
-    assert example['image'] == (folder / 'images' / name).read_bytes()
-    labels = source.labels(i)
+  assert len(source) == 6
+  assert source.label_space == LabelSpace(('person',), skeletons.COCO)
+  for i, image_id in enumerate(source.image_ids):
+    picture, labels = source[i], source.labels(i)
+    those = [a for a in dataset['annotations'] if a['image_id'] == image_id]
+    N = len(those)
+    assert bool(those) == (image_id != 4)
+    name = f'{image_id:012d}.jpg'
+    assert (picture['image_id'], picture['image_name']) == (image_id, name)
+    assert picture['image'] == (folder / 'images' / name).read_bytes()
+    shapes = {
+      'boxes': (N, 4), 'labels': (N,), 'crowd': (N,), 'keypoints': (N, 17, 2), 'visibility': (N, 17),
+      'areas': (N,), 'annotation_ids': (N,),
+    }  # fmt: skip
+    assert {key: picture[key].shape for key in shapes} == shapes
+    assert picture['annotation_ids'].tolist() == [a['id'] for a in those]
+    assert picture['crowd'].tolist() == [a is crowd for a in those]
+    np.testing.assert_array_equal(picture['areas'], [a['area'] for a in those])
+    for n, annotation in enumerate(those):
+      triples = np.reshape(annotation['keypoints'], (17, 3))
+      seen = 0 * triples[:, 2] if annotation is crowd else triples[:, 2]
+      np.testing.assert_array_equal(picture['visibility'][n], seen)
+      labelled = seen > 0
+      np.testing.assert_array_equal(picture['keypoints'][n][labelled], triples[labelled, :2])
     assert 'image' not in labels
-    assert labels.keys() == example.keys() - {'image'}
-  for outside in (-1, 12):
+    assert labels.keys() == picture.keys() - {'image'}
+  for outside in (-1, 6):
     with pytest.raises(IndexError):
       source[outside]
+  # Of all of them one-person-a-crop learning takes those that it can learn from.
+  people = People(source)
+  assert [people.labels(i)['annotation_id'] for i in range(len(people))] == [
+    10,
+    21,
+    30,
+    50,
+    51,
+    60,
+    61,
+  ]
+  assert people.left_out == {
+    'crowd regions': 1,
+    'annotations without labelled keypoints': 1,
+    'annotations with an empty box': 1,
+  }
+
+
+def test_kinds_of_figures_are_classes(written):
+  dataset, open_file, write, _ = written
+  (person,) = dataset['categories']
+  dataset['categories'] = [{**person, 'id': 7, 'name': 'dancer'}, {**person, 'id': 3}]
+  for annotation in dataset['annotations']:
+    annotation['category_id'] = 3 if annotation['id'] % 2 else 7
+  write(dataset)
+  source = open_file()
+  assert source.label_space.class_names == ('dancer', 'person')
+  assert source.category_ids == (7, 3)
+  assert all(source.labels(i)['labels'].tolist() == [0, 1] for i in range(6))
+
+
+def test_any_annotation_ids(written):
+  dataset, open_file, write, _ = written
+  for annotation in dataset['annotations']:
+    annotation['id'] = f'a{annotation["id"]}'
+  del dataset['annotations'][0]['id']
+  write(dataset)
+  source = open_file()
+  assert source.labels(0)['annotation_ids'].tolist() == [None, 'a11']
+  assert People(source).labels(1)['annotation_id'] == 'a11'
 
 
 def test_what_ap_needs(written):
@@ -68,7 +126,7 @@ def test_a_tenth_is_held_out_by_pictures(written):
   assert 1 <= len(held_out.image_ids) <= 8
   assert not set(train.image_ids) & set(held_out.image_ids)
   assert set(train.image_ids) | set(held_out.image_ids) == set(both.image_ids)
-  assert len(train) + len(held_out) == len(both) == 80
+  assert len(train) + len(held_out) == len(both) == 40
   assert len({train.fingerprint, held_out.fingerprint, both.fingerprint}) == 3
   # Ten more pictures move none of the others from one part to the other.
   write(layouts.coco_dataset(50))
@@ -115,7 +173,7 @@ class TestPictures:
     layouts.write(folder / 'images' / f'{6:012d}.jpg', b'<html>404</html>')
     source = open_file(on_error='skip')
     assert source.image_ids == (1, 3, 4)
-    assert [source.labels(i)['image_id'] for i in range(len(source))] == [1, 1, 3, 3, 4, 4]
+    assert [source.labels(i)['image_id'] for i in range(len(source))] == [1, 3, 4]
     assert source.left_out == {'missing pictures': 1, 'broken pictures': 2}
     assert 'left out 2 broken pictures, 1 missing pictures.' in caplog.text
     assert f'{5:012d}.jpg: a JPEG cut short' in caplog.text
@@ -159,7 +217,7 @@ def test_nobody_is_left(written):
     annotation['iscrowd'] = 1
   write(dataset)
   with pytest.raises(PosejaxError, match="nobody with labelled keypoints.*'crowd regions': 12"):
-    open_file()
+    People(open_file())
 
 
 def test_own_keypoints(written):
@@ -169,15 +227,19 @@ def test_own_keypoints(written):
   with pytest.raises(PosejaxError, match='"sigmas": "estimate"'):
     open_file()
   source = open_file(skeleton={'name': 'sign', 'sigmas': 'estimate'})
-  assert (source.skeleton.name, source.skeleton.num_keypoints) == ('sign', 4)
-  assert source[0]['keypoints'].shape == (4, 2)
+  skeleton = source.label_space.skeleton
+  assert (skeleton.name, skeleton.num_keypoints) == ('sign', 4)
+  assert source[0]['keypoints'].shape == (2, 4, 2)
 
 
 def test_real_coco(real_data):
   folder = os.path.join(real_data, 'coco')
   path = os.path.join(folder, 'annotations', 'person_keypoints_val2017.json')
   source = coco_file.CocoFile(path, os.path.join(folder, 'val2017'), on_error='skip')
-  assert len(source) == 82
-  assert len(source.image_ids) == 125  # the pictures without people count for AP
-  h, w = decode.decode_image(source[5]['image']).shape[:2]
-  assert (source[5]['box'] <= (w - 1, h - 1, w - 1, h - 1)).all()
+  assert len(source) == len(source.image_ids) == 125  # the pictures without people count for AP
+  assert len(People(source)) == 82
+  assert sum(len(source.labels(i)['boxes']) for i in range(125)) == 146
+  for i in range(0, 125, 9):
+    picture = source[i]
+    h, w = decode.decode_image(picture['image']).shape[:2]
+    assert (picture['boxes'] <= (w - 1, h - 1, w - 1, h - 1)).all()

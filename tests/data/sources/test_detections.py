@@ -8,6 +8,7 @@ import pytest
 from posejax import skeletons
 from posejax.data import batches
 from posejax.data.sources import coco_file, detections
+from posejax.data.sources.people import People
 from posejax.data.transforms import augment, crops
 from posejax.errors import PosejaxError
 from tests.data import layouts
@@ -104,7 +105,9 @@ class TestSource:
     for i in KNOWN:
       layouts.write(tmp_path / 'images' / f'{i}.png', cv2.imencode('.png', picture)[1].tobytes())
     source = coco_file.CocoFile(str(tmp_path / 'people.json'), str(tmp_path / 'images'))
-    return detections.DetectedPeople(source, detections.read(_write(tmp_path, ENTRIES), KNOWN))
+    return detections.DetectedPeople(
+      People(source), detections.read(_write(tmp_path, ENTRIES), KNOWN)
+    )
 
   def test_examples_have_no_labels(self, tmp_path):
     source = self._source(tmp_path)
@@ -123,8 +126,9 @@ class TestSource:
 
   def test_they_make_batches(self, tmp_path):
     source = self._source(tmp_path)
-    prepare = crops.CropPerson(source.skeleton, (64, 48), 'msra', augment.create('none'))
-    batch = batches.EvalBatches(source, prepare, 4)(0)
+    skeleton = source.label_space.skeleton
+    transform = crops.CropPerson(skeleton, (64, 48), 'msra', augment.create('none'))
+    batch = batches.EvalBatches(source, transform, 4)(0)
     assert batch['index'].tolist() == [0, 1, 2, -1]
     np.testing.assert_array_equal(batch['boxes'][:3], source.detections.boxes)
     assert not batch['visibility'].any()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from posejax import skeletons
+from posejax import labels, skeletons
 from posejax.config import DataConfig
 from posejax.data import sources
 from posejax.data.sources import mixture
@@ -12,18 +12,14 @@ class Drawn:
   """A source whose keypoint k of example i is at (i, k), with visibility 2 where k is even, else 1."""
 
   def __init__(self, skeleton, number):
-    self.name, self.skeleton, self.fingerprint = (
-      skeleton.name,
-      skeleton,
-      f'{skeleton.name}-{number}',
-    )
-    self._number = number
+    self.name, self.fingerprint = skeleton.name, f'{skeleton.name}-{number}'
+    self.label_space, self._number = labels.people(skeleton), number
 
   def __len__(self):
     return self._number
 
   def labels(self, i):
-    k = np.arange(self.skeleton.num_keypoints)
+    k = np.arange(self.label_space.skeleton.num_keypoints)
     return {
       'keypoints': np.stack([0 * k + i, k], axis=-1).astype(np.float32),
       'visibility': np.where(k % 2, 1, 2).astype(np.int32),
@@ -38,11 +34,9 @@ class Drawn:
 class Labelled:
   """A source of labelled pictures that say their number."""
 
-  skeleton = None
-
   def __init__(self, name, number, class_names=('no', 'yes')):
     self.name = self.fingerprint = name
-    self.class_names, self._number = class_names, number
+    self.label_space, self._number = labels.LabelSpace(class_names), number
 
   def __len__(self):
     return self._number
@@ -60,7 +54,7 @@ def test_labelled_pictures_are_joined_and_repeated():
   names = [source.labels(i)['image_name'] for i in range(len(source))]
   assert names == ['few0', 'few1'] * 3 + ['many0', 'many1', 'many2']
   assert source[8] == {'image': b'picture', 'label': 0, 'image_name': 'many2'}
-  assert source.class_names == ('no', 'yes')
+  assert source.label_space == labels.LabelSpace(('no', 'yes'))
   assert source.fingerprint != mixture.Mixture(parts, None).fingerprint
 
 
@@ -89,6 +83,42 @@ def test_a_part_may_be_for_training_only():
   only = DataConfig(name='mixture', parts={'synthetic_digits': {'evaluate': False}})
   with pytest.raises(PosejaxError, match='one of them to evaluate on'):
     sources.create(only, 'eval')
+
+
+class Signs:
+  """A source of one picture with three things of two classes, whose keypoints are a and b."""
+
+  name = fingerprint = 'signs'
+  label_space = labels.LabelSpace(
+    ('stop', 'go'), skeletons.Skeleton('sign', ('a', 'b'), (), (), (0.1, 0.1))
+  )
+
+  def __len__(self):
+    return 1
+
+  def labels(self, i):
+    return {
+      'boxes': np.zeros((3, 4), np.float32),
+      'labels': np.array([1, 0, 1], np.int32),
+      'crowd': np.array([False, True, False]),
+      'keypoints': np.arange(12, dtype=np.float32).reshape(3, 2, 2),
+      'visibility': np.array([[2, 1], [0, 0], [0, 2]], np.int32),
+    }
+
+
+def test_everybody_on_a_picture_is_mapped():
+  common = skeletons.Skeleton('other', ('b', 'c'), (), (), (0.1, 0.1))
+  source = mixture.Mixture([Signs()], common)
+  assert source.label_space == labels.LabelSpace(('stop', 'go'), common)
+  mapped = source.labels(0)
+  np.testing.assert_array_equal(mapped['visibility'], [[1, 0], [0, 0], [2, 0]])
+  np.testing.assert_array_equal(mapped['keypoints'][:, 0], [[2, 3], [6, 7], [10, 11]])
+  np.testing.assert_array_equal(mapped['labels'], [1, 0, 1])
+  np.testing.assert_array_equal(mapped['crowd'], [False, True, False])
+  # Of parts with other classes everything is of one class.
+  both = mixture.Mixture([Signs(), Drawn(common, 1)], common)
+  assert both.label_space == labels.people(common)
+  np.testing.assert_array_equal(both.labels(0)['labels'], [0, 0, 0])
 
 
 @pytest.fixture

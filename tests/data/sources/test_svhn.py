@@ -32,7 +32,7 @@ def test_pictures_stand_upright_and_ten_is_zero(tmp_path):
   example = source[2]
   for y, x in ((0, 5), (31, 2)):
     np.testing.assert_array_equal(example['image'][y, x], content['X'][y, x, :, 2])
-  assert source.class_names[example['label']] == '9'
+  assert source.label_space.class_names[example['label']] == '9'
   assert len(sources.create(config, 'eval')) == 1
   with pytest.raises(IndexError, match='asked for 3'):
     source[3]

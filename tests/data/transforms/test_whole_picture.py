@@ -66,6 +66,6 @@ def test_flips_halves_and_small_pictures_are_refused():
     with pytest.raises(PosejaxError, match=f'augment.{name} must be 0'):
       prepare(**{name: 0.5})
   with pytest.raises(
-    PosejaxError, match=r'20x32 pixels is smaller than config.data.crop_size=\(32, 32\)'
+    PosejaxError, match=r'20x32 pixels is smaller than config.task.crop_size=\(32, 32\)'
   ):
     prepare((32, 32))({'image': picture(), 'label': 0}, np.random.default_rng(0))

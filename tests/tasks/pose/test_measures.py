@@ -17,6 +17,7 @@ from posejax import codecs, experiment, skeletons
 from posejax.data import sources
 from posejax.data.batches import EvalBatches
 from posejax.data.sources import coco_file
+from posejax.data.sources.people import People
 from posejax.errors import PosejaxError
 from posejax.metrics import coco_ap
 from posejax.tasks.pose.measures import PoseMetrics
@@ -376,7 +377,7 @@ def test_no_torso_no_torso_pck():
 
 
 def test_the_first_people_of_a_source_keep_its_pictures(people):
-  whole = coco_file.CocoFile(people['data__annotations'], people['data__images'])
+  whole = People(coco_file.CocoFile(people['data__annotations'], people['data__images']))
   assert sources.First(whole, 99).image_ids == whole.image_ids
   assert sources.First(whole, 4).image_ids == (1, 2)
   assert sources.First(whole, 1).image_ids == ()

@@ -5,6 +5,7 @@ import pytest
 
 from posejax import codecs, labels, skeletons
 from posejax.data.batches import EvalBatches
+from posejax.data.sources.people import People
 from posejax.data.synthetic import people
 from posejax.data.transforms import augment, crops
 from posejax.experiment import from_config
@@ -50,7 +51,7 @@ class Oracle:
 def make(codec_name, flip, shift=None, net=Oracle):
   codec = codecs.create(codec_name, crop_size=CROP, **FIELDS.get(codec_name, HEATMAP_FIELDS))
   prepare = crops.CropPerson(skeletons.COCO, CROP, codec.convention, augment.create('none'))
-  source = people.SyntheticPeople('eval')
+  source = People(people.SyntheticPeople('eval'))
   batches = EvalBatches(source, prepare, 12)
   batch = batches(0)
   task = pose.create(
