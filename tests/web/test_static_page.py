@@ -132,9 +132,9 @@ def test_the_page_finds_what_the_predictor_finds(chromium, runtime, tmp_path):
     name=predictor.name,
     threshold=predictor.threshold,
     onnx_file=path,
-    input_hw=predictor.task.input_size,
-    box_padding=predictor.task.box_padding,
-    convention=predictor.task.codec.convention,
+    input_hw=predictor.pipeline.crop_size,
+    box_padding=predictor.pipeline.box_padding,
+    convention=predictor.pipeline.convention,
     runtime=runtime,
   )
   image = beacons.paint((480, 300), [beacons.figure(130, 30, 420)], radius=14)
