@@ -1,10 +1,12 @@
 """What moves and what is frozen, seen in the net after steps; numbers against a hand-written SGD."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 
-from posejax import devices
+from posejax import devices, models
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
 from posejax.errors import PosejaxError
@@ -185,3 +187,75 @@ def test_a_frozen_norm_sees_no_other_example_of_the_batch(patterns, alone):
     statistics = flat(after.model_state)
     assert all((s == (0 if 'mean' in path else 1)).all() == alone for path, s in statistics.items())
   assert np.allclose(*losses, rtol=1e-5) == alone
+
+
+# The names of a family -> a small net of it, and the size of its pictures.
+FAMILIES = {
+  r'pose_resnet(18|34)': ('pose_resnet18', {'head_features': (8,)}, (64, 32)),
+  r'pose_resnet(50|101|152)': ('pose_resnet50', {'head_features': (8,)}, (64, 32)),
+  r'pose_resnet\d+_v2': ('pose_resnet18_v2', {'head_features': (8,)}, (64, 32)),
+  r'pose_densenet\d+': ('pose_densenet121', {'head_features': (8,)}, (64, 32)),
+  'pose_densenet_compact': ('pose_densenet_compact', {'block_layers': (1, 2)}, (32, 24)),
+  r'pose_hrnet_w\d+': ('pose_hrnet_w32', {'modules': (1, 1, 1), 'blocks': 1}, (64, 32)),
+  'fcn8s': ('fcn8s', {'width': 1 / 16}, (64, 32)),
+  'regression_cnn': ('regression_cnn', {'features': (4, 6), 'hidden': 8}, (32, 24)),
+  r'regression_resnet\d+': ('regression_resnet18', {}, (64, 32)),
+  'svhn_cnn': ('svhn_cnn', {'variant': 'wide', 'depth': 10, 'width': 1}, (24, 32)),
+}
+
+
+def test_every_net_is_of_one_of_the_families_below():
+  for name in models.NAMES:
+    assert sum(bool(re.fullmatch(family, name)) for family in FAMILIES) == 1, name
+
+
+def frozen(family):
+  """Return a net, the shapes of its variables, scales that freeze all its statistics, and pictures."""
+  name, options, size = FAMILIES[family]
+  model = models.create(name, **options)
+  images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+  return model, shapes, lr_scales.create({'*/mean': 0, '*/var': 0}, shapes), images
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(family):
+  model, shapes, scales, images = frozen(family)
+
+  def program(train, norms):
+    def features(variables, images):
+      with norms.frozen_norms():
+        return model.apply(variables, images, train=train, mutable=['batch_stats'])[0]
+
+    return jax.jit(features).lower(shapes, images).as_text()
+
+  # Not in the assertion itself, where pytest would look for the difference for minutes.
+  same = program(True, scales) == program(False, lr_scales.UNSCALED)
+  assert same
+
+
+@pytest.mark.parametrize('family', ['pose_densenet_compact', 'regression_cnn', 'svhn_cnn'])
+def test_a_net_of_frozen_norms_trains_with_the_features_that_it_is_evaluated_with(family):
+  model, shapes, scales, images = frozen(family)
+  rng = np.random.default_rng(1)
+
+  def draw(path, leaf):
+    # Statistics far from a batch's own, and kernels that keep the size of what they see.
+    name = path[-1].key
+    if name == 'kernel':
+      return rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape).astype(np.float32)
+    return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+
+  variables = jax.tree_util.tree_map_with_path(draw, shapes)
+
+  @jax.jit
+  def both(variables, images):
+    with scales.frozen_norms():
+      training, state = model.apply(variables, images, train=True, mutable=['batch_stats'])
+    return training, state, model.apply(variables, images)
+
+  training, state, evaluation = both(variables, images)
+  for key, expected in evaluation.items():
+    assert np.std(expected) > 1e-3
+    np.testing.assert_allclose(training[key], expected, rtol=1e-5, atol=1e-6)
+  jax.tree.map(np.testing.assert_array_equal, state['batch_stats'], variables['batch_stats'])
