@@ -22,21 +22,42 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 """N(0, 2 / (kh * kw * C_out)). Source: torchvision/models/resnet.py (kaiming_normal_, fan_out)."""
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -> jax.Array:
-  """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[kh, kw, C, D]`.
+  """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[k, k, C, D]`.
 
-  On CPUs its gradients are computed by posejax.models.convolution, which XLA's own are no match for
-  there; on GPUs and TPUs they are XLA's.
+  For CPUs it and its gradients have the forms of posejax.models.convolution, which XLA's own are no
+  match for there; for GPUs and TPUs they are XLA's. What a program is compiled for decides.
   """
-  if jax.default_backend() == 'cpu':
-    return convolution.conv2d(x, kernel, stride, padding)
-  return lax.conv_general_dilated(
+  return lax.platform_dependent(
     x,
     kernel,
-    (stride, stride),
-    ((padding, padding),) * 2,
-    dimension_numbers=convolution.DIMENSIONS,
+    cpu=partial(convolution.forward, stride=stride, padding=padding),
+    default=partial(convolution.plain, stride=stride, padding=padding),
   )
+
+
+def _conv2d_forward(x, kernel, stride, padding):
+  return conv2d(x, kernel, stride, padding), (x, kernel)
+
+
+def _conv2d_backward(stride, padding, residuals, dy):
+  def cpu(x, kernel, dy):
+    return (
+      convolution.input_gradient(dy, kernel, x.shape[1:3], stride, padding),
+      convolution.kernel_gradient(x, dy, kernel.shape[0], stride, padding),
+    )
+
+  def default(x, kernel, dy):
+    plain = partial(convolution.plain, stride=stride, padding=padding)
+    (dx,) = jax.linear_transpose(lambda x: plain(x, kernel), x)(dy)
+    (dkernel,) = jax.linear_transpose(lambda kernel: plain(x, kernel), kernel)(dy)
+    return dx, dkernel
+
+  return lax.platform_dependent(*residuals, dy, cpu=cpu, default=default)
+
+
+conv2d.defvjp(_conv2d_forward, _conv2d_backward)
 
 
 def deconv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -32,7 +32,7 @@ class PlainNet(nn.Module):
       x = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name=f'bn{i}')(x, train)
       # The same values as with ReLU first, which then has four times as many to look at.
       x = nn.relu(layers.max_pool(x, 2))
-    x = x.reshape(len(x), -1)
+    x = x.reshape(x.shape[0], -1)
     x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name='dense1')(x))
     x = nn.Dense(self.num_classes, dtype=self.dtype, name='dense2')(x)
     return {'logits': x.astype(jnp.float32)}

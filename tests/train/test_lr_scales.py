@@ -13,6 +13,7 @@ from posejax.errors import PosejaxError
 from posejax.train import build as builder
 from posejax.train import lr_scales
 from tests import tiny
+from tests.models import nets
 
 
 def variables():
@@ -189,18 +190,17 @@ def test_a_frozen_norm_sees_no_other_example_of_the_batch(patterns, alone):
   assert np.allclose(*losses, rtol=1e-5) == alone
 
 
-# The names of a family -> a small net of it, and the size of its pictures.
+# The names of a family -> one of them that tests/models/nets.py has small.
 FAMILIES = {
-  r'pose_resnet(18|34)': ('pose_resnet18', {'head_features': (8,)}, (64, 32)),
-  r'pose_resnet(50|101|152)': ('pose_resnet50', {'head_features': (8,)}, (64, 32)),
-  r'pose_resnet\d+_v2': ('pose_resnet18_v2', {'head_features': (8,)}, (64, 32)),
-  r'pose_densenet\d+': ('pose_densenet121', {'head_features': (8,)}, (64, 32)),
-  'pose_densenet_compact': ('pose_densenet_compact', {'block_layers': (1, 2)}, (32, 24)),
-  r'pose_hrnet_w\d+': ('pose_hrnet_w32', {'modules': (1, 1, 1), 'blocks': 1}, (64, 32)),
-  'fcn8s': ('fcn8s', {'width': 1 / 16}, (64, 32)),
-  'regression_cnn': ('regression_cnn', {'features': (4, 6), 'hidden': 8}, (32, 24)),
-  r'regression_resnet\d+': ('regression_resnet18', {}, (64, 32)),
-  'svhn_cnn': ('svhn_cnn', {'variant': 'wide', 'depth': 10, 'width': 1}, (24, 32)),
+  r'pose_resnet(18|34|50|101|152)': 'pose_resnet18',
+  r'pose_resnet\d+_v2': 'pose_resnet18_v2',
+  r'pose_densenet\d+': 'pose_densenet121',
+  'pose_densenet_compact': 'pose_densenet_compact',
+  r'pose_hrnet_w\d+': 'pose_hrnet_w32',
+  'fcn8s': 'fcn8s',
+  'regression_cnn': 'regression_cnn',
+  r'regression_resnet\d+': 'regression_resnet18',
+  'svhn_cnn': 'svhn_cnn',
 }
 
 
@@ -209,18 +209,16 @@ def test_every_net_is_of_one_of_the_families_below():
     assert sum(bool(re.fullmatch(family, name)) for family in FAMILIES) == 1, name
 
 
-def frozen(family):
+def frozen(name):
   """Return a net, the shapes of its variables, scales that freeze all its statistics, and pictures."""
-  name, options, size = FAMILIES[family]
-  model = models.create(name, **options)
-  images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+  model, images = models.create(name, **nets.NETS[name][0]), nets.images(name)
+  shapes = nets.shapes(model, images)
   return model, shapes, lr_scales.create({'*/mean': 0, '*/var': 0}, shapes), images
 
 
-@pytest.mark.parametrize('family', FAMILIES)
-def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(family):
-  model, shapes, scales, images = frozen(family)
+@pytest.mark.parametrize('name', FAMILIES.values())
+def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(name):
+  model, shapes, scales, images = frozen(name)
 
   def program(train, norms):
     def features(variables, images):
@@ -234,19 +232,10 @@ def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(f
   assert same
 
 
-@pytest.mark.parametrize('family', ['pose_densenet_compact', 'regression_cnn', 'svhn_cnn'])
-def test_a_net_of_frozen_norms_trains_with_the_features_that_it_is_evaluated_with(family):
-  model, shapes, scales, images = frozen(family)
-  rng = np.random.default_rng(1)
-
-  def draw(path, leaf):
-    # Statistics far from a batch's own, and kernels that keep the size of what they see.
-    name = path[-1].key
-    if name == 'kernel':
-      return rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape).astype(np.float32)
-    return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
-
-  variables = jax.tree_util.tree_map_with_path(draw, shapes)
+@pytest.mark.parametrize('name', ['pose_densenet_compact', 'regression_cnn', 'svhn_cnn'])
+def test_a_net_of_frozen_norms_trains_with_the_features_that_it_is_evaluated_with(name):
+  model, shapes, scales, images = frozen(name)
+  variables = nets.draw(shapes)
 
   @jax.jit
   def both(variables, images):
