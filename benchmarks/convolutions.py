@@ -4,7 +4,7 @@
     python benchmarks/convolutions.py --model=pose_hrnet_w32 --size=256x192 --batch=1,8
     python benchmarks/convolutions.py --model=pose_resnet18 --size=256x192 --whole
 
-`posejax.models.convolution.form` chooses one of `FORMS` by a layer's shape. Here every form computes
+`posejax.models.cpu.convolution.form` chooses one of `FORMS` by a layer's shape. Here every form computes
 every layer of more than one pixel's kernel, each compiled alone, in turns; the table gives medians, and
 how much longer the chosen form takes than the fastest. The last line weighs the layers by how often the
 net has them. `--whole` times the net's whole forward pass instead: as chosen, and with one form for all
@@ -33,7 +33,7 @@ def layers_of(model, images) -> collections.Counter:
   """Return how often a net has a convolution of (x shape, kernel shape, stride, padding)."""
   import jax
 
-  from posejax.models import convolution
+  from posejax.models.cpu import convolution
 
   found = collections.Counter()
   forward = convolution.forward
@@ -62,7 +62,7 @@ def measure_layers(args, batch: int) -> None:
   """Print a row for each layer, and the sums."""
   import jax.numpy as jnp
 
-  from posejax.models import convolution
+  from posejax.models.cpu import convolution
 
   forms = convolution.FORMS
   print(f'| batch {batch}: input | kernel | stride | times | {" | ".join(forms)} | chosen | loss |')
@@ -97,7 +97,7 @@ def measure_whole(args, batch: int) -> None:
   """Print the milliseconds of the net's forward pass with each form."""
   import jax
 
-  from posejax.models import convolution
+  from posejax.models.cpu import convolution
 
   model, images = model_and_images(args, batch)
   shapes = jax.eval_shape(model.init, jax.random.key(0), images)

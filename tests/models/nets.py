@@ -13,6 +13,14 @@ NETS = {
   'regression_cnn': ({'features': (4, 6), 'hidden': 8}, (32, 24)),
   'regression_resnet18': ({}, (64, 32)),
   'svhn_cnn': ({}, (24, 32)),
+  'net': (
+    {
+      'backbone': {'name': 'densenet_compact', 'growth': 4, 'block_layers': (1, 2)},
+      'neck': {'name': 'top_down', 'features': 8},
+      'head': {'name': 'final'},
+    },
+    (32, 24),
+  ),
 }
 """Name -> keyword arguments, height and width."""
 

@@ -201,6 +201,7 @@ FAMILIES = {
   'regression_cnn': 'regression_cnn',
   r'regression_resnet\d+': 'regression_resnet18',
   'svhn_cnn': 'svhn_cnn',
+  'net': 'net',
 }
 
 
