@@ -6,14 +6,15 @@ stride-2 convolutions pad (1, 1), fused maps grow by repeating pixels, and the l
 branch at stride 4 only.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 
 from posejax.errors import PosejaxError
-from posejax.models import layers, resnet
+from posejax.models import layers
+from posejax.models.backbones import resnet
 
 STAGES = {2: 1, 3: 4, 4: 3}
 """Stage, which has as many branches -> exchange modules in it, in published nets."""
@@ -38,21 +39,21 @@ class ExchangeModule(nn.Module):
   width: int
   num_outputs: int
   blocks: int = BLOCKS
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
 
   @nn.compact
   def __call__(self, branches: list[jax.Array], train: bool) -> list[jax.Array]:
     """Return the first `num_outputs` branches `[B, h / 2 ** i, w / 2 ** i, width * 2 ** i]`."""
-    conv_bn = partial(_conv_bn, dtype=self.dtype, bn_group_size=self.bn_group_size, train=train)
+    conv_bn = partial(_conv_bn, self.conv, self.norm, train)
     branches = list(branches)
     for i in range(len(branches)):
       for block in range(self.blocks):
         branches[i] = resnet.Block(
           'basic',
           self.width * 2**i,
-          dtype=self.dtype,
-          bn_group_size=self.bn_group_size,
+          conv=self.conv,
+          norm=self.norm,
           name=f'branch{i}_{block}',
         )(branches[i], train)
 
@@ -73,7 +74,7 @@ class ExchangeModule(nn.Module):
 
 
 class HRNet(nn.Module):
-  """Return `{'c2': [B, H / 4, W / 4, width]}`, the branch at stride 4 after three stages.
+  """One map at stride 4, of `width` channels: the shallowest branch after three stages.
 
   Parameters: `conv1`, `bn1`, `conv2`, `bn2`, `layer1_<block>/...`, `transition<n>_<branch>_conv`,
   `_bn`, and `stage<n>_<module>/...` (see `ExchangeModule`); blocks, branches and modules count from 0.
@@ -87,23 +88,23 @@ class HRNet(nn.Module):
   width: int
   modules: tuple[int, int, int] = tuple(STAGES.values())
   blocks: int = BLOCKS
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
 
   @nn.compact
-  def __call__(self, x, train: bool = False):
-    """Return the feature map of `[B, H, W, 3]`, H and W multiples of 32."""
-    common = {'dtype': self.dtype, 'bn_group_size': self.bn_group_size}
-    conv_bn = partial(_conv_bn, **common, train=train)
+  def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
+    """Return the feature map of `[B, H, W, 3]`, H and W multiples of 32, by its stride."""
+    common = {'conv': self.conv, 'norm': self.norm}
+    conv_bn = partial(_conv_bn, self.conv, self.norm, train)
     if x.shape[1] % STRIDE or x.shape[2] % STRIDE:
       raise PosejaxError(
         f'HRNet takes images whose height and width are multiples of {STRIDE}, got '
         f'{x.shape[1]}x{x.shape[2]}; set config.data.crop_size so, e.g. (256, 192).'
       )
-    x = layers.Conv(64, 3, 2, dtype=self.dtype, name='conv1')(x)
-    x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn1')(x, train))
-    x = layers.Conv(64, 3, 2, dtype=self.dtype, name='conv2')(x)
-    x = nn.relu(layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn2')(x, train))
+    x = self.conv(64, 3, 2, name='conv1')(x)
+    x = nn.relu(self.norm(name='bn1')(x, train))
+    x = self.conv(64, 3, 2, name='conv2')(x)
+    x = nn.relu(self.norm(name='bn2')(x, train))
     for block in range(self.blocks):
       x = resnet.Block('bottleneck', 64, **common, name=f'layer1_{block}')(x, train)
 
@@ -120,37 +121,20 @@ class HRNet(nn.Module):
         branches = ExchangeModule(
           self.width, 1 if end else stage, self.blocks, **common, name=f'stage{stage}_{module}'
         )(branches, train)
-    return {'c2': branches[0]}
-
-
-class FinalHead(nn.Module):
-  """One 1x1 convolution from the shallowest map to a heatmap per keypoint. Parameters: `final`."""
-
-  num_keypoints: int
-  dtype: Any = 'float32'
-
-  @nn.compact
-  def __call__(self, maps: dict[str, jax.Array], train: bool = False) -> jax.Array:
-    """Return heatmaps `[B, h, w, K]` in `dtype`."""
-    del train
-    init = nn.initializers.normal(0.001)
-    final = layers.Conv(
-      self.num_keypoints, 1, bias=True, dtype=self.dtype, kernel_init=init, name='final'
-    )
-    return final(maps[min(maps)])
+    return {4: branches[0]}
 
 
 def _conv_bn(
+  conv: Callable,
+  norm: Callable,
+  train: bool,
   x: jax.Array,
   features: int,
   *,
   size: int = 3,
   stride: int = 1,
   name: str,
-  dtype: Any,
-  bn_group_size: int | None,
-  train: bool,
 ) -> jax.Array:
   """Convolve and normalise, as `<name>_conv` and `<name>_bn` of the module that calls."""
-  x = layers.Conv(features, size, stride, dtype=dtype, name=f'{name}_conv')(x)
-  return layers.BatchNorm(bn_group_size, dtype=dtype, name=f'{name}_bn')(x, train)
+  x = conv(features, size, stride, name=f'{name}_conv')(x)
+  return norm(name=f'{name}_bn')(x, train)

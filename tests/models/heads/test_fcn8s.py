@@ -5,7 +5,8 @@ import pytest
 
 from posejax import models
 from posejax.errors import PosejaxError
-from posejax.models import fcn8s, layers
+from posejax.models import layers
+from posejax.models.heads import fcn8s
 
 
 def _shapes(model, size):

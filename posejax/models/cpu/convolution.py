@@ -7,32 +7,81 @@ packs channel by channel. Here it is a convolution along the height with batch x
 What each form costs is measured in `benchmarks/README.md`.
 """
 
-from functools import partial
-
 import jax
 from jax import lax
 import jax.numpy as jnp
 
 MANY = 4
 """Times as many input as output channels from which on a kernel gradient shifts the output instead."""
-FEW = 32
-"""Inputs of an output pixel (k * k * C) up to which sums are taken tap by tap: a 3x3 stem's are 27."""
+FEW = 48
+"""Inputs of an output pixel (k * k * C) up to which a product is as fast: those of a 4x4 stem."""
+LARGE = 16
+"""Inputs of an output pixel for each pixel of the map from which on a kernel is large beside the map."""
+NARROW = 16
+"""Output channels up to which a second core does not make up for what using it costs."""
 ONE_CORE = 64
 """Output channels up to which the library that XLA calls keeps to one core."""
+SMALL_MAP = 256
+"""Pixels up to which a second core does not make up for what using it costs."""
+LARGE_MAP = 4096
+"""Pixels from which on what a product lays side by side is too much for the caches."""
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv2d(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+def forward(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
   """Return the cross-correlation of `x` `[B, h, w, C]` and `kernel` `[k, k, C, D]`."""
+  name = form(x.shape[1:3], kernel.shape, stride, padding)
+  return FORMS[name](x, kernel, stride, padding)
+
+
+def form(
+  shape: tuple[int, int], kernel_shape: tuple[int, int, int, int], stride: int, padding: int
+) -> str:
+  """Return the name in `FORMS` of what computes a convolution of maps of `shape` (h, w) fastest.
+
+  Whatever the batch, which a program that was exported for any batch does not know.
+  Source: measured, `benchmarks/convolutions.py`.
+  """
+  k, _, c, d = kernel_shape
+  h, w = _output_shape(shape, k, stride, padding)
+  inputs, pixels = k * k * c, h * w
+  few = inputs <= FEW and pixels < LARGE_MAP
+  if k == 1 or few or (inputs >= LARGE * pixels and d > ONE_CORE):
+    return 'product'
+  if padding == 0 or (stride == 1 and NARROW < d <= ONE_CORE and pixels > SMALL_MAP):
+    return 'columns'
+  return 'plain'
+
+
+def product(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """Convolve by one product of matrices, of what every output pixel sees and the kernel."""
   k, _, c, d = kernel.shape
-  h, w = ((n + 2 * padding - k) // stride + 1 for n in x.shape[1:3])
-  if k * k * c > FEW and k > 1 and kernel.size < 2 * x.shape[0] * h * w * d:
-    return _convolve(x, kernel, stride, ((padding, padding), (padding, padding)))
-  # A kernel that is large beside the map, of few inputs, or of one pixel: one product of matrices.
-  taps = _taps(x, k, stride, padding, (h, w))
+  taps = _taps(x, k, stride, padding, _output_shape(x.shape[1:3], k, stride, padding))
   patches = jnp.concatenate(taps, -1) if k > 1 else taps[0]
   return lax.dot_general(patches, kernel.reshape(k * k * c, d), (((3,), (0,)), ((), ())))
+
+
+def plain(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """Convolve as XLA does."""
+  return _convolve(x, kernel, stride, ((padding, padding),) * 2)
+
+
+def with_columns(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """Convolve with columns of padding added, which leads jaxlib 0.10.2 to another path.
+
+  Without any padding it takes one up to 12 times slower. Where the output is not larger than the input
+  in any direction and has few channels, it calls a library that keeps to one core.
+  """
+  columns = kernel.shape[0] if padding == 0 and stride == 1 else 1
+  return _convolve(x, kernel, stride, ((padding, padding),) * 2, columns)
+
+
+FORMS = {'product': product, 'plain': plain, 'columns': with_columns}
+
+
+def _output_shape(shape, size, stride, padding):
+  h, w = ((n + 2 * padding - size) // stride + 1 for n in shape)
+  return h, w
 
 
 def _taps(x, size, stride, padding, shape):
@@ -43,20 +92,9 @@ def _taps(x, size, stride, padding, shape):
   return [x[:, i : i + h : stride, j : j + w : stride] for i, j in places]
 
 
-def _convolve(x, kernel, stride, padding, input_dilation=1):
-  """Convolve, with columns of padding added where that leads jaxlib 0.10.2 to a faster path.
-
-  Without any padding it takes one up to 12 times slower. Where the output is not larger than the input
-  in any direction and has few channels, it calls a library that keeps to one core. What the columns
-  gave is cut off again.
-  """
-  (k, _, _, d), (_, _, w, _) = kernel.shape, x.shape
-  columns = 0
-  if k > 1 and input_dilation == 1:
-    if not any(map(any, padding)):
-      columns = k if stride == 1 else 1
-    elif stride == 1 and d <= ONE_CORE:
-      columns = 1
+def _convolve(x, kernel, stride, padding, columns=0, input_dilation=1):
+  """Convolve, with `columns` of padding added behind; what they gave is cut off again."""
+  k, w = kernel.shape[1], x.shape[2]
   before, after = padding[1]
   y = lax.conv_general_dilated(
     x,
@@ -69,21 +107,6 @@ def _convolve(x, kernel, stride, padding, input_dilation=1):
   return y[:, :, : (w + before + after - k) // stride + 1] if columns else y
 
 
-def _forward(x, kernel, stride, padding):
-  return conv2d(x, kernel, stride, padding), (x, kernel)
-
-
-def _backward(stride, padding, residuals, dy):
-  x, kernel = residuals
-  return (
-    input_gradient(dy, kernel, x.shape[1:3], stride, padding),
-    kernel_gradient(x, dy, kernel.shape[0], stride, padding),
-  )
-
-
-conv2d.defvjp(_forward, _backward)
-
-
 def input_gradient(
   dy: jax.Array, kernel: jax.Array, shape: tuple[int, int], stride: int, padding: int
 ) -> jax.Array:
@@ -94,7 +117,13 @@ def input_gradient(
   after = [n - ((m - 1) * stride + 1) + padding for n, m in zip(shape, dy.shape[1:3], strict=True)]
   if k > 1 and kernel.size * 2 < dy.size:
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    return _convolve(dy, flipped, 1, [(before, a) for a in after], stride)
+    around = [(before, a) for a in after]
+    columns = 0
+    if stride == 1 and not any(map(any, around)):
+      columns = k
+    elif stride == 1 and c <= ONE_CORE:
+      columns = 1
+    return _convolve(dy, flipped, 1, around, columns, stride)
   # A kernel that is large beside the map: turning it costs more than the products do. One product
   # takes it as it lies; every tap's part is then added where that tap points.
   parts = lax.dot_general(dy, kernel.reshape(k * k * c, d), (((3,), (1,)), ((), ())))

@@ -7,7 +7,7 @@ import pytest
 
 from posejax import models
 from posejax.errors import PosejaxError
-from posejax.models import hrnet
+from posejax.models.backbones import hrnet
 
 
 def shapes(model, size):

@@ -5,11 +5,12 @@ torchvision/models/resnet.py for what the weights assume: bottleneck stride on t
 padding 1 for stride-2 3x3 convolutions and for the max-pool.
 """
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 
+from posejax.errors import PosejaxError
 from posejax.models import layers
 
 BLOCKS = {
@@ -33,15 +34,14 @@ class Block(nn.Module):
   width: int
   stride: int = 1
   version: int = 1
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
   dropout: float = 0.0
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
 
   @nn.compact
   def __call__(self, x, train: bool):
     """Return `[B, h / stride, w / stride, C']`."""
-    conv = partial(layers.Conv, dtype=self.dtype)
-    norm = partial(layers.BatchNorm, group_size=self.bn_group_size, dtype=self.dtype)
+    conv, norm = self.conv, self.norm
     if self.kind == 'basic':
       convs = [(self.width, 3, self.stride), (self.width, 3, 1)]
     else:
@@ -73,25 +73,29 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-  """Return `{'c2': ..., 'c3': ..., 'c4': ..., 'c5': ...}`, feature maps at strides 4, 8, 16 and 32.
+  """Maps at strides 4, 8, 16 and 32.
 
   Parameters: `conv1`, `bn1` (v1), `layer<stage>_<block>/...` from `layer1_0`; v2 ends in `bn_final`,
-  which normalises `c5` only.
+  which normalises the deepest map only.
   """
 
   depth: int
   version: int = 1
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
 
   @nn.compact
-  def __call__(self, x, train: bool = False):
-    """Return the feature maps of `[B, H, W, 3]`."""
+  def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
+    """Return the feature maps of `[B, H, W, 3]` by their stride."""
+    if self.depth not in BLOCKS or self.version not in (1, 2):
+      raise PosejaxError(
+        f'There is no ResNet of depth={self.depth} and version={self.version}: depths are '
+        f'{", ".join(map(str, BLOCKS))}, versions 1 and 2.'
+      )
     kind, counts = BLOCKS[self.depth]
-    norm = partial(layers.BatchNorm, group_size=self.bn_group_size, dtype=self.dtype)
-    x = layers.Conv(64, 7, 2, dtype=self.dtype, name='conv1')(x)
+    x = self.conv(64, 7, 2, name='conv1')(x)
     if self.version == 1:
-      x = nn.relu(norm(name='bn1')(x, train))
+      x = nn.relu(self.norm(name='bn1')(x, train))
     x = layers.max_pool(x, 3, 2, padding=1)
     maps = {}
     for stage, count in enumerate(counts, 1):
@@ -101,11 +105,11 @@ class ResNet(nn.Module):
           64 * 2 ** (stage - 1),
           2 if i == 0 and stage > 1 else 1,
           self.version,
-          self.dtype,
-          self.bn_group_size,
+          conv=self.conv,
+          norm=self.norm,
           name=f'layer{stage}_{i}',
         )(x, train)
-      maps[f'c{stage + 1}'] = x
+      maps[2 ** (stage + 1)] = x
     if self.version == 2:
-      maps['c5'] = nn.relu(norm(name='bn_final')(x, train))
+      maps[32] = nn.relu(self.norm(name='bn_final')(x, train))
     return maps

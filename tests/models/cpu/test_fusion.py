@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posejax.models import fusion
+from posejax.models.cpu import fusion
 
 DEPTH = 8
 

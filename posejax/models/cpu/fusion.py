@@ -11,6 +11,7 @@ from collections.abc import Callable
 import functools
 
 import jax
+from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 
@@ -18,7 +19,7 @@ def alone(fn: Callable) -> Callable:
   """Return `fn` of arrays, on CPUs a function of its own in the compiled program; so is its gradient.
 
   Its inputs and its results are then written to memory, once each: worth it where a result has several
-  uses. Where the default backend is a GPU or TPU it is `fn`. The attribute is the one by which
+  uses. In a program for a GPU or TPU it is `fn`. The attribute is the one by which
   `jax.experimental.compute_on` keeps computations from being inlined.
   """
 
@@ -28,11 +29,12 @@ def alone(fn: Callable) -> Callable:
     with set_xla_metadata(inlineable=None):
       return fn(*args)
 
-  @functools.wraps(fn)
-  def call(*args):
-    if jax.default_backend() != 'cpu':
-      return fn(*args)
+  def apart(*args):
     with set_xla_metadata(inlineable='false'):
       return compiled(*args)
+
+  @functools.wraps(fn)
+  def call(*args):
+    return lax.platform_dependent(*args, cpu=apart, default=fn)
 
   return call

@@ -4,9 +4,10 @@ Source: Simonyan & Zisserman, Very Deep Convolutional Networks (arXiv:1409.1556)
 torchvision/models/vgg.py (configuration D) for what the weights assume.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 
 from posejax.models import layers
 
@@ -15,7 +16,7 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
 class VGG16(nn.Module):
-  """Return `{'pool3': ..., 'pool4': ..., 'pool5': ...}`, feature maps at strides 8, 16 and 32.
+  """Maps at strides 8, 16 and 32: what the last three blocks' pooling gives.
 
   Parameters: `conv<block>_<layer>` with a bias and, with batch norm, `bn<block>_<layer>`, counted
   from 1 as in the paper.
@@ -26,22 +27,22 @@ class VGG16(nn.Module):
   """
 
   batch_norm: bool = False
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
   width: float = 1.0
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
 
   @nn.compact
-  def __call__(self, x, train: bool = False):
-    """Return the feature maps of `[B, H, W, 3]`."""
+  def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
+    """Return the feature maps of `[B, H, W, 3]` by their stride."""
     maps = {}
     for block, (features, count) in enumerate(BLOCKS, 1):
       for layer in range(1, count + 1):
         name = f'{block}_{layer}'
         channels = max(1, round(self.width * features))
-        x = layers.Conv(channels, bias=True, dtype=self.dtype, name=f'conv{name}')(x)
+        x = self.conv(channels, bias=True, name=f'conv{name}')(x)
         if self.batch_norm:
-          x = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name=f'bn{name}')(x, train)
+          x = self.norm(name=f'bn{name}')(x, train)
         x = nn.relu(x)
       x = layers.max_pool(x, 2)
-      maps[f'pool{block}'] = x
-    return {name: maps[name] for name in ('pool3', 'pool4', 'pool5')}
+      maps[2**block] = x
+    return {stride: maps[stride] for stride in (8, 16, 32)}
