@@ -59,14 +59,18 @@ def workdir(arguments: argparse.Namespace) -> str:
 def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
   from posejax import startup
+  from posejax.errors import PosejaxError
   from posejax.infer.predictor import THRESHOLD, Predictor
 
-  startup.begin(startup.DEFAULT_CACHE)
+  threshold = THRESHOLD if arguments.threshold is None else arguments.threshold
+  if not 0 <= threshold <= 1:
+    raise PosejaxError(f'--threshold={threshold} must be from 0 to 1.')
   run = workdir(arguments)
+  startup.begin(startup.DEFAULT_CACHE)
   loaded = Predictor.load(
     run,
     arguments.checkpoint,
-    threshold=THRESHOLD if arguments.threshold is None else arguments.threshold,
+    threshold=threshold,
     runtime=getattr(arguments, 'runtime', 'xla'),
     precision=getattr(arguments, 'precision', 'float32'),
   )

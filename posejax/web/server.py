@@ -115,6 +115,8 @@ def _check_certificate(cert: str | None, key: str | None) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+  if not 0 <= port <= 65535:  # getaddrinfo takes the lowest 16 bits
+    raise PosejaxError(f'Nothing can listen at {host}:{port}; ports are from 0 to 65535.')
   try:
     family, kind, protocol, _, address = socket.getaddrinfo(
       host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

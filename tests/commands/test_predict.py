@@ -1,0 +1,150 @@
+"""`posejax predict`: the options, the words printed, the exit codes."""
+
+import io
+import json
+import os
+import shutil
+
+import cv2
+import pytest
+
+from posejax import cli
+from posejax.data.synthetic.film import DrawnFilm
+from tests.infer import finder
+from tests.infer.frames import drawn
+from tests.infer.test_annotate import TIMES, Interrupting, scene
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+  """Two pictures of people and where they are."""
+  os.mkdir('in')
+  rows = []
+  for number in (3, 4):
+    frame = DrawnFilm(number, 1, (120, 200), people=2)[0]
+    cv2.imwrite(f'in/{number:06d}.jpg', frame['image'][..., ::-1])
+    for x1, y1, x2, y2 in frame['boxes'].tolist():
+      rows.append({'image_id': number, 'bbox': [x1, y1, x2 - x1, y2 - y1], 'score': 0.9})
+  with open('boxes.json', 'w') as file:
+    json.dump(rows, file)
+  return rows
+
+
+def predict(capsys, *words):
+  code = cli.main(['predict', *words])
+  captured = capsys.readouterr()
+  return code, captured.out, captured.err
+
+
+def entries(path='predictions/predictions.json'):
+  with open(path) as file:
+    return json.load(file)
+
+
+def test_pictures_with_boxes_by_a_run(capsys, pictures, tiny_run):
+  words = ['in', '--boxes=boxes.json', f'--workdir={tiny_run}', '--checkpoint=latest']
+  code, output, _ = predict(capsys, *words, '--csv')
+  assert code == 0
+  assert f'{tiny_run}: pose_densenet_compact, step 2; XLA' in output
+  assert f'2 pictures or frames, {len(pictures)} found' in output
+  assert 'predictions.json' in output
+  assert len(entries()) == len(pictures)
+  assert {entry['image_id'] for entry in entries()} == {3, 4}
+  assert sorted(os.listdir('predictions')) == [
+    '000003.jpg',
+    '000004.jpg',
+    'predictions.csv',
+    'predictions.json',
+  ]
+
+
+def test_a_broken_picture_is_told_of_and_the_exit_code_tells(capsys, pictures, tiny_run):
+  with open('in/000003b.jpg', 'wb') as file:
+    file.write(b'no picture')
+  code, output, errors = predict(capsys, 'in', f'--workdir={tiny_run}', '--out=there')
+  assert code == 1
+  assert errors.count('Left out: ') == 1
+  assert '000003b.jpg' in errors
+  assert '2 pictures or frames' in output
+  assert len(entries('there/predictions.json')) == 2
+
+
+def test_the_newest_run_and_a_list_on_standard_input(capsys, pictures, tiny_run, monkeypatch):
+  code, _, errors = predict(capsys, 'in')
+  assert code == 2
+  assert errors.startswith('Error: There is no run in ')
+  assert errors.count('\n') == 1
+  assert 'main.py --config=configs/pose_densenet.py' in errors
+  shutil.copytree(tiny_run, 'runs/one')
+  monkeypatch.setattr('sys.stdin', io.StringIO('in/000004.jpg\n\nin/000003.jpg\n'))
+  code, output, _ = predict(capsys, '-', '--no_overlays')
+  assert code == 0
+  assert output.startswith('runs/one: ')
+  assert [entry['image_id'] for entry in entries()] == [4, 3]
+
+
+def test_a_threshold_decides_what_is_shown(capsys, pictures, tiny_run):
+  for threshold, name in (('0.999', 'none'), ('0', 'all')):
+    words = ['in', '--boxes=boxes.json', f'--workdir={tiny_run}', f'--threshold={threshold}']
+    assert predict(capsys, *words, f'--out={name}')[0] == 0
+  none, everything = (cv2.imread(f'{name}/000003.jpg') for name in ('none', 'all'))
+  assert (none != everything).any()
+  assert entries('none/predictions.json') == entries('all/predictions.json')
+
+
+def test_ctrl_c_tells_what_is_there(capsys, tmp_path, monkeypatch):
+  drawn.film('film.mp4', TIMES, image_fn=scene)
+  net = Interrupting(finder.predictor(), 4)
+  monkeypatch.setattr('posejax.commands.net_options.predictor', lambda arguments: net)
+  code, output, errors = predict(capsys, 'film.mp4')
+  assert code == 130
+  assert '3 pictures or frames, 3 found' in output
+  assert 'Written to predictions: film.mp4, film.json.' in output
+  assert errors.endswith('Interrupted.\n')
+  assert len(entries('predictions/film.json')) == 3
+
+
+@pytest.mark.parametrize(
+  ('words', 'message'),
+  [
+    (['in/nothing.jpg'], 'in/nothing.jpg: there is no such file'),
+    (['in', '--max_frames=0'], '--max_frames=0 must be at least 1'),
+    (['in', '--boxes=none.json'], 'none.json: cannot be read'),
+    (['in', '--out=in'], 'lies in the folder to write to'),
+    (['in', '--workdir=nowhere'], "no run at 'nowhere'"),
+    (['in', '--checkpoint=last'], '--checkpoint=last must be'),
+    (['in', '--threshold=20'], '--threshold=20.0 must be from 0 to 1'),
+  ],
+)
+def test_wrong_use_is_one_sentence(capsys, pictures, tiny_run, words, message):
+  if not any(word.startswith('--workdir') for word in words):
+    words = [*words, f'--workdir={tiny_run}']
+  code, _, errors = predict(capsys, *words)
+  assert code == 2
+  assert message in errors
+  assert errors.startswith('Error: ')
+  assert errors.count('\n') == 1
+
+
+def test_a_file_of_boxes_that_is_none(capsys, pictures, tiny_run):
+  forms = {
+    '[': 'is not JSON',
+    '7': 'expected a list of',
+    '{"images": 3}': 'expected a list of',
+    '[{"image_id": 3}]': 'entry 0 is',
+    '[{"image_id": 3, "bbox": [1, 2, 3, NaN]}]': 'finite numbers',
+    '[{"image_id": 3, "bbox": [1, 2, 0, 5]}]': 'none of its 1 boxes counts',
+    '[{"image_id": 3, "bbox": [500, 2, 9, 5]}]': 'Box 0 of picture 0, .*lies outside',
+  }
+  for content, message in forms.items():
+    with open('wrong.json', 'w') as file:
+      file.write(content)
+    words = ['in/000003.jpg', '--boxes=wrong.json', f'--workdir={tiny_run}']
+    code, _, errors = predict(capsys, *words)
+    assert code in (1, 2), content
+    assert all(part in errors for part in message.split('.*')), (content, errors)
