@@ -28,7 +28,7 @@ from posejax.runs.progress import Progress
 from posejax.runs.report import Report, parameter_table
 from posejax.train import build, optim, start, state, step, stop
 from posejax.train.evaluate import Evaluations
-from posejax.train.feed import batches_of, train_batches
+from posejax.train.feed import batches_of, global_indices, train_batches
 from posejax.types import Variables
 
 
@@ -150,7 +150,7 @@ class _Run:
       train_state, output = train_step(train_state, on_device, self.root_key)
       if pending is not None:
         self._take(*pending)
-      pending = (number, output, batch['index'])
+      pending = (number, output)
       self.progress.step()
       batch = next(batches, None)
       stopping = self.stop_flag.at(number)
@@ -172,10 +172,10 @@ class _Run:
     """Return whether nothing is left to train after a step; an early end is said."""
     if self.control.should_stop(self.config):
       watch = self.control.early
-      self.progress.say(
-        f'Stopped early: {watch.metric} has not improved on {watch.value:.4f} (step {watch.step}) '
-        f'for {watch.since} evaluations.'
-      )
+      best = 'was not finite'
+      if watch.value is not None:
+        best = f'has not improved on {watch.value:.4f} (step {watch.step})'
+      self.progress.say(f'Stopped early: {watch.metric} {best} for {watch.since} evaluations.')
       return True
     return now == self.config.num_steps
 
@@ -184,19 +184,16 @@ class _Run:
     every = (config.log_every_steps, config.eval_every_steps, config.checkpoint_every_steps)
     return any(number % n == 0 for n in every)
 
-  def _take(self, number: int, output: step.StepOutput, index: np.ndarray) -> None:
+  def _take(self, number: int, output: step.StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
     scalars = {name: float(value) for name, value in output.scalars.items()}
     if not all(math.isfinite(value) for value in scalars.values()):
       bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
-      raise PosejaxError(self._non_finite_message(number, bad, output.example_losses, index))
+      raise PosejaxError(self._non_finite_message(number, bad, output.example_losses))
     self.window.add(scalars)
 
-  def _non_finite_message(self, number, bad, example_losses, index) -> str:
-    losses = np.asarray(example_losses)
-    ids = np.asarray(index)
-    if len(ids) == len(losses):
-      ids = ids[~np.isfinite(losses)]
+  def _non_finite_message(self, number, bad, example_losses) -> str:
+    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(np.asarray(example_losses))]
     which = f'examples {ids.tolist()}' if len(ids) else 'the gradient, not one example'
     steps = checkpoint.available_steps(self.workdir)
     kept = f'The checkpoint of step {steps[-1]} is good. ' if steps else ''

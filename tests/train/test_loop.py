@@ -1,4 +1,5 @@
 import json
+import math
 import weakref
 
 import jax
@@ -10,6 +11,7 @@ from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
 from posejax.train import loop
+from posejax.train.evaluate import Evaluations
 from posejax.train.loop import train
 from posejax.train.stop import StopFlag
 from tests import tiny
@@ -186,3 +188,20 @@ def test_a_row_that_other_intervals_made_due_is_logged_once(tmp_path, interrupte
     interrupted(other, tmp_path, kill=kill)
     steps = [row['step'] for row in read_rows(str(tmp_path)) if row['split'] == 'train']
     assert steps == ([3] if kill else [3, 4])
+
+
+def test_patience_with_a_metric_that_is_never_finite_ends_the_run_in_words(
+  tmp_path, capsys, monkeypatch
+):
+  config = tiny.config(num_steps=60, log_every_steps=1, early_stopping__patience=1)
+  evaluate = Evaluations.__call__
+
+  def undefined(self, variables, iterate):
+    result = evaluate(self, variables, iterate)
+    return result._replace(metrics=dict.fromkeys(result.metrics, math.nan))
+
+  monkeypatch.setattr(Evaluations, '__call__', undefined)
+  train(config, str(tmp_path))
+  out = capsys.readouterr().out
+  assert 'PCK@0.20/torso was not finite for 1 evaluations.' in out
+  assert 'Best PCK@0.20/torso: never finite.' in out
