@@ -1,0 +1,1 @@
+"""Backbones: pictures to feature maps at several strides."""

@@ -1,0 +1,1 @@
+"""Necks: what joins the feature maps of a backbone before a head reads them."""
