@@ -101,7 +101,8 @@ def at_cells(maps: Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
   Args:
     maps: `[B, h, w, 2 n]`.
-    x: int `[B, P]`; y the same.
+    x: int `[B, P]`.
+    y: the same.
 
   Returns:
     `[B, P, n, 2]`.
@@ -117,7 +118,8 @@ def at_own_cells(maps: Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
   Args:
     maps: `[B, h, w, 2 K]`, or `[B, h, w, K, 1]` for single numbers.
-    x: int `[B, K]` or `[B, P, K]`; y the same.
+    x: int `[B, K]` or `[B, P, K]`.
+    y: the same.
 
   Returns:
     `[..., 2]` or `[..., 1]`, of x's leading axes.

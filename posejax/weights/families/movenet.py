@@ -24,7 +24,7 @@ from posejax.models.necks import movenet_fpn
 from posejax.types import Variables
 
 _ROOT = 'StatefulPartitionedCall/'
-_FEATURES = _ROOT + 'center_net_mobile_net_v2fpn_feature_extractor/model_1/'
+FEATURES = _ROOT + 'center_net_mobile_net_v2fpn_feature_extractor/model_1/'
 _HEADS = {
   'center': 'center_0',
   'box_scale': 'box_scale_0',
@@ -34,10 +34,10 @@ _HEADS = {
   'keypoint_offsets': 'kpt_offset_0',
 }
 _NET = re.compile(
-  re.escape(_FEATURES) + '.*|' + re.escape(_ROOT) + f'({"|".join(_HEADS.values())})/.*'
+  re.escape(FEATURES) + '.*|' + re.escape(_ROOT) + f'({"|".join(_HEADS.values())})/.*'
 )
 """What belongs to the net; whatever else a graph has are the numbers of its decoding."""
-_STEM = _FEATURES + 'model/Conv1/Conv2D_weights'
+_STEM = FEATURES + 'model/Conv1/Conv2D_weights'
 _LISTED = 8
 
 Tensors = Mapping[str, np.ndarray]
@@ -115,7 +115,7 @@ def peer_names(boxes: bool) -> dict[str, str]:
       names[f'{path}/bias'] = bias
 
   def folded(path, layer, kind='Conv2D'):
-    conv(path, f'{_FEATURES}{layer}/{kind}_weights', f'{_FEATURES}{layer}/{kind}_bn_offset')
+    conv(path, f'{FEATURES}{layer}/{kind}_weights', f'{FEATURES}{layer}/{kind}_bn_offset')
 
   folded('backbone/conv1/conv', 'model/Conv1')
   for i, (_, _, expanded) in enumerate(mobilenet_v2.blocks(1.0)):
@@ -127,7 +127,7 @@ def peer_names(boxes: bool) -> dict[str, str]:
   folded('backbone/conv_last/conv', 'model/Conv_1')
 
   for n, level in enumerate(('c5', *(name for name, _, _ in movenet_fpn.LEVELS))):
-    layer = f'{_FEATURES}conv2d{_number(n)}'
+    layer = f'{FEATURES}conv2d{_number(n)}'
     conv(
       f'neck/lateral_{level}',
       f'{layer}/Conv2D/ReadVariableOp',
@@ -135,7 +135,7 @@ def peer_names(boxes: bool) -> dict[str, str]:
     )
   for n, (level, _, _) in enumerate(movenet_fpn.LEVELS):
     layer = f'separable_conv2d{_number(n)}'
-    conv(f'neck/depthwise_{level}', f'{_FEATURES}{layer}/separable_conv2d/ReadVariableOp')
+    conv(f'neck/depthwise_{level}', f'{FEATURES}{layer}/separable_conv2d/ReadVariableOp')
     folded(f'neck/pointwise_{level}/conv', layer, 'separable_conv2d')
 
   for n, name in enumerate(channels(1, boxes)):
