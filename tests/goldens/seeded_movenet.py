@@ -42,3 +42,9 @@ def maps(variant: str) -> dict[str, np.ndarray]:
     # Some boxes of negative size among them.
     drawn['box_scale'] = spread * (drawn['box_scale'] - np.float32(0.2))
   return drawn
+
+
+def detector_input() -> np.ndarray:
+  """Return a normalised picture `[1, 416, 416, 3]` of the drawn one's pixels over and over."""
+  pixels = np.resize(seeded.image(), (1, 416, 416, 3))
+  return pixels.astype(np.float32) / np.float32(127.5) - 1

@@ -30,9 +30,9 @@ def graph(path: str | os.PathLike, weights: Mapping[str, np.ndarray]) -> tf.Grap
     new = result.node.add()
     new.CopyFrom(node)
     if node.op == 'Const':
-      value = tf.make_tensor_proto(weights[node.name])
-      new.attr['value'].tensor.CopyFrom(value)
-      new.attr['dtype'].type = value.dtype
+      # TensorFlow.js keeps 64-bit integers in 32.
+      dtype = tf.as_dtype(node.attr['dtype'].type).as_numpy_dtype
+      new.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(weights[node.name].astype(dtype)))
     if node.op == 'Placeholder':
       for side in new.attr['shape'].shape.dim:
         side.size = -1
