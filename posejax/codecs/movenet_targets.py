@@ -138,8 +138,7 @@ def _merge(one: tuple[Maps, Maps], other: tuple[Maps, Maps]) -> tuple[Maps, Maps
 def _person(points, labelled, boxes, present, grid_hw, stride, sigma) -> tuple[Maps, Maps]:
   """Return one person's targets and weights, `[B, h, w, C]` each.
 
-  A pair's weight is 1 at the place itself and falls to 0 where it does not count: whose is larger is
-  nearer.
+  A pair's weight says how near its place is, and is 0 where the pair does not count.
   """
   h, w = grid_hw
   B = len(labelled)
@@ -202,10 +201,22 @@ def _bumps(cells: jax.Array, drawn: jax.Array, grid_hw, sigma: float) -> jax.Arr
 
 
 def _nearness(places: jax.Array, counted: jax.Array, grid_hw) -> jax.Array:
-  """Return 1 in a place's own cell, less around it, and 0 beyond `NEAR`, `[B, h, w, n]`."""
-  squared = jnp.moveaxis(movenet.squared_distances(jnp.floor(places), grid_hw), 1, -1)
-  near = jnp.exp(-squared)
-  return jnp.where(counted[:, None, None] & (squared <= NEAR**2), near, 0.0)
+  """Return how near a cell's middle is to a place, 1 at most, 0 for cells beyond `NEAR` of its own.
+
+  Args:
+    places: `[B, n, 2]`, (x, y) in cells from the crop's edge.
+    counted: bool `[B, n]`, where False all is 0.
+    grid_hw: (h, w).
+
+  Returns:
+    `[B, h, w, n]`.
+  """
+
+  def squared(cells):
+    return jnp.moveaxis(movenet.squared_distances(cells, grid_hw), 1, -1)
+
+  within = squared(jnp.floor(places)) <= NEAR**2
+  return jnp.where(counted[:, None, None] & within, jnp.exp(-squared(places - 0.5)), 0.0)
 
 
 def losses(outputs: movenet.Outputs, targets: Maps, weights: Maps) -> Maps:

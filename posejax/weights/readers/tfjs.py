@@ -20,6 +20,7 @@ from posejax.errors import PosejaxError
 
 _MAX_JSON_BYTES = 256 * 2**20
 _MAX_DIMENSIONS = 32
+_MAX_SIDE = 2**63
 _MAX_EMPTY = 2**48
 _DTYPES = {
   'float32': np.dtype('<f4'),
@@ -158,7 +159,7 @@ def _weight(entry: Any) -> _Weight:
     name, shape, dtype = entry['name'], tuple(entry['shape']), entry['dtype']
     quantization = entry.get('quantization')
     known = isinstance(name, str) and len(shape) <= _MAX_DIMENSIONS
-    known &= all(type(n) is int and n >= 0 for n in shape)
+    known &= all(type(n) is int and 0 <= n < _MAX_SIDE for n in shape)
     # An empty array whose other sides are beyond all memory is no array either.
     known &= 0 not in shape or math.prod(max(n, 1) for n in shape) < _MAX_EMPTY
     known &= quantization is None or isinstance(quantization, dict)
