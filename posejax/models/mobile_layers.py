@@ -47,7 +47,7 @@ def conv2d_same(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 def depthwise_conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   """Return each channel of `x` `[B, h, w, C]` correlated with its own `kernel` `[k, k, 1, C]`.
 
-  Padding is TensorFlow's `SAME`. On CPUs it is a sum of shifted products, which XLA computes 20 to 70
+  Padding is TensorFlow's `SAME`. On CPUs it is a sum of shifted products, which XLA computes 10 to 40
   times as fast there as a convolution in C groups (benchmarks/depthwise.py); elsewhere the latter.
   """
   padding = same_padding(x.shape[1:3], kernel.shape[0], stride)

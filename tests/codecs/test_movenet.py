@@ -1,4 +1,4 @@
-"""MoveNet's decoding against loops and against the published graphs' own, on grids that are not square."""
+"""MoveNet's decoding against loops and the published graphs' own, on grids that are not square."""
 
 import pathlib
 
