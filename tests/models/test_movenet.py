@@ -1,5 +1,6 @@
 """MoveNet and NanoDet-g: exact counts, the published graphs' outputs, and batch norms that fit."""
 
+import functools
 import json
 import pathlib
 import re
@@ -22,6 +23,8 @@ GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
 COUNTS = {'lightning': 2_317_974, 'thunder': 6_226_046, 'multipose': 4_723_346}
 TOLERANCE = 1e-5
 """Of a map's range."""
+# Compiling takes longest here, and optimising what runs once most of that.
+_jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': '0'})
 
 
 def shapes_of(model):
@@ -67,7 +70,7 @@ def test_maps_are_those_of_the_published_graph(variant):
   assert movenet_weights.variant(tensors) == variant
   variables = movenet_weights.to_variables(tensors, model)
   image = seeded.image()[None].astype(np.float32) / np.float32(127.5) - 1
-  outputs = jax.jit(model.apply)(variables, image)
+  outputs = _jit(model.apply)(variables, image)
   names = {name.removesuffix(' sample') for name in arrays if name.endswith(' sample')}
   assert names == set(outputs)
   for name, values in outputs.items():
@@ -81,7 +84,7 @@ def test_detections_are_those_of_the_published_graph():
   arrays, tensors = golden('nanodet_g')
   model = nanodet.nanodet_g()
   variables = nanodet_weights.to_variables(tensors, model)
-  outputs = jax.jit(model.apply)(variables, seeded_movenet.detector_input())
+  outputs = _jit(model.apply)(variables, seeded_movenet.detector_input())
   for stride in (8, 16, 32):
     outputs[f'scores_{stride}'] = jax.nn.sigmoid(outputs[f'classes_{stride}'])
     for name in (f'scores_{stride}', f'sides_{stride}'):
@@ -166,8 +169,8 @@ def test_unfolded_batch_norms_leave_the_outputs_and_can_be_trained():
   expected = shapes_of(model)
   assert jax.tree.structure(unfolded) == jax.tree.structure(expected)
   assert all(jax.tree.leaves(jax.tree.map(lambda a, b: a.shape == b.shape, unfolded, expected)))
-  before, after = (jax.jit(m.apply) for m in (folded, model))
-  train = jax.jit(lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[0])
+  before, after = (_jit(m.apply) for m in (folded, model))
+  train = _jit(lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[0])
   # For any pictures in evaluation, and in training for those that the statistics are of.
   for found, x in ((after, others), (train, images)):
     outputs, wanted = found(unfolded, x), before(variables, x)
@@ -254,7 +257,7 @@ def test_doubling_is_bilinear_with_half_pixel_centres():
 def test_new_heads_start_at_a_tenth():
   """Else the background's share of the focal loss drowns the peaks'."""
   head = movenet.MoveNetHead(4)
-  outputs, variables = jax.jit(head.init_with_output)(
+  outputs, variables = _jit(head.init_with_output)(
     jax.random.key(0), {'p2': jnp.ones((1, 2, 3, 24))}
   )
   assert variables['params']['keypoint_regression']['final']['kernel'].shape == (1, 1, 96, 8)
