@@ -44,6 +44,6 @@ def _check_size(size: tuple[int, int], head: nn.Module) -> None:
   if any(side % multiple for side in size):
     better = tuple(max(1, round(side / multiple)) * multiple for side in size)
     raise PosejaxError(
-      f'config.data.crop_size={size} must be divisible by {multiple} for {type(head).__name__}; '
+      f'config.task.crop_size={size} must be divisible by {multiple} for {type(head).__name__}; '
       f'try {better}.'
     )

@@ -99,7 +99,7 @@ class HRNet(nn.Module):
     if x.shape[1] % STRIDE or x.shape[2] % STRIDE:
       raise PosejaxError(
         f'HRNet takes images whose height and width are multiples of {STRIDE}, got '
-        f'{x.shape[1]}x{x.shape[2]}; set config.data.crop_size so, e.g. (256, 192).'
+        f'{x.shape[1]}x{x.shape[2]}; set config.task.crop_size so, e.g. (256, 192).'
       )
     x = self.conv(64, 3, 2, name='conv1')(x)
     x = nn.relu(self.norm(name='bn1')(x, train))

@@ -34,7 +34,7 @@ def merge(
       if x.shape != lateral.shape:
         raise PosejaxError(
           f'The map at stride {stride} is {lateral.shape[1]}x{lateral.shape[2]} and twice the next is '
-          f'{x.shape[1]}x{x.shape[2]}, so they cannot be added; make config.data.crop_size divisible '
+          f'{x.shape[1]}x{x.shape[2]}, so they cannot be added; make config.task.crop_size divisible '
           f'by {max(maps)}.'
         )
     x = lateral if x is None else x + lateral
