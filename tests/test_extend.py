@@ -23,7 +23,7 @@ CHANGES = {
   'toy_backbone': {
     'model': {
       'name': 'net',
-      'backbone': {'name': 'strided', 'features': (4, 6, 8)},
+      'backbone': {'name': 'strided', 'features': (4, 6)},
       'head': {'name': 'skip', 'features': 8},
     }
   },

@@ -6,7 +6,7 @@ Source of the architecture: Huang et al. (arXiv:1608.06993), Xiao et al. (arXiv:
 import torch
 from torch import nn
 
-from posejax.models.densenet import BLOCKS, BOTTLENECK, GROWTH, STEM_FEATURES
+from posejax.models.backbones.densenet import BLOCKS, BOTTLENECK, GROWTH, STEM_FEATURES
 from twins.base import SimpleBaselineHead, Twin, conv
 
 

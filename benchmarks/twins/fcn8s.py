@@ -6,7 +6,7 @@ Source of the architecture: Simonyan & Zisserman (arXiv:1409.1556), Long et al. 
 import torch
 from torch import nn
 
-from posejax.models.vgg import BLOCKS
+from posejax.models.backbones.vgg import BLOCKS
 from twins.base import Twin
 
 

@@ -6,7 +6,7 @@ Source of the architecture: Sun et al. (arXiv:1902.09212).
 import torch
 from torch import nn
 
-from posejax.models.hrnet import BLOCKS, STAGES
+from posejax.models.backbones.hrnet import BLOCKS, STAGES
 from twins.base import Twin, conv
 from twins.resnet import Block
 

@@ -6,7 +6,7 @@ Source of the architecture: He et al. (arXiv:1512.03385), Xiao et al. (arXiv:180
 import torch
 from torch import nn
 
-from posejax.models.resnet import BLOCKS
+from posejax.models.backbones.resnet import BLOCKS
 from twins.base import SimpleBaselineHead, Twin, conv
 
 

@@ -1,14 +1,15 @@
 """Digit classifiers: a plain convolutional net and a wide residual one."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import layers, resnet
+from posejax.models import compose, layers
+from posejax.models.backbones import resnet
 
 
 class PlainNet(nn.Module):
@@ -20,21 +21,22 @@ class PlainNet(nn.Module):
   num_classes: int
   features: tuple[int, ...] = (32, 64)
   hidden: int = 128
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
+  dense: Callable = nn.Dense
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool = False) -> dict[str, jax.Array]:
     """Return `{'logits': float32 [B, C]}` of normalised float images `[B, H, W, 3]`."""
     x = images
     for i, features in enumerate(self.features, 1):
-      x = layers.Conv(features, dtype=self.dtype, name=f'conv{i}')(x)
-      x = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name=f'bn{i}')(x, train)
+      x = self.conv(features, name=f'conv{i}')(x)
+      x = self.norm(name=f'bn{i}')(x, train)
       # The same values as with ReLU first, which then has four times as many to look at.
       x = nn.relu(layers.max_pool(x, 2))
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name='dense1')(x))
-    x = nn.Dense(self.num_classes, dtype=self.dtype, name='dense2')(x)
+    x = nn.relu(self.dense(self.hidden, name='dense1')(x))
+    x = self.dense(self.num_classes, name='dense2')(x)
     return {'logits': x.astype(jnp.float32)}
 
 
@@ -55,8 +57,8 @@ class WideResNet(nn.Module):
   depth: int = 16
   width: int = 8
   dropout: float = 0.0
-  dtype: Any = 'float32'
-  bn_group_size: int | None = None
+  conv: Callable = layers.Conv
+  norm: Callable = layers.BatchNorm
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -65,17 +67,16 @@ class WideResNet(nn.Module):
       resnet.Block,
       'basic',
       version=2,
-      dtype=self.dtype,
-      bn_group_size=self.bn_group_size,
       dropout=self.dropout,
+      conv=self.conv,
+      norm=self.norm,
     )
-    x = layers.Conv(16, dtype=self.dtype, name='conv1')(images)
+    x = self.conv(16, name='conv1')(images)
     for stage in (1, 2, 3):
       for i in range((self.depth - 4) // 6):
         features, stride = 16 * self.width * 2 ** (stage - 1), 2 if i == 0 and stage > 1 else 1
         x = block(features, stride, name=f'layer{stage}_{i}')(x, train)
-    norm = layers.BatchNorm(self.bn_group_size, dtype=self.dtype, name='bn_final')
-    x = nn.relu(norm(x, train)).astype(jnp.float32).mean((1, 2))
+    x = nn.relu(self.norm(name='bn_final')(x, train)).astype(jnp.float32).mean((1, 2))
     return {'logits': nn.Dense(self.num_classes, name='dense')(x)}
 
 
@@ -137,4 +138,5 @@ def create(
     raise PosejaxError(f'config.model.depth={depth} must be 10, 16, 22, 28, …: 6 n + 4.')
   if not 0 <= given.get('dropout', 0) < 1:
     raise PosejaxError(f'config.model.dropout={dropout} must be in [0, 1).')
-  return net(num_classes, dtype=dtype, bn_group_size=bn_group_size, **given)
+  handed = compose.handed(net, compose.layers_of(dtype, bn_group_size))
+  return net(num_classes, **handed, **given)

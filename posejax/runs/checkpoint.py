@@ -7,6 +7,7 @@ being written when the process died is a temporary folder, removed at the next s
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import json
 import os
 from typing import Any
 
@@ -16,11 +17,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from posejax import files
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.runs.control import Control
 
 _STATE, _META = 'state', 'meta'
+_META_FILE = 'metadata'
 
 
 class _LatestAndBest(checkpoint_managers.PreservationPolicy):
@@ -85,6 +88,8 @@ class Checkpointer:
   def save(self, arrays: Mapping[str, Any], meta: dict[str, Any], best_step: int | None) -> None:
     """Start writing `arrays` and `meta` under their step; returns before the disk is done.
 
+    A checkpoint of this step that is there already has these arrays: its `meta` alone is replaced.
+
     Args:
       arrays: a training state by field; `step` is one. May be donated as soon as this returns.
       meta: JSON-ready.
@@ -96,6 +101,7 @@ class Checkpointer:
     step = int(arrays['step'])
     self._policy.best_step = best_step
     if step in self._manager.all_steps():
+      self._replace_meta(step, meta)
       return
     # On CPU a host array can share the device's buffer, which the next step overwrites.
     arrays = jax.tree.map(lambda a: a.copy() if isinstance(a, jax.Array) else a, dict(arrays))
@@ -131,6 +137,15 @@ class Checkpointer:
       item = _item(self._workdir, step, _STATE)
       args = ocp.args.StandardRestore(abstract)
       return ocp.StandardCheckpointHandler().restore(item, args=args)
+
+  def _replace_meta(self, step: int, meta: dict[str, Any]) -> None:
+    if jax.process_index() > 0:
+      return
+    path = _item(self._workdir, step, _META) / _META_FILE
+    try:
+      files.replace(os.fspath(path), json.dumps(meta).encode())
+    except OSError as error:
+      raise self._write_error(error) from error
 
   def _write_error(self, error: Exception) -> PosejaxError:
     self._failed = True
@@ -211,7 +226,7 @@ def read_meta(workdir: str, step: int | None = None) -> dict[str, Any]:
   step = existing_step(workdir, step)
   with _damage_is_said(workdir, step):
     item = _item(workdir, step, _META)
-    return ocp.JsonCheckpointHandler().restore(item, args=ocp.args.JsonRestore())
+    return ocp.JsonCheckpointHandler(_META_FILE).restore(item, args=ocp.args.JsonRestore())
 
 
 def available_steps(workdir: str) -> list[int]:
@@ -226,10 +241,15 @@ def finished_step(workdir: str, config: Config) -> int | None:
   steps = available_steps(workdir)
   if not steps:
     return None
-  if steps[-1] >= config.num_steps:
+  if steps[-1] > config.num_steps:
     return steps[-1]
-  control = Control.from_json(read_meta(workdir, steps[-1])['control'])
-  return steps[-1] if control.should_stop(config) else None
+  meta = read_meta(workdir, steps[-1])
+  if steps[-1] == config.num_steps:
+    # Asked to stop in the last step, a run saves without evaluating.
+    over = meta['evaluated_step'] == steps[-1]
+  else:
+    over = Control.from_json(meta['control']).should_stop(config)
+  return steps[-1] if over else None
 
 
 # Read by the handlers themselves: a CheckpointManager only learns how to read from having written.

@@ -50,3 +50,16 @@ def checkpoint_meta(
     'metrics': metrics,
     'data': fingerprints,
   }
+
+
+def unlogged(meta: dict[str, Any] | None, step: int) -> frozenset[str]:
+  """Return which of 'train' and 'eval' had no row of a checkpoint's own step when it was written.
+
+  Args:
+    meta: of the checkpoint; None where there is none.
+    step: of the checkpoint; nothing is logged before the first.
+  """
+  if meta is None or step == 0:
+    return frozenset(('train', 'eval'))
+  waiting = {'train': meta['window']['count'] > 0, 'eval': meta['evaluated_step'] != step}
+  return frozenset(split for split, is_waiting in waiting.items() if is_waiting)

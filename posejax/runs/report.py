@@ -1,9 +1,10 @@
 """What a run leaves to look at: metrics.jsonl, speed.jsonl, TensorBoard events, curves, pictures.
 
-Resumed at step S, a report first drops every row after S, so that no step is logged twice however
-often the run was killed.
+Resumed at step S, a report first drops every row after S, and of S what the checkpoint says was not
+logged yet, so that no step is logged twice however often the run was killed.
 """
 
+from collections.abc import Callable, Set
 import json
 import math
 import os
@@ -67,13 +68,13 @@ class _NoTensorBoard:
   write_scalars = write_images = flush = close = ignore
 
 
-def _tensorboard(folder: str, resume_step: int):
+def _tensorboard(folder: str, is_logged: Callable[[int, str], bool]):
   try:
     from posejax.runs import tensorboard  # TensorFlow: seconds to import, and not always there
   except ImportError as error:
     print(f'TensorBoard events are not written: {error}. Everything else is.')
     return _NoTensorBoard()
-  return tensorboard.open_writer(folder, resume_step)
+  return tensorboard.open_writer(folder, is_logged)
 
 
 def parameter_table(params) -> str:
@@ -90,11 +91,15 @@ class Report:
 
   Args:
     workdir: where to write.
-    resume_step: rows and events after this step are dropped; 0 starts afresh.
+    resume_step: rows and events after this step are dropped.
     active: whether this process writes.
+    unlogged: which of 'train' and 'eval' are dropped at `resume_step` too; speeds go with the former,
+      pictures with the latter.
   """
 
-  def __init__(self, workdir: str, resume_step: int, active: bool):
+  def __init__(
+    self, workdir: str, resume_step: int, active: bool, unlogged: Set[str] = frozenset()
+  ):
     self._workdir = workdir
     self._active = active
     if not active:
@@ -102,10 +107,16 @@ class Report:
     self._rows = os.path.join(workdir, 'metrics.jsonl')
     self._speeds = os.path.join(workdir, 'speed.jsonl')
     self._mark = time.monotonic()
+
+    def is_logged(step: int, name: str) -> bool:
+      kind = name.partition('/')[0]
+      split = 'train' if kind in ('train', 'speed') else 'eval'
+      return step < resume_step or (step == resume_step and split not in unlogged)
+
     for path in (self._rows, self._speeds):
-      rows = [row for row in _read_lines(path) if row['step'] <= resume_step]
+      rows = [row for row in _read_lines(path) if is_logged(row['step'], row.get('split', 'speed'))]
       files.replace(path, ''.join(json.dumps(row) + '\n' for row in rows).encode())
-    self._tensorboard = _tensorboard(os.path.join(workdir, 'tensorboard'), resume_step)
+    self._tensorboard = _tensorboard(os.path.join(workdir, 'tensorboard'), is_logged)
 
   def scalars(self, step: int, split: str, values: dict[str, float]) -> None:
     """Log one row: to metrics.jsonl and TensorBoard. Values that are not finite become null."""

@@ -1,6 +1,6 @@
 """TensorBoard events. All of clu is here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import glob
 import os
 import struct
@@ -15,10 +15,10 @@ from clu import metric_writers
 from posejax import files
 
 
-def open_writer(folder: str, resume_step: int) -> metric_writers.SummaryWriter:
-  """Drop the events after `resume_step` from a folder and return a writer for what follows."""
+def open_writer(folder: str, is_logged: Callable[[int, str], bool]) -> metric_writers.SummaryWriter:
+  """Return a writer to a folder, from which the events that are not `is_logged(step, tag)` go first."""
   for path in glob.glob(os.path.join(folder, 'events.out.tfevents.*')):
-    _drop_events_after(path, resume_step)
+    _drop_events(path, is_logged)
   return metric_writers.SummaryWriter(folder)
 
 
@@ -40,11 +40,12 @@ def _records(path: str) -> Iterator[tuple[bytes, bytes]]:
     at = end
 
 
-def _drop_events_after(path: str, step: int) -> None:
+def _drop_events(path: str, is_logged: Callable[[int, str], bool]) -> None:
   kept, dropped = [], 0
   for framed, payload in _records(path):
     event = tf.compat.v1.Event.FromString(payload)
-    if event.step <= step:
+    # Each value has an event of its own; one without any tells the file's version.
+    if all(is_logged(event.step, value.tag) for value in event.summary.value):
       kept.append(framed)
     else:
       dropped += 1

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
+import numpy as np
 
 from posejax import experiment as experiments
 from posejax.config import Config
-from posejax.data.batches import EvalBatches, TrainBatches
+from posejax.data.batches import EvalBatches, TrainBatches, epoch_order
 from posejax.data.executors import processes, threads
 from posejax.data.sources import Source
 from posejax.types import Batch
@@ -49,3 +50,10 @@ def train_batches(experiment: experiments.Experiment) -> TrainBatches:
     jax.process_index(),
     jax.process_count(),
   )
+
+
+def global_indices(batches: TrainBatches, step: int) -> np.ndarray:
+  """Return the int64 `[batch_size]` indices of one step's examples over all processes, in their order."""
+  first, count = step * batches.batch_size, len(batches.source)
+  places = (divmod(place, count) for place in range(first, first + batches.batch_size))
+  return np.array([epoch_order(batches.seed, epoch, count)[at] for epoch, at in places])

@@ -1,7 +1,9 @@
 """The loop: one for every task.
 
-Order of things at a step's end: its row, then its evaluation, then its checkpoint. So a checkpoint
-says that everything up to its step was logged, and a run that resumes from it logs everything after.
+Order of things at a step's end: its row, then its evaluation, then its checkpoint, then what a plateau
+lowers. So a checkpoint says that everything up to its step was logged, and a run that resumes from it
+logs everything after. The exception is a run asked to stop, which saves without evaluating: its
+checkpoint says so, and the next start evaluates first.
 """
 
 from collections.abc import Iterator
@@ -21,12 +23,12 @@ from posejax.config import Config, continue_from, resolve
 from posejax.errors import PosejaxError, is_disk_full, nearest
 from posejax.runs import checkpoint, older, workdirs
 from posejax.runs.control import Control
-from posejax.runs.meta import Window, checkpoint_meta
+from posejax.runs.meta import Window, checkpoint_meta, unlogged
 from posejax.runs.progress import Progress
 from posejax.runs.report import Report, parameter_table
 from posejax.train import build, optim, start, state, step, stop
 from posejax.train.evaluate import Evaluations
-from posejax.train.feed import batches_of, train_batches
+from posejax.train.feed import batches_of, global_indices, train_batches
 from posejax.types import Variables
 
 
@@ -63,7 +65,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
     with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
       done = checkpointer.latest_step() or 0
       progress = Progress(done, config.num_steps, config.batch_size, began, first)
-      report = Report(workdir, done, first)
+      report = Report(workdir, done, first, unlogged(meta, done))
       with contextlib.closing(progress), contextlib.closing(report):
         run = _Run(experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag)
         return run.go()
@@ -131,8 +133,9 @@ class _Run:
     if jax.process_index() == 0:
       workdirs.write_config(self.workdir, self.config)
     self._introduce(train_state)
-    # A kill between a step's end and its evaluation leaves the latter to the next start.
     train_state = self._finish_step(train_state)
+    if self._is_over(int(train_state.step)):
+      return self._end(int(train_state.step))
     return self._loop(training.step, train_state)
 
   def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
@@ -147,7 +150,7 @@ class _Run:
       train_state, output = train_step(train_state, on_device, self.root_key)
       if pending is not None:
         self._take(*pending)
-      pending = (number, output, batch['index'])
+      pending = (number, output)
       self.progress.step()
       batch = next(batches, None)
       stopping = self.stop_flag.at(number)
@@ -161,33 +164,36 @@ class _Run:
             'Give the same command again to go on.'
           )
           return self.metrics
-        if self.control.should_stop(self.config):
-          watch = self.control.early
-          self.progress.say(
-            f'Stopped early: {watch.metric} has not improved on {watch.value:.4f} (step {watch.step}) '
-            f'for {watch.since} evaluations.'
-          )
-          return self._end(number)
-    return self._end(end)
+        if self._is_over(number):
+          break
+    return self._end(number)
+
+  def _is_over(self, now: int) -> bool:
+    """Return whether nothing is left to train after a step; an early end is said."""
+    if self.control.should_stop(self.config):
+      watch = self.control.early
+      best = 'was not finite'
+      if watch.value is not None:
+        best = f'has not improved on {watch.value:.4f} (step {watch.step})'
+      self.progress.say(f'Stopped early: {watch.metric} {best} for {watch.since} evaluations.')
+      return True
+    return now == self.config.num_steps
 
   def _anything_due(self, number: int) -> bool:
     config = self.config
     every = (config.log_every_steps, config.eval_every_steps, config.checkpoint_every_steps)
     return any(number % n == 0 for n in every)
 
-  def _take(self, number: int, output: step.StepOutput, index: np.ndarray) -> None:
+  def _take(self, number: int, output: step.StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
     scalars = {name: float(value) for name, value in output.scalars.items()}
     if not all(math.isfinite(value) for value in scalars.values()):
       bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
-      raise PosejaxError(self._non_finite_message(number, bad, output.example_losses, index))
+      raise PosejaxError(self._non_finite_message(number, bad, output.example_losses))
     self.window.add(scalars)
 
-  def _non_finite_message(self, number, bad, example_losses, index) -> str:
-    losses = np.asarray(example_losses)
-    ids = np.asarray(index)
-    if len(ids) == len(losses):
-      ids = ids[~np.isfinite(losses)]
+  def _non_finite_message(self, number, bad, example_losses) -> str:
+    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(np.asarray(example_losses))]
     which = f'examples {ids.tolist()}' if len(ids) else 'the gradient, not one example'
     steps = checkpoint.available_steps(self.workdir)
     kept = f'The checkpoint of step {steps[-1]} is good. ' if steps else ''
@@ -198,19 +204,27 @@ class _Run:
     )
 
   def _finish_step(self, train_state: state.TrainState, stopping: bool = False) -> state.TrainState:
-    """Log, evaluate and save what is due at the end of the state's step."""
+    """Log, evaluate and save what is due at the end of the state's step; lower the rate if it is.
+
+    At the start of a resumed run, that is what it was stopped before; all else was done.
+    """
     config, now = self.config, int(train_state.step)
     last = now == config.num_steps
     if self.window.count and (now % config.log_every_steps == 0 or last):
       self._log(now)
     improved = False
     evaluation_due = now and (now % config.eval_every_steps == 0 or last)
-    if evaluation_due and self.evaluated_step != now and not stopping:
-      train_state, improved = self._evaluate(train_state)
-    save_due = now and (now % config.checkpoint_every_steps == 0 or last or improved or stopping)
-    if save_due or self.control.should_stop(config):
+    evaluate = evaluation_due and self.evaluated_step != now and not stopping
+    if evaluate:
+      improved = self._evaluate(train_state)
+    if self.checkpointer.latest_step() == now:
+      save_due = evaluate
+    else:
+      every = now and now % config.checkpoint_every_steps == 0
+      save_due = every or last or improved or stopping or self.control.should_stop(config)
+    if save_due:
       self._save(train_state, wait=stopping)
-    return train_state
+    return self._lower_rate(train_state)
 
   def _log(self, now: int) -> None:
     means = self.window.take()
@@ -219,18 +233,12 @@ class _Run:
     if speed is not None:
       self.report.speed(now, speed)
 
-  def _evaluate(self, train_state: state.TrainState) -> tuple[state.TrainState, bool]:
+  def _evaluate(self, train_state: state.TrainState) -> bool:
+    """Evaluate and log; return whether it is the best so far."""
     began, now = time.monotonic(), int(train_state.step)
     result = self.evaluate(train_state.eval_variables, self.iterate)
     self.metrics, self.evaluated_step = result.metrics, now
     improved = self.control.update(now, result.metrics)
-    scale = float(train_state.learning_rate_scale)
-    lowered = self.control.lowered_scale(scale, self.config)
-    if lowered != scale:
-      self.progress.say(f'Plateau: the learning rate is scaled by {lowered:g} from here.')
-      train_state = train_state.replace(
-        learning_rate_scale=devices.put_replicated(jnp.float32(lowered), self.mesh)
-      )
     self.report.scalars(now, 'eval', result.metrics)
     for name, image in result.panels.items():
       self.report.picture(now, name.replace('panels', 'predictions'), image)
@@ -238,7 +246,22 @@ class _Run:
     text = describe(result.metrics, self.control.best.metric)
     self.progress.say(f'step {now}: {text}' + ', the best so far' * improved)
     self.progress.pause(time.monotonic() - began)
-    return train_state, improved
+    return improved
+
+  def _lower_rate(self, train_state: state.TrainState) -> state.TrainState:
+    """Lower the learning rate where a plateau was reached.
+
+    After the checkpoint, which holds that it was reached: so an evaluation made up for when a run
+    resumes changes no array of the checkpoint that it belongs to.
+    """
+    scale = float(train_state.learning_rate_scale)
+    lowered = self.control.lowered_scale(scale, self.config)
+    if lowered == scale:
+      return train_state
+    self.progress.say(f'Plateau: the learning rate is scaled by {lowered:g} from here.')
+    return train_state.replace(
+      learning_rate_scale=devices.put_replicated(jnp.float32(lowered), self.mesh)
+    )
 
   def _save(self, train_state: state.TrainState, wait: bool) -> None:
     began = time.monotonic()

@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import difflib
 import fnmatch
+import inspect
 import itertools
 import math
 from typing import Any
@@ -96,7 +97,9 @@ class Scales:
       if isinstance(module, layers.BatchNorm) and context.method_name == '__call__':
         path = '/'.join(module.path)
         if not any(self.factor(f'{path}/{name}') for name in _STATISTICS):
-          return call(args[0], train=False)
+          bound = inspect.signature(module.__call__).bind(*args, **kwargs)
+          bound.arguments['train'] = False
+          args, kwargs = bound.args, bound.kwargs
       return call(*args, **kwargs)
 
     if not self.factors:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import os
 import signal
 import threading
 
@@ -21,6 +22,9 @@ class StopFlag:
     if self._asked.is_set() and signal_number == signal.SIGINT:
       raise KeyboardInterrupt
     self._asked.set()
+    if jax.process_count() > 1:
+      # What JAX listens for: it tells the other processes, see `at`.
+      os.kill(os.getpid(), signal.SIGTERM)
 
   def asked(self) -> bool:
     """Return whether this process was asked."""
@@ -36,7 +40,10 @@ class StopFlag:
 
 @contextlib.contextmanager
 def listen() -> Iterator[StopFlag]:
-  """Turn SIGTERM and SIGINT into a flag while inside. Only the main thread can."""
+  """Turn SIGTERM and SIGINT into a flag while inside. Only the main thread can.
+
+  On several processes SIGTERM stays JAX's.
+  """
   flag = StopFlag()
   numbers = [signal.SIGINT] if jax.process_count() > 1 else [signal.SIGINT, signal.SIGTERM]
   if threading.current_thread() is not threading.main_thread():

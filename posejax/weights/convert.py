@@ -19,7 +19,7 @@ import numpy as np
 
 from posejax import models
 from posejax.errors import PosejaxError, nearest
-from posejax.models import heads, hrnet
+from posejax.models import heads
 from posejax.types import Variables
 from posejax.weights.families import names
 from posejax.weights.families.identify import (
@@ -34,7 +34,7 @@ from posejax.weights.load import load
 
 _HEAD_ROWS = {
   heads.SimpleBaselineHead: names.SIMPLE_BASELINE_HEAD,
-  hrnet.FinalHead: names.FINAL_HEAD,
+  heads.FinalHead: names.FINAL_HEAD,
 }
 # Both widen to float32 without loss; a published net in anything else was not meant for this.
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
@@ -169,15 +169,16 @@ def from_tensors(
 
 
 class _Target:
-  """The model to fill: a net of backbone and head, or a backbone alone."""
+  """The model to fill: a net of backbone, neck and head, or a backbone alone."""
 
   def __init__(self, model: nn.Module):
     self.model = model
     self.backbone = getattr(model, 'backbone', model)
     self.head = getattr(model, 'head', None)
     self.backbone_name = backbone_name(self.backbone)
-    # A head of another kind than the peers' has no rows, and starts anew.
-    self.head_rows = _HEAD_ROWS.get(type(self.head), ())
+    self.has_neck = getattr(model, 'neck', None) is not None
+    # A head of another kind than the peers', or behind a neck, has no rows, and starts anew.
+    self.head_rows = () if self.has_neck else _HEAD_ROWS.get(type(self.head), ())
 
   def __str__(self) -> str:
     keypoints = getattr(self.head, 'num_keypoints', None)
@@ -210,18 +211,18 @@ def _anew(
         f'The model has no module {module!r} to start anew.{nearest(module, modules)}'
       )
   if target.head is not None and (checkpoint.num_keypoints is None or not target.head_rows):
-    fresh = [*fresh, 'head']
+    fresh = [*fresh, 'head', *(['neck'] if target.has_neck else [])]
   return [path for path in shapes if any(within(path, module) for module in fresh)]
 
 
 def _peer_name(path: str, checkpoint: Checkpoint, target: _Target) -> str | None:
-  """Return the checkpoint's name for a variable; None for one of a head that no peer has."""
+  """Return the checkpoint's name for a variable; None for one of a part that no peer has."""
   collection, _, rest = path.partition('/')
   module, _, variable = rest.rpartition('/')
   rows, prefix = names.rows(target.backbone_name), checkpoint.backbone_prefix
   if target.head is not None:
     part, _, module = module.partition('/')
-    if part == 'head':
+    if part != 'backbone':
       rows, prefix = target.head_rows, checkpoint.head_prefix
   for pattern, template in rows:
     if match := re.fullmatch(pattern, module):

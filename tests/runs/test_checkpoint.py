@@ -163,8 +163,20 @@ def test_a_run_is_finished_after_its_last_step_or_when_its_patience_ran_out(
   assert checkpoint.finished_step(str(tmp_path), config) is None
   watching = control.Control.create(config, 'PCK@0.20/torso', 'max')
   watching.early.since = since
+  meta = {'control': dataclasses.asdict(watching), 'evaluated_step': 4}
   with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
-    checkpointer.save(
-      make_state(step=4).to_arrays(), {'control': dataclasses.asdict(watching)}, None
-    )
+    checkpointer.save(make_state(step=4).to_arrays(), meta, None)
   assert checkpoint.finished_step(str(tmp_path), config) == expected
+
+
+def test_a_run_whose_last_step_was_not_evaluated_is_not_finished(tmp_path):
+  control_meta = dataclasses.asdict(control.Control.create(tiny.config(), 'AUC/torso', 'max'))
+  for evaluated_step, expected in ((2, None), (4, 4)):
+    # The second time the step has a checkpoint: its arrays stay, what is said of it is replaced.
+    with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+      meta = {'control': control_meta, 'evaluated_step': evaluated_step}
+      checkpointer.save(make_state(step=4).to_arrays(), meta, None)
+    assert checkpoint.finished_step(str(tmp_path), tiny.config(num_steps=4)) == expected
+    assert checkpoint.read_meta(str(tmp_path)) == meta
+  restored = checkpoint.restore(str(tmp_path))
+  np.testing.assert_array_equal(restored['ema_params']['layer']['kernel'][0], [0, 1, 2, 3])

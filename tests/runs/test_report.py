@@ -43,6 +43,33 @@ def test_no_row_and_no_event_stands_twice_after_a_resume(tmp_path):
     assert sorted(step for step, t in found if t == tag) == [10, 20, 30, 40]
 
 
+def test_what_a_checkpoint_has_not_logged_of_its_own_step_is_dropped_too(tmp_path):
+  def rows_and_tags():
+    tags = [(s, t) for s, t in events(tmp_path) if s == 20]
+    rows = [(r['step'], r['split']) for r in reports.read_rows(str(tmp_path))]
+    return rows, sorted(t for _, t in tags), [r['step'] for r in reports.read_speeds(str(tmp_path))]
+
+  def cut(*unlogged):
+    reports.Report(str(tmp_path), 20, True, frozenset(unlogged)).close()
+
+  report = reports.Report(str(tmp_path), 0, True)
+  for step in (10, 20):
+    report.scalars(step, 'train', {'loss': 1.0})
+    report.speed(step, 100.0)
+    report.scalars(step, 'eval', {'AUC/torso': 0.5})
+    report.picture(step, 'predictions', np.zeros((4, 6, 3), np.uint8))
+  report.close()
+  before = rows_and_tags()
+  assert [row for row in before[0] if row[0] == 20] == [(20, 'train'), (20, 'eval')]
+  assert before[1] == ['eval/AUC/torso', 'predictions', 'speed/images_per_second', 'train/loss']
+  cut()
+  assert rows_and_tags() == before
+  cut('eval')
+  assert rows_and_tags() == (before[0][:3], before[1][2:], [10, 20])
+  cut('train')
+  assert rows_and_tags() == (before[0][:2], [], [10])
+
+
 def test_rows_are_plain_json_also_where_a_value_is_not_finite(tmp_path):
   report = reports.Report(str(tmp_path), 0, active=True)
   report.scalars(1, 'eval', {'PCK@0.20/torso': math.nan, 'AUC/torso': np.float32(0.5)})

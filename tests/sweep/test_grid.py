@@ -83,8 +83,8 @@ def test_what_python_writes_is_read_back(values):
     (['optimizer=adam'], 'this is a section'),
     (['optimizer.learning_rate=fast'], "'fast' must be of type float"),
     (['seed=0.5'], 'must be of type int'),
-    (['data.crop_size=(64,)'], 'must have 2 entries'),
-    (['data.crop_size=64'], 'config.data.crop_size=64 must be of type tuple'),
+    (['inputs.mean=(0.5,)'], 'must have 3 entries'),
+    (['inputs.mean=64'], 'config.inputs.mean=64 must be of type tuple'),
     (['data.executor=threds'], "Did you mean 'threads'?"),
     (['seed=0,1,0'], 'seed=0 twice'),
     (['optimizer.learning_rate=1e-2,0.01'], 'learning_rate=0.01 twice'),
@@ -124,5 +124,5 @@ def test_a_name_depends_on_the_settings_alone():
 
 
 def test_configs_survive_json():
-  for run in grid.runs(tiny.config(), ['model.block_layers=(1,2),(2,2)', 'data.crop_size=(64,32)']):
+  for run in grid.runs(tiny.config(), ['model.block_layers=(1,2),(2,2)', 'task.crop_size=(64,32)']):
     assert Config.from_dict(run.config.to_dict()) == run.config

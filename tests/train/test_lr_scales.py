@@ -1,16 +1,19 @@
 """What moves and what is frozen, seen in the net after steps; numbers against a hand-written SGD."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 
-from posejax import devices
+from posejax import devices, models
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
 from posejax.errors import PosejaxError
 from posejax.train import build as builder
 from posejax.train import lr_scales
 from tests import tiny
+from tests.models import nets
 
 
 def variables():
@@ -185,3 +188,64 @@ def test_a_frozen_norm_sees_no_other_example_of_the_batch(patterns, alone):
     statistics = flat(after.model_state)
     assert all((s == (0 if 'mean' in path else 1)).all() == alone for path, s in statistics.items())
   assert np.allclose(*losses, rtol=1e-5) == alone
+
+
+# The names of a family -> one of them that tests/models/nets.py has small.
+FAMILIES = {
+  r'pose_resnet(18|34|50|101|152)': 'pose_resnet18',
+  r'pose_resnet\d+_v2': 'pose_resnet18_v2',
+  r'pose_densenet\d+': 'pose_densenet121',
+  'pose_densenet_compact': 'pose_densenet_compact',
+  r'pose_hrnet_w\d+': 'pose_hrnet_w32',
+  'fcn8s': 'fcn8s',
+  'regression_cnn': 'regression_cnn',
+  r'regression_resnet\d+': 'regression_resnet18',
+  'svhn_cnn': 'svhn_cnn',
+  'net': 'net',
+}
+
+
+def test_every_net_is_of_one_of_the_families_below():
+  for name in models.NAMES:
+    assert sum(bool(re.fullmatch(family, name)) for family in FAMILIES) == 1, name
+
+
+def frozen(name):
+  """Return a net, the shapes of its variables, scales that freeze all its statistics, and pictures."""
+  model, images = models.create(name, **nets.NETS[name][0]), nets.images(name)
+  shapes = nets.shapes(model, images)
+  return model, shapes, lr_scales.create({'*/mean': 0, '*/var': 0}, shapes), images
+
+
+@pytest.mark.parametrize('name', FAMILIES.values())
+def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(name):
+  model, shapes, scales, images = frozen(name)
+
+  def program(train, norms):
+    def features(variables, images):
+      with norms.frozen_norms():
+        return model.apply(variables, images, train=train, mutable=['batch_stats'])[0]
+
+    return jax.jit(features).lower(shapes, images).as_text()
+
+  # Not in the assertion itself, where pytest would look for the difference for minutes.
+  same = program(True, scales) == program(False, lr_scales.UNSCALED)
+  assert same
+
+
+@pytest.mark.parametrize('name', ['pose_densenet_compact', 'regression_cnn', 'svhn_cnn'])
+def test_a_net_of_frozen_norms_trains_with_the_features_that_it_is_evaluated_with(name):
+  model, shapes, scales, images = frozen(name)
+  variables = nets.draw(shapes)
+
+  @jax.jit
+  def both(variables, images):
+    with scales.frozen_norms():
+      training, state = model.apply(variables, images, train=True, mutable=['batch_stats'])
+    return training, state, model.apply(variables, images)
+
+  training, state, evaluation = both(variables, images)
+  for key, expected in evaluation.items():
+    assert np.std(expected) > 1e-3
+    np.testing.assert_allclose(training[key], expected, rtol=1e-5, atol=1e-6)
+  jax.tree.map(np.testing.assert_array_equal, state['batch_stats'], variables['batch_stats'])

@@ -15,7 +15,8 @@ import pytest
 from posejax import models, weights
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.models import densenet, heads, hrnet, resnet, vgg
+from posejax.models import Net, heads
+from posejax.models.backbones import densenet, hrnet, resnet, vgg
 from posejax.weights import convert
 from posejax.weights.families.identify import identify
 from tests.goldens import seeded
@@ -340,7 +341,7 @@ def test_a_module_that_is_not_there_cannot_start_anew(baseline):
 
 
 def test_a_head_of_another_kind_starts_anew(baseline):
-  model = heads.HeatmapNet(resnet.ResNet(18), heads.SkipHead(17))
+  model = Net(resnet.ResNet(18), heads.SkipHead(17))
   start = initial(model)
   result = convert.from_tensors(baseline, model, init=lambda: start)
   assert same(result.variables['params']['head'], start['params']['head'])
@@ -348,6 +349,20 @@ def test_a_head_of_another_kind_starts_anew(baseline):
     'deconv_layers',
     'final_layer',
   }
+
+
+def test_a_neck_and_what_is_behind_it_start_anew(baseline, converted):
+  model = models.create(
+    'net',
+    backbone={'name': 'resnet', 'depth': 18},
+    neck={'name': 'top_down', 'features': 8},
+    head={'name': 'final'},
+  )
+  start = initial(model)
+  result = convert.from_tensors(baseline, model, init=lambda: start)
+  assert same(result.variables['params']['backbone'], converted.variables['params']['backbone'])
+  for part in ('neck', 'head'):
+    assert same(result.variables['params'][part], start['params'][part])
 
 
 def test_reading_and_converting_takes_little_memory(tmp_path, baseline):

@@ -21,7 +21,7 @@ import pytest
 
 from posejax import models
 from posejax.codecs import Msra
-from posejax.models import densenet, vgg
+from posejax.models.backbones import densenet, vgg
 from posejax.tasks.net import normalize
 from posejax.types import Variables
 from posejax.weights import convert

@@ -45,6 +45,12 @@ export function personBox(points) {
   return [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
 }
 
+/** Return a box with the corners that lie outside the picture of `hw` on its outermost pixels. */
+export function clipped([x1, y1, x2, y2], [h, w]) {
+  const inside = (value, most) => Math.min(Math.max(value, 0), most);
+  return [inside(x1, w - 1), inside(y1, h - 1), inside(x2, w - 1), inside(y2, h - 1)];
+}
+
 /** Return where a picture's point lies in a crop. */
 export function toCrop(crop, point) {
   return point.map((value, i) => value * crop.scale[i] + crop.offset[i]);

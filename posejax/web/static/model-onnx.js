@@ -1,6 +1,9 @@
 // The net in this browser: onnxruntime-web runs the exported graph, and no picture leaves the machine.
 
-import { CONVENTIONS, cropAround, personBox, placement, toPicture, wholePicture } from './geometry.js';
+import { CONVENTIONS, cropAround, clipped, personBox, placement, toPicture, wholePicture } from './geometry.js';
+
+// At a picture: the whole of it, then the box around who was found, as posejax/infer/predictor.py does.
+const LOOKS = 3;
 
 export async function load(config) {
   if (config.kind !== 'keypoints') {
@@ -53,7 +56,13 @@ export async function load(config) {
     async predictFile(file, picture) {
       if (!picture) throw new Error('This browser cannot decode the file; save it as JPEG or PNG.');
       const hw = [picture.height, picture.width];
-      return { name: file.name, ...(await predict(picture, hw, wholePicture(hw))) };
+      let result = await predict(picture, hw, wholePicture(hw));
+      for (let look = 1; look < LOOKS; look++) {
+        const sure = result.instances[0].keypoints.filter((k) => k.visible);
+        if (sure.length < 3) break;
+        result = await predict(picture, hw, clipped(personBox(sure.map((k) => [k.x, k.y])), hw));
+      }
+      return { name: file.name, ...result };
     },
 
     /** Predict a frame of a video: around the last frame's person, or all of it. */

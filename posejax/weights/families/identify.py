@@ -8,7 +8,7 @@ import flax.linen as nn
 import numpy as np
 
 from posejax.errors import PosejaxError
-from posejax.models import densenet, hrnet, resnet, vgg
+from posejax.models.backbones import densenet, hrnet, resnet, vgg
 from posejax.weights.families import names
 
 Tensors = Mapping[str, np.ndarray]

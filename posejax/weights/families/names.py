@@ -9,7 +9,7 @@ for the ImageNet weights, HRNet/HRNet-Image-Classification lib/models/cls_hrnet.
 mmpose/models/{backbones,heads}.
 """
 
-from posejax.models import vgg
+from posejax.models.backbones import vgg
 
 Rows = tuple[tuple[str, str], ...]
 

@@ -1,0 +1,92 @@
+"""Put nets together from the tables, by names and options as a config has them.
+
+Parts do not choose their layers. Each declares the fields it wants of `conv`, `deconv`, `dense` and
+`norm`, constructors of layers, and is handed them with the compute type and the batch norm of the whole
+net: so another convolution or norm is one choice, made here.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from functools import cache, partial
+from typing import Any
+
+import flax.linen as nn
+
+from posejax.errors import PosejaxError, nearest
+from posejax.models import layers
+from posejax.models.backbones import BACKBONES
+from posejax.models.heads import HEADS
+from posejax.models.necks import NECKS
+from posejax.models.net import Net
+
+_FLAX_FIELDS = ('parent', 'name')
+
+
+def net(
+  *,
+  backbone: Mapping[str, Any],
+  head: Mapping[str, Any],
+  neck: Mapping[str, Any] | None = None,
+  num_keypoints: int = 17,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+) -> Net:
+  """Return a net of parts, each `{'name': ..., option: ...}` with a name of its table.
+
+  Raises:
+    PosejaxError: a name or option is unknown (the nearest is named), or an option is missing.
+  """
+  given = {
+    **layers_of(dtype, bn_group_size),
+    'num_keypoints': num_keypoints,
+    'dtype': dtype,
+    'bn_group_size': bn_group_size,
+  }
+  return Net(
+    backbone=_part('backbone', backbone, BACKBONES, given),
+    head=_part('head', head, HEADS, given),
+    neck=_part('neck', neck, NECKS, given) if neck else None,
+  )
+
+
+@cache  # so that nets of equal options are equal, as modules are that hold the same constructors
+def layers_of(dtype: str, bn_group_size: int | None) -> Mapping[str, partial]:
+  """Return the constructors of layers that parts are handed, by the names of their fields."""
+  return {
+    'conv': partial(layers.Conv, dtype=dtype),
+    'deconv': partial(layers.Deconv, dtype=dtype),
+    'dense': partial(nn.Dense, dtype=dtype),
+    'norm': partial(layers.BatchNorm, group_size=bn_group_size, dtype=dtype),
+  }
+
+
+def handed(module: type[nn.Module], given: Mapping[str, Any]) -> dict[str, Any]:
+  """Return those of `given` that a module has fields for."""
+  names = {field.name for field in dataclasses.fields(module)}
+  return {name: value for name, value in given.items() if name in names}
+
+
+def _part(
+  kind: str, options: Mapping[str, Any], table: Mapping[str, type[nn.Module]], given
+) -> nn.Module:
+  key = f'config.model.{kind}'
+  if not isinstance(options, Mapping) or 'name' not in options:
+    raise PosejaxError(
+      f'{key}={options!r} must be a section with a name, one of {", ".join(table)}.'
+    )
+  options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+  name = options.pop('name')
+  if name not in table:
+    raise PosejaxError(f'{key}.name={name!r} is not known.{nearest(name, table)}')
+  own = {
+    field.name: field.default is dataclasses.MISSING
+    for field in dataclasses.fields(table[name])
+    if field.name not in _FLAX_FIELDS and field.name not in given
+  }
+  for option in options:
+    if option not in own:
+      raise PosejaxError(f'{key}.{option} is not an option of {name!r}.{nearest(option, own)}')
+  for option, required in own.items():
+    if required and option not in options:
+      raise PosejaxError(f'{key}.{option} is not set, and {name!r} has no default for it.')
+  return table[name](**options, **handed(table[name], given))

@@ -1,0 +1,26 @@
+"""Heads: feature maps by their stride to what a net outputs, `{name: array}`."""
+
+import flax.linen as nn
+
+from posejax.models.heads.fcn8s import Fcn8sHead
+from posejax.models.heads.final import FinalHead
+from posejax.models.heads.regression import RegressionHead
+from posejax.models.heads.simple_baseline import SimpleBaselineHead
+from posejax.models.heads.skip import SkipHead
+
+__all__ = [
+  'HEADS',
+  'Fcn8sHead',
+  'FinalHead',
+  'RegressionHead',
+  'SimpleBaselineHead',
+  'SkipHead',
+]
+
+HEADS: dict[str, type[nn.Module]] = {
+  'fcn8s': Fcn8sHead,
+  'final': FinalHead,
+  'regression': RegressionHead,
+  'simple_baseline': SimpleBaselineHead,
+  'skip': SkipHead,
+}

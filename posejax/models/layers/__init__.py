@@ -1,0 +1,31 @@
+"""Layers that every net here is built from: convolution, deconvolution, batch norm, pooling and sums.
+
+Arrays are `[B, h, w, C]`. Parameters and batch statistics are float32; `dtype` is what a layer computes
+in. A backbone, neck or head does not choose its layers, it is handed them (`posejax.models.compose`):
+`conv(features, size, stride, padding, bias=..., name=...)(x)` as `Conv`, and
+`norm(name=...)(x, train, shortcut)` as `BatchNorm`.
+"""
+
+from posejax.models.layers.convolution import Conv, Deconv, conv2d, deconv2d, he_normal_fan_out
+from posejax.models.layers.norm import BatchNorm
+from posejax.models.layers.pooling import avg_pool2, max_pool
+from posejax.models.layers.sums import add, add_relu, concatenate, upsample
+
+__all__ = [
+  'DTYPES',
+  'BatchNorm',
+  'Conv',
+  'Deconv',
+  'add',
+  'add_relu',
+  'avg_pool2',
+  'concatenate',
+  'conv2d',
+  'deconv2d',
+  'he_normal_fan_out',
+  'max_pool',
+  'upsample',
+]
+
+DTYPES = ('float32', 'bfloat16')
+"""What nets compute in."""

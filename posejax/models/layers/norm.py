@@ -1,0 +1,71 @@
+"""Batch normalisation."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from posejax.models.layers import sums
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation over all axes but the last, with float32 statistics.
+
+  `group_size=g` splits the batch into consecutive groups of g examples, each normalised by its own
+  statistics: what training on B / g devices with local batch norm computes. Running statistics then
+  move towards the mean over groups of the means and of the variances. Under `jit` a sharded batch is
+  normalised as one; under `shard_map` each shard by itself.
+
+  The running variance is the unbiased one, `n / (n - 1)` times the variance that normalises, as
+  PyTorch stores it (Flax stores the biased one): it estimates the population's variance, which is
+  what evaluation needs, and converted weights mean the same. momentum .9 here is PyTorch's .1.
+  """
+
+  group_size: int | None = None
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  dtype: Any = 'float32'
+
+  @nn.compact
+  def __call__(self, x, train: bool, shortcut: jax.Array | None = None):
+    """Normalise; `train` uses the batch's statistics and updates the running ones.
+
+    With a `shortcut` of the same shape, return the rectified sum of both, as residual blocks end.
+    """
+    c = x.shape[-1]
+    scale = self.param('scale', nn.initializers.ones, (c,), jnp.float32)
+    bias = self.param('bias', nn.initializers.zeros, (c,), jnp.float32)
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (c,), jnp.float32)
+    running_var = self.variable('batch_stats', 'var', jnp.ones, (c,), jnp.float32)
+    shape = x.shape
+    if shortcut is not None:
+      shortcut = shortcut.astype(self.dtype)
+    if train:
+      group = self.group_size or shape[0]
+      if shape[0] % group:
+        raise ValueError(
+          f'bn_group_size={group} must divide the batch of {shape[0]} examples that batch norm sees'
+        )
+      x = x.reshape(shape[0] // group, group, *shape[1:])
+      axes = tuple(range(1, x.ndim - 1))
+      x32 = x.astype(jnp.float32)
+      mean = x32.mean(axes, keepdims=True)
+      var = jnp.square(x32 - mean).mean(axes, keepdims=True)
+      if not self.is_initializing():
+        n = x.size // (x.shape[0] * c)
+        m = self.momentum
+        batch_mean = mean.reshape(-1, c).mean(0)
+        batch_var = var.reshape(-1, c).mean(0) * (n / max(n - 1, 1))
+        running_mean.value = m * running_mean.value + (1 - m) * batch_mean
+        running_var.value = m * running_var.value + (1 - m) * batch_var
+    else:
+      mean, var = running_mean.value, running_var.value
+    factor = scale * lax.rsqrt(var + self.epsilon)
+    offset = bias - mean * factor
+    if shortcut is not None and not train:
+      return sums.scale_add_relu(x, factor, offset, shortcut)
+    y = (x.astype(jnp.float32) * factor + offset).reshape(shape).astype(self.dtype)
+    # Training keeps what it normalised for the gradients, so that joining in the sum saves nothing.
+    return y if shortcut is None else sums.add_relu(y, shortcut)

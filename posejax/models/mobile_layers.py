@@ -1,0 +1,167 @@
+"""Layers of nets for small devices: depthwise convolution, TensorFlow's padding, folded batch norm.
+
+TensorFlow's `SAME` pads a stride-2 convolution of an even side by nothing before and one pixel after,
+where the nets of `posejax.models.layers` pad one on either side.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from posejax.models import layers
+from posejax.models.convolution import DIMENSIONS
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+"""Pixels before and after, along the height and along the width."""
+
+BATCH_NORM_EPSILON = 1e-3
+"""Source: MobileNetV2 of keras-team/keras keras/src/applications/mobilenet_v2.py."""
+
+
+def same_padding(shape: tuple[int, int], size: int, stride: int) -> Padding:
+  """Return TensorFlow's `SAME` padding for a map of `shape` (h, w) and a kernel of `size` pixels.
+
+  Source: tensorflow.org/api_docs/python/tf/nn, "Notes on padding".
+  """
+
+  def along(n):
+    missing = max((-(-n // stride) - 1) * stride + size - n, 0)
+    return missing // 2, missing - missing // 2
+
+  return along(shape[0]), along(shape[1])
+
+
+def conv2d_same(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+  """Return the cross-correlation of `x` `[B, h, w, C]` with `kernel` `[k, k, C, D]`, padded `SAME`."""
+  (top, bottom), (left, right) = padding = same_padding(x.shape[1:3], kernel.shape[0], stride)
+  if top == bottom == left == right:
+    return layers.conv2d(x, kernel, stride, top)
+  return layers.conv2d(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, stride)
+
+
+def depthwise_conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+  """Return each channel of `x` `[B, h, w, C]` correlated with its own `kernel` `[k, k, 1, C]`.
+
+  Padding is TensorFlow's `SAME`. On CPUs it is a sum of shifted products, which XLA computes 10 to 40
+  times as fast there as a convolution in C groups (benchmarks/depthwise.py); elsewhere the latter.
+  """
+  padding = same_padding(x.shape[1:3], kernel.shape[0], stride)
+  if jax.default_backend() == 'cpu':
+    return _shifted_products(x, kernel, stride, padding)
+  return grouped_conv2d(x, kernel, stride, padding)
+
+
+def grouped_conv2d(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+  """Return the depthwise convolution as XLA's convolution in as many groups as channels."""
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    (stride, stride),
+    padding,
+    dimension_numbers=DIMENSIONS,
+    feature_group_count=x.shape[-1],
+  )
+
+
+def _shifted_products(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+  size = kernel.shape[0]
+  h, w = (-(-n // stride) for n in x.shape[1:3])
+  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  y = 0
+  for i in range(size):
+    rows = x[:, i : i + (h - 1) * stride + 1 : stride]
+    for j in range(size):
+      y += rows[:, :, j : j + (w - 1) * stride + 1 : stride] * kernel[i, j, 0]
+  return y
+
+
+class DepthwiseConv(nn.Module):
+  """Depthwise convolution with TensorFlow's `SAME` padding; `kernel` is `[size, size, 1, C]`."""
+
+  size: int = 3
+  stride: int = 1
+  bias: bool = False
+  dtype: Any = 'float32'
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Convolve `[B, h, w, C]` to `[B, ceil(h / stride), ceil(w / stride), C]`."""
+    shape = (self.size, self.size, 1, x.shape[-1])
+    # Every output sees size * size inputs, whatever the number of channels.
+    init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+    kernel = self.param('kernel', init, shape, jnp.float32)
+    x = depthwise_conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+    if self.bias:
+      x += self.param('bias', nn.initializers.zeros, shape[-1:], jnp.float32).astype(self.dtype)
+    return x
+
+
+class Conv(nn.Module):
+  """Convolution with TensorFlow's `SAME` padding; `kernel` is `[size, size, C, features]`."""
+
+  features: int
+  size: int = 1
+  stride: int = 1
+  bias: bool = False
+  dtype: Any = 'float32'
+  kernel_init: Callable = layers.he_normal_fan_out
+  bias_init: Callable = nn.initializers.zeros
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Convolve `[B, h, w, C]` to `[B, ceil(h / stride), ceil(w / stride), features]`."""
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    x = conv2d_same(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+    if self.bias:
+      x += self.param('bias', self.bias_init, shape[-1:], jnp.float32).astype(self.dtype)
+    return x
+
+
+class Normed(nn.Module):
+  """A convolution whose batch norm is folded into it, as a bias, or stands behind it.
+
+  Parameters: `conv`, and `bn` with `norm`.
+
+  Attributes:
+    conv: makes the convolution: `Conv` or `DepthwiseConv` with all but `bias`, `dtype` and `name`.
+    norm: batch norm behind a convolution without bias, for training; without, the bias alone, as in
+      published weights for inference.
+  """
+
+  conv: Callable[..., nn.Module]
+  norm: bool = False
+  dtype: Any = 'float32'
+  bn_group_size: int | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    """Convolve and normalise `[B, h, w, C]`."""
+    x = self.conv(bias=not self.norm, dtype=self.dtype, name='conv')(x)
+    if not self.norm:
+      return x
+    norm = layers.BatchNorm(
+      self.bn_group_size, epsilon=BATCH_NORM_EPSILON, dtype=self.dtype, name='bn'
+    )
+    return norm(x, train)
+
+
+def normed(
+  features: int | None,
+  size: int,
+  stride: int = 1,
+  *,
+  norm: bool,
+  dtype: Any,
+  bn_group_size: int | None,
+  name: str,
+) -> Normed:
+  """Return a `Normed` convolution to `features` channels, depthwise where that is None."""
+  depthwise = partial(DepthwiseConv, size, stride)
+  conv = depthwise if features is None else partial(Conv, features, size, stride)
+  return Normed(conv, norm, dtype, bn_group_size, name=name)

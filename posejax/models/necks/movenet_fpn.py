@@ -1,0 +1,58 @@
+"""MoveNet's feature pyramid: from stride 32 down to one map at stride 4."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from posejax.models.mobile_layers import Conv, DepthwiseConv, normed
+
+TOP = 64
+LEVELS = (('c4', 64, 32), ('c3', 32, 24), ('c2', 24, 24))
+"""(map, channels of the sum, channels after it), from the deepest on."""
+
+
+def double(x: jax.Array) -> jax.Array:
+  """Return `x` `[B, h, w, C]` twice as large, bilinear with half-pixel centres.
+
+  Equal to `jax.image.resize(..., 'bilinear')`, which multiplies by a matrix for each axis.
+  """
+  for axis in (1, 2):
+    n = x.shape[axis]
+    padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode='edge')
+    before = jax.lax.slice_in_dim(padded, 0, n, axis=axis)
+    after = jax.lax.slice_in_dim(padded, 2, n + 2, axis=axis)
+    pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    x = pairs.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+  return x
+
+
+class MoveNetFpn(nn.Module):
+  """Double the deeper map, add the next one through a 1x1 convolution, and convolve separably.
+
+  Parameters: `lateral_<map>`, `depthwise_<map>` and `pointwise_<map>`.
+  """
+
+  norm: bool = False
+  dtype: Any = 'float32'
+  bn_group_size: int | None = None
+
+  @nn.compact
+  def __call__(self, maps: dict[str, jax.Array], train: bool = False) -> dict[str, jax.Array]:
+    """Return `{'p2': [B, h, w, 24]}` of maps `c2` to `c5`, at the stride of `c2`."""
+    x = Conv(TOP, bias=True, dtype=self.dtype, name='lateral_c5')(maps['c5'])
+    for name, summed, features in LEVELS:
+      lateral = Conv(summed, bias=True, dtype=self.dtype, name=f'lateral_{name}')
+      x = double(x) + lateral(maps[name])
+      x = DepthwiseConv(dtype=self.dtype, name=f'depthwise_{name}')(x)
+      pointwise = normed(
+        features,
+        1,
+        norm=self.norm,
+        dtype=self.dtype,
+        bn_group_size=self.bn_group_size,
+        name=f'pointwise_{name}',
+      )
+      x = nn.relu(pointwise(x, train))
+    return {'p2': x}
