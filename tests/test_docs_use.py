@@ -173,7 +173,9 @@ def test_exporting(monkeypatch, capsys):
   done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=True)
   rows = [row.split() for row in done.stdout.splitlines()]
   predictor = Predictor.load('runs/pose_densenet')
-  (one,) = predictor(read_picture(words[-1])).instances
+  image = read_picture(words[-1])
+  h, w = image.shape[:2]
+  (one,) = predictor(image, [[0, 0, w - 1, h - 1]]).instances
   assert [row[0] for row in rows] == list(predictor.labels.keypoints)
   np.testing.assert_allclose(np.array([row[1:3] for row in rows], float), one.keypoints, atol=0.2)
 

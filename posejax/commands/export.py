@@ -41,6 +41,11 @@ def register(commands) -> None:
     '--boxes', metavar='FILE.json', help="people's boxes on the pictures of --calibration"
   )
   command.add_argument(
+    '--labels',
+    metavar='FILE.json',
+    help='COCO-format keypoints on the one folder of --calibration: says what PCK becomes too',
+  )
+  command.add_argument(
     '--ort',
     default=os.path.join('node_modules', 'onnxruntime-web', 'dist'),
     metavar='DIR',
@@ -59,6 +64,10 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     )
   if bool(arguments.quantize) != bool(arguments.calibration):
     raise PosejaxError('--quantize=int8 and --calibration=PICTURES need each other.')
+  if arguments.labels and (arguments.boxes or len(arguments.calibration) != 1):
+    raise PosejaxError(
+      '--labels=FILE.json brings the boxes too, and goes with one folder as --calibration.'
+    )
   if arguments.in_image and (arguments.quantize or arguments.format == 'web'):
     raise PosejaxError('--in_image goes with plain onnx and stablehlo files.')
   predictor = net_options.predictor(arguments)
@@ -80,20 +89,46 @@ def _write(path: str, arguments: argparse.Namespace, predictor):
     return files.write_stablehlo(path, pipeline)
   if not arguments.quantize:
     return files.write_onnx(path, pipeline)
-  crops = _crops(arguments, predictor)
-  # Every third is kept to see what eight bits do to pictures that the scales were not taken from.
-  held_out = crops[::3]
-  rest = [crop for number, crop in enumerate(crops) if number % 3]
+  return _write_int8(path, pipeline, arguments, predictor)
+
+
+def _write_int8(path: str, pipeline, arguments: argparse.Namespace, predictor) -> str:
+  """Write the net's file in 8 bits; return what that costs, in words."""
   import numpy as np
 
-  return files.write_int8(
-    path, pipeline, np.stack(rest or crops), np.stack(held_out), predictor.task.codec.cell
-  )
-
-
-def _crops(arguments: argparse.Namespace, predictor) -> list:
-  """Return what the net is shown of the pictures of --calibration."""
   from posejax.errors import PosejaxError
+  from posejax.infer.export import files
+  from posejax.infer.export.labelled import Labelled
+  from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
+
+  if predictor.task.codec is None:
+    raise PosejaxError(
+      f'--quantize=int8 is for nets that find keypoints; {predictor.name} does not.'
+    )
+  labelled = None
+  if arguments.labels:
+    labelled = Labelled(arguments.labels, arguments.calibration[0], predictor.task)
+  crops = labelled.crops if labelled else _crops(arguments, predictor)
+  if len(crops) < 3:
+    raise PosejaxError(f'--calibration gave {len(crops)} crops; a hundred or more are wanted.')
+  # Every third is kept to see what eight bits do to pictures that the scales were not taken from.
+  kept = slice(0, None, 3)
+  calibration = np.delete(crops, kept, axis=0)
+  cost = files.write_int8(path, pipeline, calibration, crops[kept], predictor.task.codec.cell)
+  if labelled is None:
+    return str(cost)
+  inputs = {'images': crops[kept]}
+  with open(path, 'rb') as file:
+    rough = labelled.pck(OnnxRuntime(file.read())(inputs), kept)
+  exact = labelled.pck(OnnxRuntime(files.onnx_bytes(pipeline))(inputs), kept)
+  people = len(crops[kept])
+  return f'{cost}; PCK@0.20/box of {people} people {exact:.3f} in floats, {rough:.3f} in 8 bits'
+
+
+def _crops(arguments: argparse.Namespace, predictor):
+  """Return what the net is shown of the pictures of --calibration: uint8 `[N, H, W, 3]`."""
+  import numpy as np
+
   from posejax.infer import box_files
   from posejax.infer.frames import inputs
 
@@ -105,9 +140,7 @@ def _crops(arguments: argparse.Namespace, predictor) -> list:
       around = [None] if boxes is None else boxes.of(frame.name)[0]
       crops += [predictor.task.view(frame.image, box)[0] for box in around]
     reader.close()
-  if len(crops) < 3:
-    raise PosejaxError(f'--calibration gave {len(crops)} crops; a hundred or more are wanted.')
-  return crops
+  return np.array(crops)
 
 
 def _write_page(arguments: argparse.Namespace, predictor) -> None:

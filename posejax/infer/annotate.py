@@ -141,7 +141,13 @@ def _one(
   with contextlib.ExitStack() as stack:
     outputs = _Outputs(stack, reader, base, predictor, options, summary)
     for frame in _shown(reader, options.max_frames):
-      found = find(frame)
+      try:
+        found = find(frame)
+      except PosejaxError as error:  # of its boxes
+        if reader.is_film:
+          raise
+        summary.faults.append(f'{frame.name}: {error}')
+        continue
       summary.frames += 1
       summary.people += len(found.instances)
       outputs.take(frame, found, names)
@@ -158,7 +164,7 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
 
     return on_its_own
 
-  def pose(image: np.ndarray, boxes: np.ndarray):
+  def pose(image: np.ndarray, boxes: np.ndarray | None):
     return predictor(image, boxes).instances
 
   smoothing = Smoothing() if options.smooth else None

@@ -48,6 +48,9 @@ class BoxFile:
 def read(path: str, min_score: float = 0.0) -> BoxFile:
   """Read boxes of people.
 
+  A detected box's right edge is `x + w`, an annotated one's `x + w - 1`, as where nets are trained and
+  measured (`posejax.data.sources.detections` says why).
+
   Args:
     path: of the file.
     min_score: boxes below are left out.
@@ -76,7 +79,8 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
       continue
     image_id, box, score = _entry(entry, f'{path}: entry {place}')
     if score >= min_score and min(box[2:] - box[:2]) > 0:
-      boxes[image_id].append((box, score))
+      last = box[2:] - 1 if isinstance(content, dict) else box[2:]
+      boxes[image_id].append((np.append(box[:2], np.maximum(last, box[:2])), score))
   if not boxes:
     raise PosejaxError(
       f'{path}: none of its {len(entries)} boxes counts: empty, or scored below {min_score}.'

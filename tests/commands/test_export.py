@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import cv2
 import numpy as np
@@ -124,6 +125,28 @@ def test_8_bits_say_what_they_cost(export, pictures, tmp_path):
   assert 'of 34 keypoints' not in output
 
 
+def test_8_bits_say_what_they_cost_on_labelled_people(export, predictor, pictures, tmp_path):
+  words = ['--format=onnx', '--quantize=int8', f'--out={tmp_path}/net', f'--calibration={pictures}']
+  code, output, _ = export(*words, f'--labels={pictures}/people.json')
+  assert code == 0
+  people, exact, rough = re.search(
+    r'PCK@0.20/box of (\d+) people ([\d.]+) in floats, ([\d.]+) in 8', output
+  ).groups()
+  # By the Predictor, and counted by hand.
+  annotations = json.loads((pictures / 'people.json').read_text())['annotations']
+  hits = []
+  for one in annotations[::3]:
+    x, y, w, h = one['bbox']
+    image = cv2.imread(str(pictures / f'{one["image_id"]}.png'))[..., ::-1]
+    (found,) = predictor(np.ascontiguousarray(image), [[x, y, x + w - 1, y + h - 1]]).instances
+    truth = np.array(one['keypoints']).reshape(-1, 3)
+    apart = np.linalg.norm(found.keypoints - truth[:, :2], axis=1)
+    hits += (apart <= 0.2 * max(w, h))[truth[:, 2] > 0].tolist()
+  assert int(people) == len(annotations[::3])
+  assert float(exact) == pytest.approx(np.mean(hits), abs=0.03)
+  assert abs(float(rough) - float(exact)) < 0.3
+
+
 def test_a_file_that_would_answer_otherwise_is_not_left(export, tmp_path, monkeypatch):
   monkeypatch.setattr(check, 'SCORE', -1.0)  # nothing is as good as that
   for kind in ('onnx', 'stablehlo', 'web'):
@@ -141,6 +164,7 @@ def test_a_file_that_would_answer_otherwise_is_not_left(export, tmp_path, monkey
     (['--format=stablehlo', '--quantize=int8', '--calibration=x'], 'goes with --format=onnx'),
     (['--format=onnx', '--quantize=int8'], 'need each other'),
     (['--format=onnx', '--calibration=x'], 'need each other'),
+    (['--format=onnx', '--quantize=int8', '--calibration', 'a', 'b', '--labels=x'], 'one folder'),
     (['--format=web', '--in_image'], '--in_image goes with plain'),
     (['--format=onnx', '--quantize=int8', '--calibration=nothing'], 'nothing: there is no such'),
     (['--format=web', '--ort=nowhere'], 'npm install onnxruntime-web'),

@@ -19,7 +19,9 @@ from posejax.errors import PosejaxError
 from posejax.infer.predictor import MAX_BATCH, Predictor
 from posejax.runs import checkpoint, saved_run
 from posejax.train import loop
+from tests.infer import finder
 from tests.tasks.classification.test_task import config as digits_config
+from tests.web import beacons
 
 _TINY_ASPECT = 24 / 32  # of the crops of tests.tiny
 
@@ -98,6 +100,29 @@ def test_without_boxes_the_whole_picture_is_one_persons(predictor, tiny_run, fra
     whole = (0, 0, w - 1, h - 1)
     np.testing.assert_allclose(one.keypoints, by_hand(tiny_run, image, whole)[0], atol=1e-2)
     np.testing.assert_array_equal(one.box, whole)
+
+
+def test_without_boxes_it_looks_closer_where_somebody_is():
+  net = finder.predictor()
+  truth = beacons.figure(430, 80, 260)
+  images = [
+    beacons.paint(hw, figures, radius=9)
+    for hw, figures in (((420, 640), [truth]), ((200, 300), []), ((420, 640), [truth]))
+  ]
+  results = net(images)
+  (whole,) = net(images[0], [[0, 0, 639, 419]]).instances
+  for result in (results[0], results[2], net(images[0])):
+    (one,) = result.instances
+    assert np.abs(one.keypoints - truth).max() < 1 < np.abs(whole.keypoints - truth).max()
+    # The person's box: an eighth more to each side than the keypoints have.
+    middle, half = (truth.max(0) + truth.min(0)) / 2, np.ptp(truth, 0) * 1.25 / 2
+    np.testing.assert_allclose(one.box, [*(middle - half), *(middle + half)], atol=3)
+  # Nobody is there: what was looked at is all of it.
+  np.testing.assert_array_equal(results[1].instances[0].box, [0, 0, 299, 199])
+  assert not results[1].instances[0].visible.any()
+  # A box that is given is looked at once.
+  (given,) = net(images[0], [[380, 60, 520, 360]]).instances
+  np.testing.assert_array_equal(given.box, [380, 60, 520, 360])
 
 
 def test_several_pictures_are_read_as_one_by_one(predictor, frames):

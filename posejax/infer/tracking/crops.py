@@ -10,12 +10,6 @@ MIN_AREA = 1000.0
 """Of a box to look into, in square pixels. Source: as `PADDING`, which follows nobody smaller."""
 
 
-def whole_picture(image_hw: tuple[int, int]) -> np.ndarray:
-  """Return the box `[4]` of a picture of (h, w)."""
-  h, w = image_hw
-  return np.array([0, 0, w - 1, h - 1], np.float32)
-
-
 def padded(box: np.ndarray, padding: float = PADDING) -> np.ndarray:
   """Return a box (xyxy) with its sides `padding` times as long, about its centre."""
   low, high = np.asarray(box, np.float64).reshape(2, 2)

@@ -6,11 +6,10 @@ import numpy as np
 
 from posejax.errors import PosejaxError
 from posejax.infer.results import Instance
-from posejax.infer.tracking import crops
 from posejax.infer.tracking.tracker import Tracker
 
-PoseFn = Callable[[np.ndarray, np.ndarray], Sequence[Instance]]
-"""`(image, boxes [N, 4]) -> instances`, in any order."""
+PoseFn = Callable[[np.ndarray, np.ndarray | None], Sequence[Instance]]
+"""`(image, boxes [N, 4]) -> instances`, in any order; where boxes are None, anywhere in the picture."""
 DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """`image -> boxes [N, 4], scores [N]`."""
 
@@ -79,8 +78,8 @@ class Follower:
       time: of the frame in seconds, as for `Tracker.update`.
     """
     image_hw = image.shape[:2]
-    boxes = self._look(image, time) if self._detect else self._around(image_hw, time)
-    found = self._pose(image, boxes) if len(boxes) else ()
+    boxes = self._look(image, time) if self._detect else self._around(time)
+    found = self._pose(image, boxes) if boxes is None or len(boxes) else ()
     followed = self.tracker.update(found, time, image_hw)
     return tuple(one for one in followed if one.track_id is not None)
 
@@ -94,8 +93,8 @@ class Follower:
     boxes, scores = self._detect(image)
     return np.asarray(boxes, np.float32)[np.asarray(scores) >= self._min_score]
 
-  def _around(self, image_hw: tuple[int, int], time: float) -> np.ndarray:
-    """Return the tracker's boxes, or the whole picture."""
+  def _around(self, time: float) -> np.ndarray | None:
+    """Return the tracker's boxes, or None where there are none."""
     boxes = self.tracker.predicted_boxes(time)[0]
     self.detected = not len(boxes)
-    return crops.whole_picture(image_hw)[None] if self.detected else boxes
+    return None if self.detected else boxes

@@ -1,0 +1,68 @@
+"""Boxes of people from files, as training and measuring have them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from posejax.errors import PosejaxError
+from posejax.infer import box_files
+
+
+def read(tmp_path, content, **options):
+  path = tmp_path / 'boxes.json'
+  path.write_text(content if isinstance(content, str) else json.dumps(content))
+  return box_files.read(str(path), **options)
+
+
+def test_detections(tmp_path):
+  rows = [
+    {'image_id': 7, 'bbox': [1, 2, 30, 40.5], 'score': 0.5},
+    {'image_id': 'b.jpg', 'bbox': [0, 0, 9, 9], 'score': 0.1},
+    {'image_id': 7, 'bbox': [5, 5, 0, 9], 'score': 0.9},
+  ]
+  found = read(tmp_path, rows)
+  boxes, scores = found.of('some/where/000007.jpg')
+  np.testing.assert_array_equal(boxes, [[1, 2, 31, 42.5]])
+  np.testing.assert_array_equal(scores, [0.5])
+  assert len(found.of('x/b.jpg')[0]) == 1
+  assert found.of('c.jpg')[0].shape == (0, 4)
+  assert read(tmp_path, rows, min_score=0.3).of('b.jpg')[0].shape == (0, 4)
+
+
+def test_annotations(tmp_path):
+  images = [{'id': 31, 'file_name': 'train/0007.jpg'}, {'id': 7, 'file_name': 'b.jpg'}]
+  annotations = [
+    {'image_id': 31, 'bbox': [1, 2, 30, 40.5]},
+    {'image_id': 31, 'bbox': [1, 2, 3, 4], 'iscrowd': 1},
+    {'image_id': 7, 'bbox': [3, 3, 0.5, 5]},
+  ]
+  found = read(tmp_path, {'images': images, 'annotations': annotations})
+  assert found.image_id('elsewhere/0007.jpg') == 31
+  boxes, scores = found.of('0007.jpg')
+  np.testing.assert_array_equal(boxes, [[1, 2, 30, 41.5]])  # the outermost pixels' centres
+  np.testing.assert_array_equal(scores, [1])
+  np.testing.assert_array_equal(found.of('b.jpg')[0], [[3, 3, 3, 7]])
+
+
+@pytest.mark.parametrize(
+  ('content', 'message'),
+  [
+    ('[', 'is not JSON'),
+    ('7', 'expected a list of'),
+    ('{"images": 3}', 'expected a list of'),
+    ('[{"image_id": 3}]', 'entry 0 is'),
+    ('[{"image_id": [3], "bbox": [1, 2, 3, 4]}]', 'entry 0 is'),
+    ('[5]', 'entry 0 is 5'),
+    ('[{"image_id": 3, "bbox": [1, 2, 3, NaN]}]', 'entry 0: .*finite numbers'),
+    ('[{"image_id": 3, "bbox": [1, 2, 0, 5]}]', 'none of its 1 boxes counts'),
+  ],
+)
+def test_files_of_another_form(tmp_path, content, message):
+  with pytest.raises(PosejaxError, match=message):
+    read(tmp_path, content)
+
+
+def test_a_file_that_is_not_there():
+  with pytest.raises(PosejaxError, match='nowhere.json: cannot be read'):
+    box_files.read('nowhere.json')
