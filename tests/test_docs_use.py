@@ -16,10 +16,13 @@ import sys
 import urllib.request
 
 import cv2
+import numpy as np
 import pytest
 
 from posejax import cli
 from posejax.data.synthetic.film import DrawnFilm
+from posejax.infer.frames.decoding import read_picture
+from posejax.infer.predictor import Predictor
 from posejax.web.page import RUNTIME_FILES
 from tests.infer.frames import drawn
 
@@ -168,7 +171,11 @@ def test_exporting(monkeypatch, capsys):
   words = shlex.split(read)
   assert words[0] == 'python'
   done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=True)
-  assert len(done.stdout.splitlines()) == 17
+  rows = [row.split() for row in done.stdout.splitlines()]
+  predictor = Predictor.load('runs/pose_densenet')
+  (one,) = predictor(read_picture(words[-1])).instances
+  assert [row[0] for row in rows] == list(predictor.labels.keypoints)
+  np.testing.assert_allclose(np.array([row[1:3] for row in rows], float), one.keypoints, atol=0.2)
 
 
 def test_a_page_without_a_server(monkeypatch, capsys):

@@ -125,9 +125,9 @@ def _write_page(arguments: argparse.Namespace, predictor) -> None:
       name=predictor.name,
       threshold=predictor.threshold,
       onnx_file=path,
-      input_hw=predictor.task.input_size,
-      box_padding=predictor.task.box_padding,
-      convention=predictor.task.codec.convention,
+      input_hw=predictor.pipeline.crop_size,
+      box_padding=predictor.pipeline.box_padding,
+      convention=predictor.pipeline.convention,
       runtime=arguments.ort,
     )
   print(f'{arguments.out}: {agreement}. Serve the folder: python -m http.server -d {arguments.out}')

@@ -80,7 +80,15 @@ class Predictor:
     self.task, self.labels = task, task.labels
     self.name, self.threshold = name, threshold
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
-    self.pipeline = Pipeline(task.infer, variables, task.input_size, task.labels)
+    self.pipeline = Pipeline(
+      task.infer,
+      variables,
+      task.input_size,
+      task.labels,
+      box_padding=task.box_padding,
+      # What is no person's is stretched corner on corner.
+      convention=task.codec.convention if task.codec else 'udp',
+    )
     choice = choose.create(runtime, self.pipeline, example, precision)
     self.runtime, self._run = str(choice), choice.runtime
     self._run(example)

@@ -1,5 +1,6 @@
 """The page without a server: a folder, and the net in the browser."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from posejax.errors import PosejaxError
+from posejax.infer.export import files as export
 from posejax.labels import LabelSpace
 from posejax.web import page as page_lib
+from tests.infer import finder
 from tests.web import beacons
 from tests.web.looking import FIGURE, FOUND, READY, is_warm, overlay_point, pixel, start_camera
 
@@ -40,7 +43,7 @@ def write_finder(path, hw):
     'near': np.float32(60),
     'grid': np.stack([xs, ys], -1).reshape(1, h, w, 1, 2),
     'little': np.float32(1e-3),
-    'enough': np.float32(3),
+    'enough': np.float32(12),
     'one': np.float32(1),
     'a3': np.array([3]),
     'a4': np.array([4]),
@@ -101,16 +104,8 @@ def test_without_a_server(chromium, runtime, files, tmp_path):
   one = tmp_path / 'one.jpg'
   one.write_bytes(beacons.jpeg(beacons.paint((480, 640), [FIGURE])))
 
-  asked = []
-
-  class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_request(self, *_):
-      asked.append((self.command, self.path))
-
-  handler = functools.partial(Handler, directory=str(site))
-  with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    page = chromium.open(f'http://127.0.0.1:{server.server_port}/')
+  with hosting(site) as (url, asked):
+    page = chromium.open(url)
     page.wait_for(READY)
     page.set_files('#files', [str(one)])
     page.wait_for(FOUND)
@@ -125,6 +120,53 @@ def test_without_a_server(chromium, runtime, files, tmp_path):
     assert len(asked) == before  # frames stay here
     assert {method for method, _ in asked} == {'GET'}
     assert page.problems == []
+
+
+def test_the_page_finds_what_the_predictor_finds(chromium, runtime, tmp_path):
+  predictor = finder.predictor()
+  path, site = str(tmp_path / 'finder.onnx'), tmp_path / 'site'
+  export.write_onnx(path, predictor.pipeline)
+  page_lib.write_static(
+    str(site),
+    labels=predictor.labels,
+    name=predictor.name,
+    threshold=predictor.threshold,
+    onnx_file=path,
+    input_hw=predictor.pipeline.crop_size,
+    box_padding=predictor.pipeline.box_padding,
+    convention=predictor.pipeline.convention,
+    runtime=runtime,
+  )
+  image = beacons.paint((480, 300), [beacons.figure(130, 30, 420)], radius=14)
+  (tmp_path / 'one.png').write_bytes(beacons.jpeg(image, '.png'))
+  with hosting(site) as (url, _):
+    page = chromium.open(url)
+    page.wait_for(READY)
+    page.set_files('#files', [str(tmp_path / 'one.png')])
+    page.wait_for(FOUND)
+    (found,) = page.evaluate(JSON_OF_CARD)['instances']
+  (expected,) = predictor(image).instances
+  points = np.array([[k['x'], k['y']] for k in found['keypoints']])
+  np.testing.assert_allclose(points, expected.keypoints, atol=0.25)
+  np.testing.assert_allclose(
+    [k['score'] for k in found['keypoints']], expected.keypoint_scores, atol=0.02
+  )
+  np.testing.assert_array_equal(found['box'], expected.box)
+
+
+@contextlib.contextmanager
+def hosting(site):
+  """Serve a folder as a static host does; yield its address and the list of what is asked for."""
+  asked = []
+
+  class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_request(self, *_):
+      asked.append((self.command, self.path))
+
+  handler = functools.partial(Handler, directory=str(site))
+  with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_port}/', asked
     server.shutdown()
 
 

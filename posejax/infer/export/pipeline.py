@@ -42,6 +42,8 @@ class Pipeline:
     crop_size: (H, W) of the net's input.
     labels: what the keypoints are.
     in_image: whether keypoints are wanted in the pictures' frame, by affines.
+    box_padding: how many times a box, brought to the crop's aspect, the crops show; of `posejax.tasks`.
+    convention: where they lie to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
   """
 
   infer: InferFn
@@ -49,6 +51,8 @@ class Pipeline:
   crop_size: tuple[int, int]
   labels: LabelSpace
   in_image: bool = False
+  box_padding: float = 1.0
+  convention: str = 'msra'
 
   def __call__(self, **inputs: jax.Array) -> dict[str, jax.Array]:
     """Return keypoints and scores."""
@@ -80,6 +84,8 @@ class Pipeline:
       {
         'format': FORMAT,
         'crop_size': list(self.crop_size),
+        'box_padding': self.box_padding,
+        'convention': self.convention,
         'frame': 'image' if self.in_image else 'crop',
         'inputs': list(self.inputs(1)),
         'outputs': ['keypoints', 'scores'] if self.labels.skeleton else ['scores'],

@@ -28,7 +28,7 @@ export async function load(config) {
     const crop = cropAround(box, view);
     context.fillStyle = 'black';
     context.fillRect(0, 0, W, H);
-    context.imageSmoothingQuality = 'high';
+    context.imageSmoothingQuality = 'low'; // bilinear, as the crops are that nets are trained on
     context.drawImage(source, ...placement(crop, hw));
     const { data } = context.getImageData(0, 0, W, H);
     const rgb = new Uint8Array(3 * H * W);
