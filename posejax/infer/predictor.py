@@ -30,9 +30,9 @@ LOOKS = 3
 """At a picture without boxes: the whole of it, then twice the box around what was found. On 120 drawn
 people the main job's net has PCK@0.20/torso 0.25, 0.52 and 0.57 after 1, 2 and 3 (0.76 in boxes)."""
 MAX_BATCH = MANY
+"""Crops that go through the net at once at the most."""
 _WHOLE = [(None, 1.0)]  # where to look: at a picture without boxes
 _FEWEST = 3  # keypoints that make a box to look into
-"""Crops that go through the net at once at the most."""
 
 
 class Predictor:
