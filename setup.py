@@ -57,7 +57,15 @@ EXTRAS_REQUIRE = {
   'export': EXPORT,
   'openvino': ['openvino>=2026.4,<2027'],
   # Another ruff formats otherwise.
-  'test': [*VIDEO, *WEB, *EXPORT, 'hypothesis>=6.100,<7', 'pytest>=8.3,<10', 'ruff>=0.17.5,<0.18'],
+  'test': [
+    *VIDEO,
+    *WEB,
+    *EXPORT,
+    'hypothesis>=6.100,<7',
+    'pytest>=8.3,<10',
+    'pytest-xdist>=3.6,<4',
+    'ruff>=0.17.5,<0.18',
+  ],
 }
 
 setup(

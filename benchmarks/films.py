@@ -20,7 +20,8 @@ import av
 import cv2
 import numpy as np
 
-from posejax.infer.frames import film_writer, films
+from posejax.infer.frames import films
+from posejax.infer.frames.writers import film as film_writer
 
 FPS = 30
 

@@ -92,7 +92,7 @@ def film(predictor, folder, frames, alone):
   """Print the frames a second of `posejax predict` on a film, against the net's own."""
   from posejax.infer import annotate
   from posejax.infer.frames import inputs
-  from posejax.infer.frames.film_writer import FilmWriter
+  from posejax.infer.frames.writers.film import FilmWriter
 
   rng = np.random.default_rng(1)
   still = rng.integers(0, 256, (SIZE[0] // 16, SIZE[1] // 16, 3), dtype=np.uint8)

@@ -13,11 +13,11 @@ from tqdm import tqdm
 from posejax.errors import PosejaxError
 from posejax.infer import overlay, records
 from posejax.infer.box_files import BoxFile
-from posejax.infer.frames.film_writer import FilmWriter
 from posejax.infer.frames.frame import Frame, Reader
-from posejax.infer.frames.gif_writer import GifWriter
 from posejax.infer.frames.inputs import Input, open_input
-from posejax.infer.frames.picture_writer import write_picture
+from posejax.infer.frames.writers.film import FilmWriter
+from posejax.infer.frames.writers.gif import GifWriter
+from posejax.infer.frames.writers.picture import write_picture
 from posejax.infer.predictor import Predictor
 from posejax.infer.results import Result
 from posejax.infer.tracking.follow import Follower

@@ -55,7 +55,7 @@ def _step_of(which: str, workdir: str) -> int | None:
   if which == 'best':
     meta = checkpoint.read_meta(workdir)
     best = meta['control']['best']
-    if best['step'] is None and meta['evaluated_step']:
+    if best['step'] is None and meta.get('evaluated_step'):
       print(
         f'No evaluation of {workdir} gave a finite {best["metric"]}, so none of its checkpoints is the '
         "best: its latest is taken ('latest').",

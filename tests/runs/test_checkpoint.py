@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from posejax.errors import PosejaxError
-from posejax.runs import checkpoint, control
+from posejax.runs import checkpoint, control, saved_run
 from posejax.train import state
 from tests import tiny
 
@@ -180,3 +181,24 @@ def test_a_run_whose_last_step_was_not_evaluated_is_not_finished(tmp_path):
     assert checkpoint.read_meta(str(tmp_path)) == meta
   restored = checkpoint.restore(str(tmp_path))
   np.testing.assert_array_equal(restored['ema_params']['layer']['kernel'][0], [0, 1, 2, 3])
+
+
+def test_what_a_net_is_used_with_is_read_once_and_without_the_optimiser(tmp_path, monkeypatch):
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    for step in (1, 2):
+      meta = {'config': tiny.config().to_dict(), 'control': {'best': {'step': 1, 'value': 0.5}}}
+      saved = make_state(step=step)
+      checkpointer.save(saved.to_arrays(), meta, 1)
+  read, restore = [], ocp.PyTreeCheckpointHandler.restore
+
+  def counted(self, directory, args):
+    read.append((directory.parent.name, set(args.item)))
+    return restore(self, directory, args=args)
+
+  monkeypatch.setattr(ocp.PyTreeCheckpointHandler, 'restore', counted)
+  run = saved_run.read(str(tmp_path), 'best')
+  assert read == [('1', {'ema_params', 'model_state'})]
+  assert set(run.variables) == {'params', 'batch_stats'}
+  np.testing.assert_array_equal(
+    run.variables['params']['layer']['kernel'], saved.ema_params['layer']['kernel']
+  )

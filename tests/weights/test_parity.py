@@ -109,14 +109,21 @@ class Parity:
     inputs = self.converted.inputs
     images = normalize(jnp.asarray(images), inputs.mean, inputs.std, inputs.channels)
     stages, captured = self.apply(variables, images)
+    if self.name in BACKBONES:
+      stages = self._named(stages)
     if self.name.startswith('pose_resnet'):
-      stages |= captured['backbone']['__call__'][0]
+      stages |= self._named(captured['backbone']['__call__'][0])
     if self.name.startswith('pose_hrnet'):
       stages['layer1_3'] = captured['backbone']['layer1_3']['__call__'][0]
       for module in ('stage2_0', 'stage3_3', 'stage4_2'):
         branches = captured['backbone'][module]['__call__'][0]
         stages |= {f'{module}/{i}': branch for i, branch in enumerate(branches)}
     return {name: np.asarray(value) for name, value in stages.items()}
+
+  def _named(self, maps: dict[int, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a backbone's maps as the golden names them."""
+    kind = 'pool' if self.name.startswith('vgg') else 'c'
+    return {f'{kind}{stride.bit_length() - 1}': y for stride, y in maps.items()}
 
   def differences(self, stages: dict[str, np.ndarray]) -> dict[str, float]:
     """Return the largest difference of every stage as a fraction of its largest value."""

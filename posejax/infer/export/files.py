@@ -23,7 +23,9 @@ def onnx_bytes(pipeline: Pipeline) -> bytes:
   """
   metadata = {METADATA_KEY: pipeline.description()}
   return (
-    _needing_onnx('onnx_graph').to_onnx(pipeline, pipeline.inputs(), metadata).SerializeToString()
+    _needing_onnx('onnx_writer.walk')
+    .to_onnx(pipeline, pipeline.inputs(), metadata)
+    .SerializeToString()
   )
 
 

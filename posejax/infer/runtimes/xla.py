@@ -1,4 +1,4 @@
-"""The net run by JAX itself, compiled once for each size of batch that is a power of two."""
+"""The net run by JAX itself, compiled for two sizes of batch."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,12 @@ import numpy as np
 
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.runtimes.base import Runtime
+
+MANY = 8
+"""The larger size of batch; the smaller is 1. Every further size would be compiled when it first comes,
+in the middle of a film."""
+_FEW = 2
+"""So many at most go through one by one; more are filled up to `MANY`."""
 
 
 class Xla(Runtime):
@@ -19,16 +25,22 @@ class Xla(Runtime):
     self._run = jax.jit(pipeline.apply)
 
   def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run it; the batch is filled up to the next power of two."""
-    count = len(inputs['images'])
-    missing = (1 << max(count - 1, 0).bit_length()) - count
-    filled = dict(inputs)
-    if missing:
-      filled = {
-        name: np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
-        for name, array in inputs.items()
-      }
-    outputs = self._run(self._variables, filled)
+    """Run it, on `MANY` examples at a time, and the last few one by one."""
+    count, parts = len(inputs['images']), []
+    start = 0
+    while start < count:
+      size = min(MANY, count - start)
+      size = 1 if size <= _FEW else size
+      parts.append(self._part({name: a[start : start + size] for name, a in inputs.items()}, size))
+      start += size
+    if len(parts) == 1:
+      return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+  def _part(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    if 1 < count < MANY:
+      inputs = {name: np.resize(array, (MANY, *array.shape[1:])) for name, array in inputs.items()}
+    outputs = self._run(self._variables, inputs)
     return {name: np.asarray(array)[:count] for name, array in outputs.items()}
 
   def describe(self) -> str:

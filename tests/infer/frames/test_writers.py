@@ -11,7 +11,10 @@ from PIL import Image
 import pytest
 
 from posejax.errors import PosejaxError
-from posejax.infer.frames import film_writer, films, gif_writer, picture_writer
+from posejax.infer.frames import films
+from posejax.infer.frames.writers import film as film_writer
+from posejax.infer.frames.writers import gif as gif_writer
+from posejax.infer.frames.writers import picture as picture_writer
 from tests.infer.frames import drawn
 
 WRITERS = [(film_writer.FilmWriter, 'out.mp4'), (gif_writer.GifWriter, 'out.gif')]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from posejax.infer.export import layout
-from posejax.infer.export.graph import (
+from posejax.infer.export.onnx_writer import layout
+from posejax.infer.export.onnx_writer.graph import (
   Graph,
   Value,
   constant,

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from posejax.infer.export.graph import Graph, Value, same_size
+from posejax.infer.export.onnx_writer.graph import Graph, Value, same_size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from posejax.infer.frames.writer import Writer
+from posejax.infer.frames.writers.writer import Writer
 
 _TICKS = 100  # a second: GIF's unit of time
 # A fixed pattern of dots stays where it is from frame to frame, and compresses; spread errors crawl.

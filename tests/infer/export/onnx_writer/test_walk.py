@@ -11,7 +11,7 @@ import pytest
 
 from posejax import models
 from posejax.errors import PosejaxError
-from posejax.infer.export.onnx_graph import to_onnx
+from posejax.infer.export.onnx_writer.walk import to_onnx
 from posejax.models import layers
 from tests.infer.export import pipelines
 

@@ -5,8 +5,14 @@ import dataclasses
 
 import numpy as np
 
-from posejax.infer.export import pooling
-from posejax.infer.export.graph import Graph, Value, constant, normalized_shape, same_size
+from posejax.infer.export.onnx_writer import pooling
+from posejax.infer.export.onnx_writer.graph import (
+  Graph,
+  Value,
+  constant,
+  normalized_shape,
+  same_size,
+)
 
 _END = np.iinfo(np.int64).max
 

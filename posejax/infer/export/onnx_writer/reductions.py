@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from posejax.infer.export import pooling
-from posejax.infer.export.graph import Graph, Value, constant, no_rule, normalized_shape
+from posejax.infer.export.onnx_writer import pooling
+from posejax.infer.export.onnx_writer.graph import Graph, Value, constant, no_rule, normalized_shape
 
 
 def _reduce(op: str) -> Callable:

@@ -5,8 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from posejax.infer.export import layout
-from posejax.infer.export.graph import Graph, Value, constant, full_const, no_rule, normalized_shape
+from posejax.infer.export.onnx_writer import layout
+from posejax.infer.export.onnx_writer.graph import (
+  Graph,
+  Value,
+  constant,
+  full_const,
+  no_rule,
+  normalized_shape,
+)
 
 
 def _convolution(graph: Graph, values: list[Value], outs: list, **params: Any) -> Value:

@@ -32,7 +32,7 @@ class Value:
     name: of its tensor in the graph, where it is not known.
     order: axis i of the tensor is axis `order[i]` of the array.
     stored: sizes of the tensor's axes: those of the array, or 1 where it is repeated.
-    made: how it was made, for what is recognised by that; see posejax.infer.export.pooling.
+    made: how it was made, for what is recognised by that; see posejax.infer.export.onnx_writer.pooling.
   """
 
   shape: tuple

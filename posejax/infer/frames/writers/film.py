@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from posejax.errors import PosejaxError
-from posejax.infer.frames.writer import Writer
+from posejax.infer.frames.writers.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 # Ticks a second of MPEG's clock: every usual rate is a whole number of them.

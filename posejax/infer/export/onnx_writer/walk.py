@@ -8,7 +8,7 @@ from jax.extend import core
 import numpy as np
 import onnx
 
-from posejax.infer.export import (
+from posejax.infer.export.onnx_writer import (
   elementwise,
   gathering,
   layout,
@@ -16,7 +16,7 @@ from posejax.infer.export import (
   reductions,
   rewriting,
 )
-from posejax.infer.export.graph import (
+from posejax.infer.export.onnx_writer.graph import (
   Graph,
   Value,
   check_dtype,

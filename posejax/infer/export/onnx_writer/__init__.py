@@ -1,0 +1,1 @@
+"""A JAX function as an ONNX graph: a walk over its jaxpr, and a rule for every primitive."""

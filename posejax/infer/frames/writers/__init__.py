@@ -1,0 +1,1 @@
+"""What frames go out as: films, GIFs, pictures; whole or not there."""
