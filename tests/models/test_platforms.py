@@ -1,6 +1,8 @@
 """The platform that a program is for decides how its nets compute; and no batch size is in the way."""
 
+import ast
 from functools import partial
+import pathlib
 import re
 
 import jax
@@ -109,3 +111,12 @@ def test_parallel_and_batched_nets_are_the_same():
       found,
       expected,
     )
+
+
+def test_no_layer_asks_which_devices_there_are_here():
+  for path in pathlib.Path(models.__file__).parent.rglob('*.py'):
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+      if isinstance(node, ast.Attribute):
+        assert node.attr not in ('default_backend', 'devices', 'local_devices'), (
+          f'{path}:{node.lineno}'
+        )
