@@ -4,10 +4,20 @@ import argparse
 from collections.abc import Sequence
 import sys
 
-from posejax.commands import convert, data, doctor, experiment, export, predict, serve, sweep
+from posejax.commands import (
+  convert,
+  data,
+  doctor,
+  experiment,
+  export,
+  predict,
+  serve,
+  sweep,
+  weights,
+)
 from posejax.errors import PosejaxError
 
-_COMMANDS = (experiment, predict, serve, export, data, convert, sweep, doctor)
+_COMMANDS = (experiment, predict, serve, export, data, weights, convert, sweep, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:

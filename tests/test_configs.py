@@ -23,6 +23,7 @@ _ARGUMENTS = {
   'pose_hrnet': ['smoke'],
   'pose_resnet': ['smoke', 'smoke,v2'],
   'pose_fcn8s': ['smoke'],
+  'pose_movenet': ['smoke'],
   'pose_regression': ['smoke', 'smoke,loss=rle'],
   'svhn_cnn': ['smoke', 'smoke,mixed', 'smoke,variant=wide'],
 }

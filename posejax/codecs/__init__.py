@@ -7,6 +7,7 @@ from typing import Any
 from posejax.codecs.base import Codec
 from posejax.codecs.discs import Discs
 from posejax.codecs.heatmap import Dark, HeatmapCodec, Msra, Udp
+from posejax.codecs.movenet_codec import MoveNet
 from posejax.codecs.regression import Regression
 from posejax.errors import PosejaxError, nearest
 
@@ -16,6 +17,7 @@ CODECS = {
   'udp': Udp,
   'regression': Regression,
   'discs': Discs,
+  'movenet': MoveNet,
 }
 
 
@@ -65,6 +67,7 @@ __all__ = [
   'Dark',
   'Discs',
   'HeatmapCodec',
+  'MoveNet',
   'Msra',
   'Regression',
   'Udp',

@@ -20,7 +20,7 @@ class Codec(abc.ABC):
   Attributes:
     crop_size: (H, W) of the net's input in pixels.
     outputs: the names, in the model's dict of outputs, of the arrays that the codec is about. Targets
-      have the same names.
+      have the same names; a codec may add others, such as what of a target counts.
     convention: which `posejax.geometry.affine.crop_matrix` the codec belongs to.
     shift_flip: what `shift` is in the flip test unless told otherwise.
     rescoring: how published results rank people by the scores of box and keypoints, a name of

@@ -36,6 +36,13 @@ FACTORS = {
 }
 """Of each map's loss in the sum. Source: arXiv:1904.07850, section 5 (0.1 for sizes, 1 for the rest)."""
 HEATMAPS = ('center', 'keypoint_heatmaps')
+SINGLE = ('center', 'keypoint_heatmaps', 'keypoint_regression', 'keypoint_offsets')
+"""The maps of one person; several have boxes too."""
+
+
+def counts_of(name: str) -> str:
+  """Return the name under which a codec's targets say which values of a map count."""
+  return f'{name}_counts'
 
 
 def encode(
@@ -71,9 +78,8 @@ def encode(
   # Alone in the crop, no keypoint of this kind can be another's.
   weights['keypoint_heatmaps'] = labelled[:, None, None].astype(jnp.float32)
   weights['center'] = present[:, None, None, None].astype(jnp.float32)
-  single = [name for name in targets if not name.startswith('box_')]
   counts = _counts(weights)
-  return {name: targets[name] for name in single}, {name: counts[name] for name in single}
+  return {name: targets[name] for name in SINGLE}, {name: counts[name] for name in SINGLE}
 
 
 def encode_multi(
@@ -242,6 +248,13 @@ def losses(outputs: movenet.Outputs, targets: Maps, weights: Maps) -> Maps:
 def loss(outputs: movenet.Outputs, targets: Maps, weights: Maps) -> jax.Array:
   """Return the sum of `losses`, each times its factor in `FACTORS`, float32 `[B]`."""
   return sum(FACTORS[name] * x for name, x in losses(outputs, targets, weights).items())
+
+
+def codec_loss(outputs: movenet.Outputs, targets: Maps, weights: Array) -> jax.Array:
+  """Return `loss` for what `posejax.codecs.MoveNet.encode` gave, float32 `[B]`."""
+  del weights  # the counts say more
+  maps = {name: targets[name] for name in SINGLE}
+  return loss(outputs, maps, {name: targets[counts_of(name)] for name in SINGLE})
 
 
 def _focal(logits: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:

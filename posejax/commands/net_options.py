@@ -4,6 +4,9 @@ import argparse
 import os
 
 RUNS = 'runs'
+# As posejax.infer.published has them, which is slow to import.
+MODELS = ('movenet_lightning', 'movenet_thunder')
+DETECTORS = ('nanodet',)
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
@@ -12,10 +15,15 @@ def add_run(command: argparse.ArgumentParser) -> None:
     '--workdir', metavar='RUN', help=f'of the trained run; the newest in {RUNS}/ where not given'
   )
   command.add_argument(
-    '--checkpoint', default='best', help="'best' (the default), 'latest' or a step"
+    '--model',
+    choices=MODELS,
+    help='a published net instead of a run; `posejax weights get` gets it',
   )
+  command.add_argument('--checkpoint', help="of the run: 'best' (the default), 'latest' or a step")
   command.add_argument(
-    '--threshold', type=float, help='score from which on a keypoint is shown (0.2)'
+    '--threshold',
+    type=float,
+    help='score from which on a keypoint is shown (0.2; 0.3 with --model)',
   )
 
 
@@ -33,6 +41,11 @@ def add(command: argparse.ArgumentParser) -> None:
     default='float32',
     choices=('float32', 'bfloat16'),
     help='of OpenVINO; bfloat16 is faster and rounds (float32)',
+  )
+  command.add_argument(
+    '--detector',
+    choices=DETECTORS,
+    help='finds people where no boxes are given; else the whole picture is one person',
   )
 
 
@@ -60,19 +73,30 @@ def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
   from posejax import startup
   from posejax.errors import PosejaxError
-  from posejax.infer.predictor import THRESHOLD, Predictor
+  from posejax.infer import published
+  from posejax.infer.predictor import Predictor
 
-  threshold = THRESHOLD if arguments.threshold is None else arguments.threshold
-  if not 0 <= threshold <= 1:
-    raise PosejaxError(f'--threshold={threshold} must be from 0 to 1.')
-  run = workdir(arguments)
+  options = {
+    'runtime': getattr(arguments, 'runtime', 'xla'),
+    'precision': getattr(arguments, 'precision', 'float32'),
+  }
+  if arguments.threshold is not None:
+    if not 0 <= arguments.threshold <= 1:
+      raise PosejaxError(f'--threshold={arguments.threshold} must be from 0 to 1.')
+    options['threshold'] = arguments.threshold
+  if arguments.model and (arguments.workdir or arguments.checkpoint):
+    raise PosejaxError(
+      f'--model={arguments.model} is a published net, and --workdir and --checkpoint are of a run; '
+      'give either.'
+    )
+  run = arguments.model or workdir(arguments)
   startup.begin(startup.DEFAULT_CACHE)
-  loaded = Predictor.load(
-    run,
-    arguments.checkpoint,
-    threshold=threshold,
-    runtime=getattr(arguments, 'runtime', 'xla'),
-    precision=getattr(arguments, 'precision', 'float32'),
-  )
+  detector = getattr(arguments, 'detector', None)
+  if detector:
+    options['detector'] = published.DETECTORS[detector]()
+  if arguments.model:
+    loaded = published.predictor(arguments.model, **options)
+  else:
+    loaded = Predictor.load(run, arguments.checkpoint or 'best', **options)
   print(f'{run}: {loaded.name}; {loaded.runtime}', flush=True)
   return loaded

@@ -44,6 +44,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
 
   if arguments.max_frames is not None and arguments.max_frames < 1:
     raise PosejaxError(f'--max_frames={arguments.max_frames} must be at least 1.')
+  if arguments.boxes and arguments.detector:
+    raise PosejaxError('--boxes and --detector both say where people are; give either.')
   found = inputs.expand(arguments.inputs)
   boxes = box_files.read(arguments.boxes) if arguments.boxes else None
   predictor = net_options.predictor(arguments)

@@ -24,6 +24,7 @@ from posejax.infer.tracking.follow import Follower
 from posejax.infer.tracking.one_euro import Smoothing
 from posejax.infer.tracking.tracker import Tracker
 
+_DETECT_EVERY = 5  # frames of a film
 _GIF_SECONDS = 0.5  # that a picture of a folder is shown for
 
 
@@ -33,8 +34,8 @@ class Options:
 
   Attributes:
     out: folder to write to.
-    boxes: where to look on pictures; None looks at whole pictures. A film's next box is where the last
-      pose was.
+    boxes: where to look on pictures; None leaves it to the predictor's detector, and without one looks
+      at whole pictures. A film's next box is where the last pose was.
     track: whether people keep ids from frame to frame, and their points are smoothed.
     smooth: whether they are smoothed.
     csv, gif, heatmaps: what is written beside overlays and JSON.
@@ -170,7 +171,7 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
   smoothing = Smoothing() if options.smooth else None
   # Heatmaps' maxima are no probabilities: a person of 0.3 is sure.
   tracker = Tracker(predictor.labels.skeleton, high_score=0.3, new_score=0.3, smoothing=smoothing)
-  follower = Follower(pose, None, tracker)
+  follower = Follower(pose, predictor.detector, tracker, every=_DETECT_EVERY)
 
   def followed(frame: Frame) -> Result:
     return Result(frame.image.shape[:2], follower(frame.image, frame.time))

@@ -53,6 +53,7 @@ class Predictor:
     threshold: score from which on a keypoint counts as visible.
     task: what the net does.
     runtime: what computes, in words.
+    detector: finds the boxes where none are given; None where the whole picture is one person's.
   """
 
   def __init__(
@@ -64,6 +65,7 @@ class Predictor:
     threshold: float = THRESHOLD,
     runtime: str = 'xla',
     precision: str = 'float32',
+    detector: DetectFn | None = None,
   ):
     """Make a net ready to use; `load` does it for a run.
 
@@ -74,12 +76,13 @@ class Predictor:
       threshold: score from which on a keypoint counts as visible.
       runtime: 'xla', 'onnx', 'openvino', or 'auto' for the fastest of those that are installed.
       precision: of OpenVINO: 'float32' or 'bfloat16'.
+      detector: finds the boxes where none are given.
 
     Raises:
       PosejaxError: the runtime is unknown or not installed.
     """
     self.task, self.labels = task, task.labels
-    self.name, self.threshold = name, threshold
+    self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
     self.pipeline = Pipeline(
       task.infer,
@@ -130,7 +133,7 @@ class Predictor:
         such, one a picture). Without boxes and detector a picture is one person's: the whole of it is
         looked at, and then the box around who was found.
       scores: `[N]` of the boxes, in [0, 1] (or a sequence of such); 1 where None.
-      detector: finds the boxes where none are given.
+      detector: finds the boxes where none are given, instead of the predictor's own.
 
     Returns:
       A `Result`, or a list of them for a sequence of pictures, in order.
@@ -145,6 +148,7 @@ class Predictor:
     boxes, scores = (
       _one_each(values, images, what) for values, what in ((boxes, 'boxes'), (scores, 'scores'))
     )
+    detector = detector or self.detector
     regions = []
     for number, image in enumerate(images):
       _check_image(image, number)

@@ -21,7 +21,7 @@ import inspect
 import flax.linen as nn
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import compose, layers, named, svhn_cnn
+from posejax.models import compose, layers, movenet, named, nanodet, svhn_cnn
 from posejax.models.backbones import BACKBONES
 from posejax.models.heads import HEADS
 from posejax.models.necks import NECKS
@@ -53,6 +53,10 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'regression_resnet50': partial(named.regression_resnet, 50),
   'regression_resnet101': partial(named.regression_resnet, 101),
   'regression_resnet152': partial(named.regression_resnet, 152),
+  'posejax_movenet_lightning': partial(movenet.posejax_movenet, 'lightning'),
+  'posejax_movenet_thunder': partial(movenet.posejax_movenet, 'thunder'),
+  'posejax_movenet_multipose': partial(movenet.posejax_movenet, 'multipose'),
+  'nanodet_g': nanodet.nanodet_g,
   'svhn_cnn': svhn_cnn.create,
   'net': compose.net,
 }

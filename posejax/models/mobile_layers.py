@@ -14,7 +14,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from posejax.models import layers
-from posejax.models.convolution import DIMENSIONS
+from posejax.models.cpu.convolution import DIMENSIONS
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 """Pixels before and after, along the height and along the width."""
@@ -44,16 +44,46 @@ def conv2d_same(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   return layers.conv2d(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, stride)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   """Return each channel of `x` `[B, h, w, C]` correlated with its own `kernel` `[k, k, 1, C]`.
 
-  Padding is TensorFlow's `SAME`. On CPUs it is a sum of shifted products, which XLA computes 10 to 40
-  times as fast there as a convolution in C groups (benchmarks/depthwise.py); elsewhere the latter.
+  Padding is TensorFlow's `SAME`. For CPUs it is a sum of shifted products, which XLA computes 10 to 40
+  times as fast there as a convolution in C groups (benchmarks/depthwise.py); for GPUs and TPUs the
+  latter. What a program is compiled for decides.
   """
   padding = same_padding(x.shape[1:3], kernel.shape[0], stride)
-  if jax.default_backend() == 'cpu':
-    return _shifted_products(x, kernel, stride, padding)
-  return grouped_conv2d(x, kernel, stride, padding)
+  return lax.platform_dependent(
+    x,
+    kernel,
+    cpu=partial(_shifted_products, stride=stride, padding=padding),
+    default=partial(grouped_conv2d, stride=stride, padding=padding),
+  )
+
+
+def _depthwise_forward(x, kernel, stride):
+  return depthwise_conv2d(x, kernel, stride), (x, kernel)
+
+
+def _depthwise_backward(stride, residuals, dy):
+  x, kernel = residuals
+  padding = same_padding(x.shape[1:3], kernel.shape[0], stride)
+
+  def gradients(form):
+    def of(x, kernel, dy):
+      fn = partial(form, stride=stride, padding=padding)
+      (dx,) = jax.linear_transpose(lambda x: fn(x, kernel), x)(dy)
+      (dkernel,) = jax.linear_transpose(lambda kernel: fn(x, kernel), kernel)(dy)
+      return dx, dkernel
+
+    return of
+
+  return lax.platform_dependent(
+    x, kernel, dy, cpu=gradients(_shifted_products), default=gradients(grouped_conv2d)
+  )
+
+
+depthwise_conv2d.defvjp(_depthwise_forward, _depthwise_backward)
 
 
 def grouped_conv2d(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
@@ -130,20 +160,20 @@ class Normed(nn.Module):
 
   Attributes:
     conv: makes the convolution: `Conv` or `DepthwiseConv` with all but `bias`, `dtype` and `name`.
-    norm: batch norm behind a convolution without bias, for training; without, the bias alone, as in
+    batch_norm: one behind a convolution without bias, for training; without, the bias alone, as in
       published weights for inference.
   """
 
   conv: Callable[..., nn.Module]
-  norm: bool = False
+  batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     """Convolve and normalise `[B, h, w, C]`."""
-    x = self.conv(bias=not self.norm, dtype=self.dtype, name='conv')(x)
-    if not self.norm:
+    x = self.conv(bias=not self.batch_norm, dtype=self.dtype, name='conv')(x)
+    if not self.batch_norm:
       return x
     norm = layers.BatchNorm(
       self.bn_group_size, epsilon=BATCH_NORM_EPSILON, dtype=self.dtype, name='bn'
@@ -156,7 +186,7 @@ def normed(
   size: int,
   stride: int = 1,
   *,
-  norm: bool,
+  batch_norm: bool,
   dtype: Any,
   bn_group_size: int | None,
   name: str,
@@ -164,4 +194,4 @@ def normed(
   """Return a `Normed` convolution to `features` channels, depthwise where that is None."""
   depthwise = partial(DepthwiseConv, size, stride)
   conv = depthwise if features is None else partial(Conv, features, size, stride)
-  return Normed(conv, norm, dtype, bn_group_size, name=name)
+  return Normed(conv, batch_norm, dtype, bn_group_size, name=name)

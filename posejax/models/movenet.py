@@ -7,18 +7,11 @@ tfhub.dev/google/movenet/multipose/lightning/1 (Google, Apache-2.0); R. Votel an
 
 import dataclasses
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-
-from posejax.errors import PosejaxError
-from posejax.models.backbones.mobilenet_v2 import MobileNetV2
-from posejax.models.heads.movenet import MoveNetHead
-from posejax.models.necks.movenet_fpn import MoveNetFpn
+from posejax.models import compose
+from posejax.models.net import Net
 
 STRIDE = 4
 """Pixels of the input per cell of the outputs."""
-_DEEPEST = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,51 +39,26 @@ INPUT_MEAN = INPUT_STD = (0.5, 0.5, 0.5)
 """Of RGB in [0, 1]: the nets see `x * 2 / 255 - 1`."""
 
 
-class MoveNet(nn.Module):
-  """Backbone, neck and head: `images [B, H, W, 3]` to raw maps at stride 4.
-
-  `posejax.models.heads.movenet.channels` says which maps; decoded they are not.
-  """
-
-  backbone: nn.Module
-  neck: nn.Module
-  head: nn.Module
-
-  def __call__(self, images: jax.Array, train: bool = False) -> dict[str, jax.Array]:
-    """Return float32 maps of normalised float images; `train` toggles batch statistics.
-
-    Apply with `mutable=['batch_stats']` where `train` is true and the net has batch norms.
-
-    Raises:
-      PosejaxError: height or width is no multiple of 32.
-    """
-    H, W = images.shape[1:3]
-    if H % _DEEPEST or W % _DEEPEST:
-      raise PosejaxError(
-        f'MoveNet takes pictures whose sides are multiples of {_DEEPEST}, not {H}x{W} (height x width).'
-      )
-    maps = self.neck(self.backbone(images, train), train)
-    return {name: x.astype(jnp.float32) for name, x in self.head(maps, train).items()}
-
-
 def posejax_movenet(
   variant: str,
   *,
   num_keypoints: int = 17,
   dtype: str = 'float32',
   bn_group_size: int | None = None,
-  norm: bool = False,
-) -> MoveNet:
+  batch_norm: bool = False,
+) -> Net:
   """Return a MoveNet, one of `VARIANTS`.
 
-  Without `norm` it has the published nets' parameters, batch norms folded into the convolutions:
-  2,317,974 (lightning), 6,226,046 (thunder) and 4,723,346 (multipose) for 17 keypoints. With `norm`
-  the backbone's and neck's convolutions have batch norms again, to train them.
+  Without `batch_norm` it has the published nets' parameters, batch norms folded into the convolutions:
+  2,317,974 (lightning), 6,226,046 (thunder) and 4,723,346 (multipose) for 17 keypoints. With
+  it the backbone's and neck's convolutions have batch norms again, to train them.
   """
   chosen = VARIANTS[variant]
-  common = {'norm': norm, 'dtype': dtype, 'bn_group_size': bn_group_size}
-  return MoveNet(
-    MobileNetV2(chosen.width, **common),
-    MoveNetFpn(**common),
-    MoveNetHead(num_keypoints, chosen.boxes, dtype),
+  return compose.net(
+    backbone={'name': 'mobilenet_v2', 'width': chosen.width, 'batch_norm': batch_norm},
+    neck={'name': 'movenet_fpn', 'batch_norm': batch_norm},
+    head={'name': 'movenet', 'boxes': chosen.boxes},
+    num_keypoints=num_keypoints,
+    dtype=dtype,
+    bn_group_size=bn_group_size,
   )

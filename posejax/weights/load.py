@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from posejax.errors import PosejaxError
-from posejax.weights.readers import safetensors, torch_files
+from posejax.weights.readers import safetensors, tfjs, torch_files
 
 _SECTIONS = ('state_dict', 'model_state_dict', 'model')
 _PREFIXES = ('module.', 'model.', 'state_dict.')
@@ -17,7 +17,8 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Return the tensors of a checkpoint by name, without PyTorch and without running its pickle.
 
   Read are `.pth`, `.pt`, `.pth.tar` and the like in the zip form and in the one before PyTorch 1.6,
-  and `.safetensors`; the content decides, not the ending. Of a training checkpoint these are the
+  `.safetensors`, and the JSON of TensorFlow.js with its shards beside it; the content decides, not the
+  ending. Of a training checkpoint these are the
   tensors of its `state_dict`, `model_state_dict` or `model` section; a prefix `module.`, `model.` or
   `state_dict.` that all names share is taken off.
 
@@ -57,6 +58,8 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     content = torch_files.read_legacy(file)
   elif safetensors.is_safetensors(start):
     return _not_empty(safetensors.read(file))
+  elif tfjs.is_tfjs(start):
+    return _not_empty(tfjs.read(file.name))
   elif start[257:262] == b'ustar':
     raise PosejaxError(
       'it is a tar archive; if PyTorch 0.1 wrote it, load and save it with a newer one'

@@ -12,6 +12,8 @@ NETS = {
   'fcn8s': ({'width': 1 / 16}, (64, 32)),
   'regression_cnn': ({'features': (4, 6), 'hidden': 8}, (32, 24)),
   'regression_resnet18': ({}, (64, 32)),
+  'posejax_movenet_lightning': ({'batch_norm': True}, (64, 32)),
+  'nanodet_g': ({}, (64, 32)),
   'svhn_cnn': ({}, (24, 32)),
   'net': (
     {

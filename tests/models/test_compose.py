@@ -16,6 +16,8 @@ BACKBONES = {
   'hrnet': ({'width': 32, 'modules': [0, 0, 1], 'blocks': 1}, (4,)),
   'residual_cnn': ({'features': [8, 8]}, (4, 8)),
   'resnet': ({'depth': 18}, (4, 8, 16, 32)),
+  'mobilenet_v2': ({}, (4, 8, 16, 32)),
+  'nanodet_g': ({}, (8, 16, 32)),
   'vgg16': ({'width': 1 / 16}, (8, 16, 32)),
 }
 HEADS = {
@@ -37,8 +39,9 @@ def shapes(model):
 
 def test_every_part_of_the_tables_is_tried_below():
   assert set(models.BACKBONES) == set(BACKBONES)
-  assert set(models.HEADS) == set(HEADS)
-  assert set(models.NECKS) == {'top_down'}
+  # Those of several outputs are tried in their nets, tests/models/test_movenet.py.
+  assert set(models.HEADS) == {*HEADS, 'movenet', 'nanodet'}
+  assert set(models.NECKS) == {'top_down', 'movenet_fpn', 'nanodet_pan'}
 
 
 @pytest.mark.parametrize('backbone', BACKBONES)

@@ -200,6 +200,8 @@ FAMILIES = {
   'fcn8s': 'fcn8s',
   'regression_cnn': 'regression_cnn',
   r'regression_resnet\d+': 'regression_resnet18',
+  r'posejax_movenet_\w+': 'posejax_movenet_lightning',
+  'nanodet_g': 'nanodet_g',
   'svhn_cnn': 'svhn_cnn',
   'net': 'net',
 }
@@ -217,7 +219,8 @@ def frozen(name):
   return model, shapes, lr_scales.create({'*/mean': 0, '*/var': 0}, shapes), images
 
 
-@pytest.mark.parametrize('name', FAMILIES.values())
+# NanoDet-g has no norms.
+@pytest.mark.parametrize('name', [name for name in FAMILIES.values() if name != 'nanodet_g'])
 def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(name):
   model, shapes, scales, images = frozen(name)
 

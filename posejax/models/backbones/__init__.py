@@ -9,11 +9,23 @@ import flax.linen as nn
 from posejax.models.backbones.densenet import DenseNet
 from posejax.models.backbones.densenet_compact import CompactDenseNet
 from posejax.models.backbones.hrnet import HRNet
+from posejax.models.backbones.mobilenet_v2 import MobileNetV2
+from posejax.models.backbones.nanodet_g import NanoDetG
 from posejax.models.backbones.residual_cnn import ResidualCNN
 from posejax.models.backbones.resnet import ResNet
 from posejax.models.backbones.vgg import VGG16
 
-__all__ = ['BACKBONES', 'VGG16', 'CompactDenseNet', 'DenseNet', 'HRNet', 'ResNet', 'ResidualCNN']
+__all__ = [
+  'BACKBONES',
+  'VGG16',
+  'CompactDenseNet',
+  'DenseNet',
+  'HRNet',
+  'MobileNetV2',
+  'NanoDetG',
+  'ResNet',
+  'ResidualCNN',
+]
 
 BACKBONES: dict[str, type[nn.Module]] = {
   'densenet': DenseNet,
@@ -22,4 +34,6 @@ BACKBONES: dict[str, type[nn.Module]] = {
   'residual_cnn': ResidualCNN,
   'resnet': ResNet,
   'vgg16': VGG16,
+  'mobilenet_v2': MobileNetV2,
+  'nanodet_g': NanoDetG,
 }

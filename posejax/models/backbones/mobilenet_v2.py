@@ -18,8 +18,8 @@ LAST = 1280
 EXPANSION = 6
 STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 """(channels at width 1, blocks, stride of the first) of each stage; the first is not expanded."""
-TAPS = {2: 'c2', 5: 'c3', 9: 'c4'}
-"""Block -> the map that it ends. Stride 16 is taken after the 64 channels, not after the 96."""
+TAPS = {2: 4, 5: 8, 9: 16}
+"""Block -> stride of the map that it ends. Stride 16 is taken after the 64 channels, not the 96."""
 
 
 def scaled(channels: int, width: float) -> int:
@@ -51,14 +51,16 @@ class Block(nn.Module):
   features: int
   stride: int = 1
   expanded: bool = True
-  norm: bool = False
+  batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     """Return `[B, h / stride, w / stride, features]`."""
-    conv = partial(normed, norm=self.norm, dtype=self.dtype, bn_group_size=self.bn_group_size)
+    conv = partial(
+      normed, batch_norm=self.batch_norm, dtype=self.dtype, bn_group_size=self.bn_group_size
+    )
     y, channels = x, x.shape[-1]
     if self.expanded:
       y = nn.relu6(conv(EXPANSION * channels, 1, name='expand')(y, train))
@@ -68,29 +70,33 @@ class Block(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-  """Return `{'c2', 'c3', 'c4', 'c5'}`, maps at strides 4, 8, 16 and 32; all but c5 are linear.
+  """Return maps at strides 4, 8, 16 and 32; all but the last are linear.
 
   Height and width must be divisible by 32. Parameters: `conv1`, `block0` … `block16`, `conv_last`.
 
   Attributes:
     width: multiplier of the channels.
-    norm: batch norms of their own, to train them; else they are folded into the convolutions.
+    batch_norm: batch norms of their own, to train them; else they are folded into the convolutions.
   """
 
   width: float = 1.0
-  norm: bool = False
+  batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
     """Return the feature maps of normalised `[B, H, W, 3]`."""
-    common = {'norm': self.norm, 'dtype': self.dtype, 'bn_group_size': self.bn_group_size}
+    common = {
+      'batch_norm': self.batch_norm,
+      'dtype': self.dtype,
+      'bn_group_size': self.bn_group_size,
+    }
     x = nn.relu6(normed(scaled(STEM, self.width), 3, 2, name='conv1', **common)(x, train))
     maps = {}
     for i, (features, stride, expanded) in enumerate(blocks(self.width)):
       x = Block(features, stride, expanded, name=f'block{i}', **common)(x, train)
       if i in TAPS:
         maps[TAPS[i]] = x
-    maps['c5'] = nn.relu6(normed(LAST, 1, name='conv_last', **common)(x, train))
+    maps[32] = nn.relu6(normed(LAST, 1, name='conv_last', **common)(x, train))
     return maps

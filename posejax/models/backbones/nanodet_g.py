@@ -65,7 +65,7 @@ class Stage(nn.Module):
 
 
 class NanoDetG(nn.Module):
-  """Return `{'c3', 'c4', 'c5'}`, 128, 256 and 512 channels at strides 8, 16 and 32.
+  """Return maps of 128, 256 and 512 channels at strides 8, 16 and 32.
 
   Parameters: `stem`, `stage0` … `stage3`.
   """
@@ -73,7 +73,7 @@ class NanoDetG(nn.Module):
   dtype: Any = 'float32'
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
+  def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
     """Return the feature maps of normalised `[B, H, W, 3]`, BGR."""
     del train
     x = ConvBlock(STEM, 3, 2, self.dtype, name='stem')(x)
@@ -81,6 +81,6 @@ class NanoDetG(nn.Module):
     maps = {}
     for i, (inner, stride) in enumerate(STAGES):
       x = Stage(inner, stride, self.dtype, name=f'stage{i}')(x)
-      maps[f'c{i + 2}'] = x
-    del maps['c2']
+      if i:
+        maps[4 * 2**i] = x
     return maps

@@ -4,6 +4,8 @@ import flax.linen as nn
 
 from posejax.models.heads.fcn8s import Fcn8sHead
 from posejax.models.heads.final import FinalHead
+from posejax.models.heads.movenet import MoveNetHead
+from posejax.models.heads.nanodet import NanoDetHead
 from posejax.models.heads.regression import RegressionHead
 from posejax.models.heads.simple_baseline import SimpleBaselineHead
 from posejax.models.heads.skip import SkipHead
@@ -12,6 +14,8 @@ __all__ = [
   'HEADS',
   'Fcn8sHead',
   'FinalHead',
+  'MoveNetHead',
+  'NanoDetHead',
   'RegressionHead',
   'SimpleBaselineHead',
   'SkipHead',
@@ -23,4 +27,6 @@ HEADS: dict[str, type[nn.Module]] = {
   'regression': RegressionHead,
   'simple_baseline': SimpleBaselineHead,
   'skip': SkipHead,
+  'movenet': MoveNetHead,
+  'nanodet': NanoDetHead,
 }

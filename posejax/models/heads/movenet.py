@@ -1,6 +1,6 @@
 """MoveNet's heads: maps of person centres and of keypoints, each by a small branch of its own."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -69,12 +69,14 @@ class MoveNetHead(nn.Module):
   boxes: bool = False
   dtype: Any = 'float32'
 
+  multiple: ClassVar[int] = 32
+
   @nn.compact
-  def __call__(self, maps: dict[str, jax.Array], train: bool = False) -> dict[str, jax.Array]:
-    """Return the raw maps at the stride of `p2`, in `dtype`."""
+  def __call__(self, maps: dict[int, jax.Array], train: bool = False) -> dict[str, jax.Array]:
+    """Return the raw maps at the smallest stride of the maps, in `dtype`."""
     del train
     outputs = {}
     for name, features in channels(self.num_keypoints, self.boxes).items():
       bias = PRIOR_LOGIT if name in ('center', 'keypoint_heatmaps') else 0.0
-      outputs[name] = Branch(features, bias, self.dtype, name=name)(maps['p2'])
+      outputs[name] = Branch(features, bias, self.dtype, name=name)(maps[min(maps)])
     return outputs

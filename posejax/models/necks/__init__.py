@@ -2,10 +2,14 @@
 
 import flax.linen as nn
 
+from posejax.models.necks.movenet_fpn import MoveNetFpn
+from posejax.models.necks.nanodet_pan import NanoDetPan
 from posejax.models.necks.top_down import TopDown
 
-__all__ = ['NECKS', 'TopDown']
+__all__ = ['NECKS', 'MoveNetFpn', 'NanoDetPan', 'TopDown']
 
 NECKS: dict[str, type[nn.Module]] = {
   'top_down': TopDown,
+  'movenet_fpn': MoveNetFpn,
+  'nanodet_pan': NanoDetPan,
 }

@@ -9,8 +9,13 @@ import jax.numpy as jnp
 from posejax.models.mobile_layers import Conv, DepthwiseConv, normed
 
 TOP = 64
-LEVELS = (('c4', 64, 32), ('c3', 32, 24), ('c2', 24, 24))
-"""(map, channels of the sum, channels after it), from the deepest on."""
+LEVELS = ((16, 64, 32), (8, 32, 24), (4, 24, 24))
+"""(stride, channels of the sum, channels after it), from the deepest on."""
+
+
+def level(stride: int) -> str:
+  """Return what the map at a stride is called in parameters: 32 is `c5`."""
+  return f'c{stride.bit_length() - 1}'
 
 
 def double(x: jax.Array) -> jax.Array:
@@ -31,28 +36,29 @@ def double(x: jax.Array) -> jax.Array:
 class MoveNetFpn(nn.Module):
   """Double the deeper map, add the next one through a 1x1 convolution, and convolve separably.
 
-  Parameters: `lateral_<map>`, `depthwise_<map>` and `pointwise_<map>`.
+  Parameters: `lateral_c<l>`, `depthwise_c<l>` and `pointwise_c<l>` for stride 2 ** l.
   """
 
-  norm: bool = False
+  batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
 
   @nn.compact
-  def __call__(self, maps: dict[str, jax.Array], train: bool = False) -> dict[str, jax.Array]:
-    """Return `{'p2': [B, h, w, 24]}` of maps `c2` to `c5`, at the stride of `c2`."""
-    x = Conv(TOP, bias=True, dtype=self.dtype, name='lateral_c5')(maps['c5'])
-    for name, summed, features in LEVELS:
+  def __call__(self, maps: dict[int, jax.Array], train: bool = False) -> dict[int, jax.Array]:
+    """Return `{4: [B, h, w, 24]}` of maps at strides 4, 8, 16 and 32."""
+    x = Conv(TOP, bias=True, dtype=self.dtype, name='lateral_c5')(maps[32])
+    for stride, summed, features in LEVELS:
+      name = level(stride)
       lateral = Conv(summed, bias=True, dtype=self.dtype, name=f'lateral_{name}')
-      x = double(x) + lateral(maps[name])
+      x = double(x) + lateral(maps[stride])
       x = DepthwiseConv(dtype=self.dtype, name=f'depthwise_{name}')(x)
       pointwise = normed(
         features,
         1,
-        norm=self.norm,
+        batch_norm=self.batch_norm,
         dtype=self.dtype,
         bn_group_size=self.bn_group_size,
         name=f'pointwise_{name}',
       )
       x = nn.relu(pointwise(x, train))
-    return {'p2': x}
+    return {4: x}

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from posejax import losses
+from posejax.codecs import movenet_targets
 from posejax.models import flow
 from posejax.types import Array
 
@@ -62,6 +63,7 @@ LOSSES: dict[tuple[str, ...], dict[str, PoseLoss]] = {
     'smooth_l1': PoseLoss(losses.smooth_l1, 'coordinates'),
     'rle': PoseLoss(_rle, 'coordinates', _init_rle),
   },
+  movenet_targets.SINGLE: {'centernet': PoseLoss(movenet_targets.codec_loss)},
   ('logits',): {'cross_entropy': PoseLoss(losses.pixel_cross_entropy, 'logits')},
 }
 """The outputs of a codec -> name -> loss. The first of them is what they get unless told."""

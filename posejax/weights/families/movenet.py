@@ -19,8 +19,9 @@ from posejax.errors import PosejaxError
 from posejax.models import mobile_layers
 from posejax.models.backbones import mobilenet_v2
 from posejax.models.heads.movenet import channels
-from posejax.models.movenet import VARIANTS, MoveNet
+from posejax.models.movenet import VARIANTS
 from posejax.models.necks import movenet_fpn
+from posejax.models.net import Net
 from posejax.types import Variables
 
 _ROOT = 'StatefulPartitionedCall/'
@@ -55,7 +56,7 @@ def variant(tensors: Tensors) -> str | None:
   return None
 
 
-def to_variables(tensors: Tensors, model: MoveNet) -> Variables:
+def to_variables(tensors: Tensors, model: Net) -> Variables:
   """Return the variables of a net without batch norms: `{'params': ...}`, float32.
 
   Args:
@@ -70,8 +71,8 @@ def to_variables(tensors: Tensors, model: MoveNet) -> Variables:
   shapes = _shapes(model)
   if set(shapes) != set(names):
     raise PosejaxError(
-      "MoveNet's published weights have their batch norms folded in; fill a net without (norm=False) "
-      'and unfold it.'
+      "MoveNet's published weights have their batch norms folded in; fill a net without "
+      '(batch_norm=False) and unfold it.'
     )
   differences = []
   flat = {}
@@ -126,14 +127,15 @@ def peer_names(boxes: bool) -> dict[str, str]:
     folded(f'backbone/block{i}/project/conv', f'{layer}_project')
   folded('backbone/conv_last/conv', 'model/Conv_1')
 
-  for n, level in enumerate(('c5', *(name for name, _, _ in movenet_fpn.LEVELS))):
+  for n, stride in enumerate((32, *(stride for stride, _, _ in movenet_fpn.LEVELS))):
     layer = f'{FEATURES}conv2d{_number(n)}'
     conv(
-      f'neck/lateral_{level}',
+      f'neck/lateral_{movenet_fpn.level(stride)}',
       f'{layer}/Conv2D/ReadVariableOp',
       f'{layer}/BiasAdd/ReadVariableOp',
     )
-  for n, (level, _, _) in enumerate(movenet_fpn.LEVELS):
+  for n, (stride, _, _) in enumerate(movenet_fpn.LEVELS):
+    level = movenet_fpn.level(stride)
     layer = f'separable_conv2d{_number(n)}'
     conv(f'neck/depthwise_{level}', f'{FEATURES}{layer}/separable_conv2d/ReadVariableOp')
     folded(f'neck/pointwise_{level}/conv', layer, 'separable_conv2d')
@@ -156,7 +158,7 @@ def _number(n: int) -> str:
   return f'_{n}' if n else ''
 
 
-def unfold(model: MoveNet, variables: Variables, images: jax.Array) -> Variables:
+def unfold(model: Net, variables: Variables, images: jax.Array) -> Variables:
   """Return variables of a net with batch norms that computes what one without them does.
 
   Each batch norm's statistics are those of its convolution's outputs on `images`, and its scale and
@@ -168,7 +170,9 @@ def unfold(model: MoveNet, variables: Variables, images: jax.Array) -> Variables
     variables: of the same net without, as `to_variables` returns.
     images: normalised `[B, H, W, 3]`, of the kind the net will be trained on.
   """
-  folded = model.clone(backbone=model.backbone.clone(norm=False), neck=model.neck.clone(norm=False))
+  folded = model.clone(
+    backbone=model.backbone.clone(batch_norm=False), neck=model.neck.clone(batch_norm=False)
+  )
   convolutions = (mobile_layers.Conv, mobile_layers.DepthwiseConv)
   _, state = jax.jit(
     lambda v, x: folded.apply(
@@ -200,7 +204,7 @@ def unfold(model: MoveNet, variables: Variables, images: jax.Array) -> Variables
   }
 
 
-def _shapes(model: MoveNet) -> dict[str, tuple[int, ...]]:
+def _shapes(model: Net) -> dict[str, tuple[int, ...]]:
   """Return 'module/.../variable' -> shape of a net's params, without computing anything."""
   images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   params = jax.eval_shape(model.init, jax.random.key(0), images)['params']

@@ -13,7 +13,7 @@ import numpy as np
 
 from posejax.errors import PosejaxError
 from posejax.models.backbones.nanodet_g import STAGES
-from posejax.models.nanodet import NanoDet
+from posejax.models.net import Net
 from posejax.types import Variables
 
 _KERNEL, _BIAS = 'PartitionedCall/split', 'unknown_'
@@ -46,7 +46,7 @@ def peer_names() -> dict[str, str]:
   return names
 
 
-def to_variables(tensors: Mapping[str, np.ndarray], model: NanoDet) -> Variables:
+def to_variables(tensors: Mapping[str, np.ndarray], model: Net) -> Variables:
   """Return the net's variables: `{'params': ...}`, float32.
 
   Args:

@@ -18,7 +18,7 @@ from tests import measuring, tiny
 CROP, HEATMAP = (64, 48), (32, 24)
 
 
-FIELDS = {'regression': {}, 'discs': {'radius': 3.0}}
+FIELDS = {'regression': {}, 'discs': {'radius': 3.0}, 'movenet': {}}
 HEATMAP_FIELDS = {'heatmap_size': HEATMAP, 'sigma': 2.0}
 
 
@@ -39,7 +39,8 @@ class Oracle:
   def outputs(self, keypoints, visibility):
     targets, _ = jax.jit(self.codec.encode)(keypoints, visibility)
     logits = {name: 20 * jax.nn.one_hot(t, 18) for name, t in targets.items() if name == 'logits'}
-    return {**targets, **logits}
+    heat = {n: 20 * targets[n] - 10 for n in ('center', 'keypoint_heatmaps') if n in targets}
+    return {**targets, **logits, **heat}
 
   def apply(self, variables, images):
     del variables
@@ -79,7 +80,7 @@ def measured(task, source):
 
 # Pixels of the original picture that the codec's own rounding may cost on average. A cell is 4 to 5 of
 # them here, of which MSRA loses 0.38; a pixel of the crop is 2, and discs cover each other.
-ROUNDING = {'msra': 1.9, 'dark': 0.4, 'udp': 0.4, 'regression': 1e-3, 'discs': 2.2}
+ROUNDING = {'msra': 1.9, 'dark': 0.4, 'udp': 0.4, 'regression': 1e-3, 'discs': 2.2, 'movenet': 1e-3}
 
 
 @pytest.mark.parametrize('codec_name', ROUNDING)
@@ -101,6 +102,7 @@ def test_the_flip_test_needs_no_shift_where_corners_align():
 
 def test_coordinates_mirror_exactly_with_the_shift():
   assert measured(*make('regression', flip=True))['distance/pixels'] < 1e-3
+  assert measured(*make('movenet', flip=True))['distance/pixels'] < 1e-3
   # Published code leaves a whole pixel of the crop: half a pixel's error in the average.
   assert measured(*make('regression', flip=True, shift=False))['distance/pixels'] > 0.3
 
@@ -121,7 +123,7 @@ def test_the_flip_test_averages_what_the_net_is_sure_of_as_published():
   np.testing.assert_allclose(predictions['scores'], 0.425131, atol=1e-6)
 
 
-@pytest.mark.parametrize('codec_name', ['udp', 'regression', 'discs'])
+@pytest.mark.parametrize('codec_name', ['udp', 'regression', 'discs', 'movenet'])
 def test_left_and_right_are_not_mixed_up_by_the_flip_test(codec_name):
   metrics = measured(*make(codec_name, flip=True))
   for side in ('left', 'right'):

