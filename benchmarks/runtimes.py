@@ -27,60 +27,47 @@ CALIBRATION = 64
 def make_pipeline(name, size):
   """Return a net with random weights."""
   import jax
-  import jax.numpy as jnp
 
   from posejax import experiment, labels, skeletons
   from posejax.config import Config
   from posejax.infer.export.pipeline import Pipeline
 
   config = Config.from_dict(
-    {'data': {'crop_size': size}, 'model': {'name': name}, 'evaluate': {'flip': False}}
+    {'task': {'name': 'pose', 'crop_size': size, 'flip': False}, 'model': {'name': name}}
   )
-  model, task = experiment.pose_task(config, skeletons.COCO)
-
-  def infer(variables, images):
-    identity = jnp.broadcast_to(jnp.eye(2, 3), (images.shape[0], 2, 3))
-    return task.predict(variables, {'images': images, 'crop_to_image': identity})
-
+  model, task = experiment.build(config, labels.people(skeletons.COCO))
   variables = jax.tree.map(np.asarray, random_variables(model, size))
-  return Pipeline(infer, variables, size, labels.people(skeletons.COCO))
+  return Pipeline(task.infer, variables, size, task.labels)
 
 
 def drawn_crops(size, count):
   """Return uint8 crops of drawn people."""
-  from posejax import experiment
+  from posejax import experiment, labels
   from posejax.config import Config
   from posejax.data import sources
   from posejax.data.batches import EvalBatches
 
   config = Config.from_dict(
     {
-      'data': {'crop_size': size, 'num_eval_examples': count},
+      'task': {'name': 'pose', 'crop_size': size},
+      'data': {'num_eval_examples': count},
       'model': {'name': 'pose_densenet_compact'},
     }
   )
-  source = sources.create(config.data, 'eval', 0)
-  _, task = experiment.pose_task(config, source.skeleton)
-  return np.asarray(EvalBatches(source, task.prepare_eval, count)(0)['images'])
+  source = sources.create_people(config.data, 'eval', 0)
+  _, task = experiment.build(config, labels.people(source.label_space.skeleton))
+  return np.asarray(EvalBatches(source, task.transform_eval, count)(0)['images'])
 
 
 def plainly(make):
   """Return what `make` makes, traced and compiled with XLA's own convolutions."""
-  import jax
+  from posejax.models.cpu import convolution
 
-  from posejax.models import convolution, layers
-
-  def conv2d(x, kernel, stride=1, padding=0):
-    ends = ((padding, padding),) * 2
-    return jax.lax.conv_general_dilated(
-      x, kernel, (stride, stride), ends, dimension_numbers=convolution.DIMENSIONS
-    )
-
-  own, layers.conv2d = layers.conv2d, conv2d
+  own, convolution.forward = convolution.forward, convolution.plain
   try:
     return make()
   finally:
-    layers.conv2d = own
+    convolution.forward = own
 
 
 def contenders_for(pipeline, images, calibration):
@@ -97,10 +84,10 @@ def contenders_for(pipeline, images, calibration):
     runtime(inputs)
     return runtime
 
-  model = plainly(lambda: files.onnx_bytes(pipeline))
+  model = files.onnx_bytes(pipeline)
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'int8.onnx')
-    plainly(lambda: files.write_int8(path, pipeline, calibration, images, (W / 16, H / 16)))
+    files.write_int8(path, pipeline, calibration, images, (W / 16, H / 16))
     with open(path, 'rb') as file:
       rounded = file.read()
   return {

@@ -86,7 +86,9 @@ def draw_box(
   corners = _fixed(box[:2]), _fixed(box[2:])
   cv2.rectangle(image, *corners, color, thickness, cv2.LINE_AA, _SHIFT)
   if label:
-    x, y = round(float(box[0])) + 2, max(round(float(box[1])) - 3, 9)
+    width = cv2.getTextSize(label, _FONT, 0.4, 1)[0][0]
+    x = max(min(round(float(box[0])) + 2, image.shape[1] - width - 2), 0)
+    y = max(round(float(box[1])) - 3, 9)
     image = write(image, label, (x, y), color)
   return image
 
