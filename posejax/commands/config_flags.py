@@ -64,7 +64,12 @@ def read_named(arguments: Sequence[str]) -> Named:
     config = Config.from_dict(holder.value.to_dict())
     flag = values['config']
     return Named(config, flag.config_filename, config_flags.get_override_values(flag))
-  except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+  except KeyError as error:
+    raise PosejaxError(
+      f'config: there is no section {error.args[0]}. A new one is given as a whole, '
+      '--config.model.backbone="{\'name\': \'resnet\', \'depth\': 18}".'
+    ) from error
+  except (flags.Error, AttributeError, OSError, TypeError, ValueError) as error:
     raise PosejaxError(f'config: {str(error).strip()}') from error
 
 
