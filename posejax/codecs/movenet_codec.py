@@ -25,7 +25,7 @@ class MoveNet(Codec):
   sigma: float = movenet_targets.SIGMA
 
   outputs: ClassVar[tuple[str, ...]] = movenet_targets.SINGLE
-  # Edges of crop and cells are one, so that pixels of a padded box are scaled about its middle.
+  # Puts a box's middle in the middle of the pixel grid, which is that of the cells.
   convention: ClassVar[str] = 'udp'
   shift_flip: ClassVar[bool] = False
 

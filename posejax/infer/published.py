@@ -24,7 +24,11 @@ BOX_PADDING = 1.25
 THRESHOLD = 0.3
 """Source: MoveNet's model card, tfhub.dev/google/movenet/singlepose/lightning/4."""
 DETECTED = 0.4
-"""Score from which on a box is looked into. At 0.3 folded sunshades become people."""
+"""Score from which on a box is looked into.
+
+On 125 pictures of COCO's val2017, at IoU 0.5, it finds 0.59 of 146 people and 0.79 of its boxes are
+right; from 0.3 on it would be 0.71 and 0.57, from 0.5 on 0.40 and 0.89.
+"""
 
 
 def predictor(name: str, *, flip: bool = False, **options) -> Predictor:

@@ -254,7 +254,7 @@ class Interrupting:
 
   def __init__(self, predictor, number):
     self._predictor, self._left = predictor, number
-    self.labels = predictor.labels
+    self.labels, self.detector = predictor.labels, predictor.detector
 
   def __call__(self, *arguments):
     self._left -= 1

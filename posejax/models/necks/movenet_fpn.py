@@ -1,5 +1,6 @@
 """MoveNet's feature pyramid: from stride 32 down to one map at stride 4."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -25,9 +26,10 @@ def double(x: jax.Array) -> jax.Array:
   """
   for axis in (1, 2):
     n = x.shape[axis]
-    padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode='edge')
-    before = jax.lax.slice_in_dim(padded, 0, n, axis=axis)
-    after = jax.lax.slice_in_dim(padded, 2, n + 2, axis=axis)
+    # jnp.pad repeats the edges of the batch too, by nothing, which exports cannot write.
+    cut = partial(jax.lax.slice_in_dim, x, axis=axis)
+    before = jnp.concatenate([cut(0, 1), cut(0, n - 1)], axis)
+    after = jnp.concatenate([cut(1, n), cut(n - 1, n)], axis)
     pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
     x = pairs.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
   return x

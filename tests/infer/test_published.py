@@ -1,0 +1,156 @@
+"""Published nets in use, by weights of the same shapes in a cache of their own; and the boxes' frames."""
+
+import hashlib
+import json
+import os
+
+import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from posejax import cli
+from posejax.codecs import nanodet as nanodet_codec
+from posejax.errors import PosejaxError
+from posejax.infer import published
+from posejax.weights import published as pins
+from tests.goldens import seeded_movenet
+
+GOLDENS = os.path.join(os.path.dirname(__file__), '..', 'goldens')
+
+
+def write(folder, golden, stem):
+  """Write a graph file of seeded weights; return its pins."""
+  with np.load(os.path.join(GOLDENS, f'{golden}.npz')) as file:
+    shapes = json.loads(file['shapes'].tobytes())
+  tensors = seeded_movenet.weights(shapes)
+  weights = [{'name': n, 'shape': list(t.shape), 'dtype': str(t.dtype)} for n, t in tensors.items()]
+  manifest = {'weightsManifest': [{'paths': [f'{stem}.bin'], 'weights': weights}]}
+  content = {
+    f'{stem}.json': json.dumps(manifest).encode(),
+    f'{stem}.bin': b''.join(t.tobytes() for t in tensors.values()),
+  }
+  for name, data in content.items():
+    (folder / name).write_bytes(data)
+  return tuple(
+    pins.File(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items()
+  )
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('weights')
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('POSEJAX_CACHE', str(folder))
+    for name, golden in (('movenet_lightning', 'movenet_lightning'), ('nanodet', 'nanodet_g')):
+      files = write(folder, golden, golden.replace('_', '-'))
+      patch.setitem(pins.PUBLISHED, name, pins.Published(files, 'seeded', 'nobody'))
+    yield folder
+
+
+@pytest.fixture(scope='module')
+def lightning(cache):
+  return published.predictor('movenet_lightning')
+
+
+def picture(h, w):
+  return np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
+
+
+def test_a_published_net_is_a_predictor(lightning):
+  assert (lightning.name, lightning.threshold) == ('MoveNet lightning', 0.3)
+  assert lightning.task.input_size == (192, 192)
+  assert lightning.labels.keypoints[0] == 'nose'
+  box = np.array([[30.0, 20.0, 90.0, 130.0]])
+  (instance,) = lightning(picture(150, 220), box).instances
+  assert np.isfinite(instance.keypoints).all()
+  assert instance.keypoints.shape == (17, 2)
+
+
+def test_a_detector_that_a_predictor_carries_says_where_to_look(lightning, monkeypatch):
+  image = picture(150, 220)
+  boxes = np.array([[100.0, 20, 180, 140]], np.float32)
+  monkeypatch.setattr(lightning, 'detector', lambda shown: (boxes, np.array([0.6])))
+  (found,) = lightning(image).instances
+  np.testing.assert_array_equal(found.box, boxes[0])
+  given_box = boxes - 10
+  (found,) = lightning(image, given_box).instances
+  np.testing.assert_array_equal(found.box, given_box[0])
+  monkeypatch.setattr(lightning, 'detector', lambda shown: (boxes[:0], np.zeros(0)))
+  assert not lightning(image).instances
+
+
+def test_boxes_of_a_detector_lie_in_the_picture(cache, monkeypatch):
+  """Whatever the net says of a cell is moved to where the picture was put."""
+  asked = {}
+
+  def select(boxes, scores, threshold):
+    asked['shape'] = boxes.shape, scores.shape
+    # The corners of a picture of 100 x 300 that fills the width of 416 x 416: 1.38667 as large.
+    corners = [[-0.5, 138.16667, 415.5, 276.83333], [103.5, 200.0, 207.5, 250.0]]
+    return np.array(corners), np.array([0.9, 0.5])
+
+  monkeypatch.setattr(nanodet_codec, 'select', select)
+  boxes, scores = published.nanodet_detector()(picture(100, 300))
+  assert asked['shape'] == ((3549, 4), (3549,))
+  np.testing.assert_allclose(boxes[0], [0, 0, 299, 99], atol=1e-3)
+  # (103.5 + 0.5) * 300 / 416 - 0.5 and the like.
+  np.testing.assert_allclose(boxes[1, [0, 2]], [74.5, 149.5], atol=1e-3)
+  assert scores.tolist() == [0.9, 0.5]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(20, 400), st.integers(20, 400), st.integers(0, 99), st.integers(0, 99))
+def test_a_point_is_found_where_the_fit_says(h, w, x, y):
+  size = (96, 128)
+  image = np.zeros((h, w, 3), np.uint8)
+  radius = min(h, w) // 3
+  center = [
+    radius + round(share * (side - 1 - 2 * radius) / 99) for share, side in ((x, w), (y, h))
+  ]
+  cv2.circle(image, center, radius, (255, 255, 255), -1)
+  shown, scale, shift = published.fitted(image, size)
+  assert shown.shape == (*size, 3)
+  rows, columns = np.nonzero(image[..., 0])
+  weight = shown[..., 0].astype(float)
+  v, u = np.mgrid[: size[0], : size[1]]
+  found = np.array([(u * weight).sum(), (v * weight).sum()]) / weight.sum()
+  expected = scale * np.array([columns.mean(), rows.mean()]) + shift
+  np.testing.assert_allclose(found, expected, atol=0.1)
+
+
+@pytest.mark.parametrize(
+  ('words', 'message'),
+  [
+    (['--model=movenet_lightning', '--workdir=RUN'], 'give either'),
+    (['--model=movenet_lightning', '--checkpoint=latest'], 'give either'),
+    (['--model=movenet_thunder'], '`posejax weights get movenet_thunder`'),
+    (['--detector=nanodet', '--boxes=boxes.json'], '--boxes and --detector'),
+  ],
+)
+def test_what_cannot_be_is_said(words, message, cache, tmp_path, capsys):
+  path = str(tmp_path / 'one.png')
+  cv2.imwrite(path, picture(20, 30))
+  assert cli.main(['predict', path, f'--out={tmp_path / "out"}', *words]) == 2
+  assert message in capsys.readouterr().err
+
+
+def test_weights_of_another_net_under_the_name_are_refused(cache, monkeypatch):
+  monkeypatch.setitem(pins.PUBLISHED, 'movenet_thunder', pins.PUBLISHED['movenet_lightning'])
+  with pytest.raises(PosejaxError, match='MoveNet lightning; the model differs'):
+    published.predictor('movenet_thunder')
+
+
+def test_predict_with_a_published_net_and_detector(cache, tmp_path, capsys, lightning):
+  folder = tmp_path / 'in'
+  folder.mkdir()
+  cv2.imwrite(str(folder / 'one.png'), picture(60, 90))
+  out = tmp_path / 'out'
+  words = [str(folder), f'--out={out}', '--model=movenet_lightning', '--detector=nanodet']
+  code = cli.main(['predict', *words])
+  output = capsys.readouterr().out
+  assert code == 0
+  assert 'movenet_lightning: MoveNet lightning; XLA' in output
+  assert '1 pictures or frames' in output
+  assert os.path.exists(out / 'one.jpg')
