@@ -67,7 +67,7 @@ def read_named(arguments: Sequence[str]) -> Named:
   except KeyError as error:
     raise PosejaxError(
       f'config: there is no section {error.args[0]}. A new one is given as a whole, '
-      '--config.model.backbone="{\'name\': \'resnet\', \'depth\': 18}".'
+      "--config.model.backbone=\"{'name': 'resnet', 'depth': 18}\"."
     ) from error
   except (flags.Error, AttributeError, OSError, TypeError, ValueError) as error:
     raise PosejaxError(f'config: {str(error).strip()}') from error

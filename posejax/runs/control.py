@@ -5,6 +5,8 @@ import math
 
 from posejax.config import Config
 
+_ERRORS = ('MAE', 'loss', 'distance')
+
 
 @dataclasses.dataclass
 class Watch:
@@ -61,9 +63,7 @@ class Control:
       name = name or best
       if name == best and config.best_mode:
         return Watch(name, config.best_mode)
-      # Errors and losses fall, everything else rises.
-      mode = main_mode if name == main_metric else 'min' if _is_error(name) else 'max'
-      return Watch(name, mode)
+      return Watch(name, main_mode if name == main_metric else mode_of(name))
 
     return cls(
       watch(best), watch(config.optimizer.plateau_metric), watch(config.early_stopping.metric)
@@ -94,5 +94,7 @@ class Control:
     return patience > 0 and self.early.since >= patience
 
 
-def _is_error(metric: str) -> bool:
-  return metric.startswith(('MAE', 'loss', 'distance'))
+def mode_of(metric: str) -> str:
+  """Return 'min' for an error or a loss, of whichever set, and 'max' for any other metric."""
+  name = metric if metric.startswith(_ERRORS) else metric.partition('/')[2]
+  return 'min' if name.startswith(_ERRORS) else 'max'

@@ -15,6 +15,7 @@ from typing import Any
 
 from posejax import draw, files, plots
 from posejax.runs import checkpoint
+from posejax.runs.control import mode_of
 from posejax.runs.report import read_rows, read_speeds
 from posejax.sweep.grid import Run
 
@@ -164,7 +165,7 @@ def _winner(results: Sequence[Result]) -> Result | None:
   scored = [r for r in results if r.best is not None]
   if not scored:
     return None
-  highest = scored[0].run.config.best_mode == 'max'
+  highest = (scored[0].run.config.best_mode or mode_of(scored[0].metric)) == 'max'
   return (max if highest else min)(scored, key=lambda r: r.best)
 
 

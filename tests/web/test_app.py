@@ -133,12 +133,12 @@ def bad_pictures():
   return {
     'empty': (b'', '0 bytes'),
     'text': (b'hello, I am no picture', 'no picture'),
-    'truncated': (whole[: len(whole) // 2], 'damaged'),
+    'truncated': (whole[: len(whole) // 2], 'cut short'),
     'truncated png': (beacons.jpeg(PICTURE, '.png')[:400], 'damaged'),
-    'header only': (whole[:20], 'no picture'),
+    'header only': (whole[:20], 'without a header'),
     'svg': (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 'no picture'),
     'huge': (png_header(30_000, 30_000), 'pixels'),
-    'large': (png_header(10_000, 6_000), '10000x6000 pixels'),
+    'large': (png_header(10_000, 6_000), '10000x6000'),
   }
 
 
