@@ -259,6 +259,8 @@ class Interrupting:
   def __call__(self, *arguments):
     self._left -= 1
     if self._left == 0:
+      # A shell's background jobs start with Ctrl-C ignored, the tests' own process among them.
+      signal.signal(signal.SIGINT, signal.default_int_handler)
       os.kill(os.getpid(), signal.SIGINT)
       time.sleep(0.1)
     return self._predictor(*arguments)
