@@ -5,7 +5,7 @@
 
 All get uint8 crops on the host and give keypoints on the host, on a thread for every processor:
 normalising, the net, and decoding with the quarter of a cell. `plain` is XLA without the project's forms
-of convolutions for CPUs (`posejax.models.convolution`). The 8-bit forms are calibrated on drawn people.
+of convolutions for CPUs (`posejax.models.cpu.convolution`). The 8-bit forms are calibrated on drawn people.
 They take turns; the table gives medians in milliseconds and how many times as fast as XLA each is, and
 then how far each one's keypoints are from XLA's. Weights are random: what 8 bits do to them says little.
 """
@@ -61,13 +61,17 @@ def drawn_crops(size, count):
 
 def plainly(make):
   """Return what `make` makes, traced and compiled with XLA's own convolutions."""
+  import jax
+
   from posejax.models.cpu import convolution
 
   own, convolution.forward = convolution.forward, convolution.plain
+  jax.clear_caches()  # what was traced before has the project's forms in it
   try:
     return make()
   finally:
     convolution.forward = own
+    jax.clear_caches()
 
 
 def contenders_for(pipeline, images, calibration):
