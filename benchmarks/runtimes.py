@@ -5,7 +5,7 @@
 
 All get uint8 crops on the host and give keypoints on the host, on a thread for every processor:
 normalising, the net, and decoding with the quarter of a cell. `plain` is XLA without the project's forms
-of convolutions for CPUs (`posejax.models.cpu.convolution`). The 8-bit forms are calibrated on drawn people.
+of convolutions for CPUs (`models.cpu.convolution`). The 8-bit forms are calibrated on drawn people.
 They take turns; the table gives medians in milliseconds and how many times as fast as XLA each is, and
 then how far each one's keypoints are from XLA's. Weights are random: what 8 bits do to them says little.
 """
