@@ -1,16 +1,15 @@
 """Files that are written only if they answer as the net does."""
 
 from collections.abc import Callable, Mapping
-import contextlib
 import dataclasses
 import os
-import tempfile
 from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from posejax.errors import PosejaxError
+from posejax.infer.frames import replacing
 
 BATCHES = (1, 3)
 """Sizes of batch that a file is tried with."""
@@ -137,26 +136,12 @@ def write(path: str, data: bytes, verify: Callable[[bytes], Verdict]) -> Verdict
   Raises:
     PosejaxError: of `verify`, or the file cannot be written.
   """
-  folder = os.path.dirname(os.path.abspath(path))
-  temporary = ''
   try:
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + os.path.basename(path))
-    with os.fdopen(handle, 'wb') as file:
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  except OSError as error:
+    raise PosejaxError(f'Cannot write {path}: {error}.') from error
+  with replacing.replacing(path) as temporary:
+    with open(temporary, 'wb') as file:
       file.write(data)
     with open(temporary, 'rb') as file:
-      verdict = verify(file.read())
-    os.chmod(temporary, 0o666 & ~_umask())
-    os.replace(temporary, path)
-  except OSError as e:
-    raise PosejaxError(f'Cannot write {path}: {e}.') from e
-  finally:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(temporary)
-  return verdict
-
-
-def _umask() -> int:
-  mask = os.umask(0)
-  os.umask(mask)
-  return mask
+      return verify(file.read())
