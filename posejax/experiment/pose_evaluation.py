@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 
-from posejax.config import Config, from_options
+from posejax.config import Config
 from posejax.data import sources
 from posejax.data.formats import coco_read
 from posejax.data.sources import detections
@@ -13,7 +13,6 @@ from posejax.errors import PosejaxError
 from posejax.metrics import coco_ap, median
 from posejax.tasks import Evaluator, Task
 from posejax.tasks.pose.measures import PoseMetrics
-from posejax.tasks.pose.options import PoseOptions
 
 _LOG = logging.getLogger(__name__)
 _MEDIAN_EXAMPLES = 2000
@@ -40,7 +39,7 @@ def create(
       "net's with config.data.name='mixture'."
     )
   source = _evaluated_source(config, source)
-  metrics = _metrics(config, task, train_source, source)
+  metrics = _metrics(task, train_source, source)
   evaluator = Evaluator(
     measure=metrics.measure,
     records=metrics.records,
@@ -71,9 +70,7 @@ def _evaluated_source(config: Config, source: sources.Source) -> sources.Source:
   return detections.DetectedPeople(source, boxes)
 
 
-def _metrics(
-  config: Config, task: Task, train_source: sources.Source, source: sources.Source
-) -> PoseMetrics:
+def _metrics(task: Task, train_source: sources.Source, source: sources.Source) -> PoseMetrics:
   skeleton, (H, W) = task.labels.skeleton, task.input_size
   labelled = not isinstance(source, detections.DetectedPeople)
   average_precision = None
@@ -84,7 +81,6 @@ def _metrics(
       source.image_ids,
       source.category_ids,
     )
-    options = from_options('task', config.task, PoseOptions)
     average_precision = partial(
       coco_ap.summarize,
       truth=truth,
@@ -92,7 +88,7 @@ def _metrics(
       num_examples=len(source),
       sigmas=skeleton.sigmas,
       aspect=W / H,
-      box_padding=options.box_padding,
+      box_padding=task.box_padding,
       rescoring=task.codec.rescoring,
       taken=f'{"gtbox" if labelled else "detbox"}/{task.taken}',
     )

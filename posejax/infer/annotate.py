@@ -159,7 +159,7 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
 
     def on_its_own(frame: Frame) -> Result:
       boxes = scores = None
-      if options.boxes is not None and not reader.is_film:
+      if options.boxes is not None:  # of pictures only, see _check
         boxes, scores = options.boxes.of(frame.name)
       return predictor(frame.image, boxes, scores)
 
