@@ -21,7 +21,7 @@ import inspect
 import flax.linen as nn
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import compose, layers, movenet, named, nanodet, svhn_cnn
+from posejax.models import compose, layers, movenet, named, nanodet, rtmdet, svhn_cnn
 from posejax.models.backbones import BACKBONES
 from posejax.models.heads import HEADS
 from posejax.models.necks import NECKS
@@ -57,6 +57,9 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'posejax_movenet_thunder': partial(movenet.posejax_movenet, 'thunder'),
   'posejax_movenet_multipose': partial(movenet.posejax_movenet, 'multipose'),
   'nanodet_g': nanodet.nanodet_g,
+  'rtmdet_nano': partial(rtmdet.rtmdet, 'nano'),
+  'rtmdet_tiny': partial(rtmdet.rtmdet, 'tiny'),
+  'rtmdet_s': partial(rtmdet.rtmdet, 's'),
   'svhn_cnn': svhn_cnn.create,
   'net': compose.net,
 }

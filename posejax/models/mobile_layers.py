@@ -44,15 +44,23 @@ def conv2d_same(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   return layers.conv2d(jnp.pad(x, ((0, 0), *padding, (0, 0))), kernel, stride)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise_conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def depthwise_conv2d(
+  x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding | None = None
+) -> jax.Array:
   """Return each channel of `x` `[B, h, w, C]` correlated with its own `kernel` `[k, k, 1, C]`.
 
-  Padding is TensorFlow's `SAME`. For CPUs it is a sum of shifted products, which XLA computes 10 to 40
-  times as fast there as a convolution in C groups (benchmarks/depthwise.py); for GPUs and TPUs the
-  latter. What a program is compiled for decides.
+  For CPUs it is a sum of shifted products, which XLA computes 10 to 40 times as fast there as a
+  convolution in C groups (benchmarks/depthwise.py); for GPUs and TPUs the latter. What a program is
+  compiled for decides.
+
+  Args:
+    x: of height h and width w.
+    kernel: of k x k pixels.
+    stride: the result has ceil(h / stride) rows and ceil(w / stride) columns.
+    padding: k - 1 or k - 2 pixels in all along either axis; TensorFlow's `SAME` where None.
   """
-  padding = same_padding(x.shape[1:3], kernel.shape[0], stride)
+  padding = padding or same_padding(x.shape[1:3], kernel.shape[0], stride)
   return lax.platform_dependent(
     x,
     kernel,
@@ -61,13 +69,13 @@ def depthwise_conv2d(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Ar
   )
 
 
-def _depthwise_forward(x, kernel, stride):
-  return depthwise_conv2d(x, kernel, stride), (x, kernel)
+def _depthwise_forward(x, kernel, stride, padding):
+  return depthwise_conv2d(x, kernel, stride, padding), (x, kernel)
 
 
-def _depthwise_backward(stride, residuals, dy):
+def _depthwise_backward(stride, padding, residuals, dy):
   x, kernel = residuals
-  padding = same_padding(x.shape[1:3], kernel.shape[0], stride)
+  padding = padding or same_padding(x.shape[1:3], kernel.shape[0], stride)
 
   def gradients(form):
     def of(x, kernel, dy):
@@ -111,21 +119,32 @@ def _shifted_products(x: jax.Array, kernel: jax.Array, stride: int, padding: Pad
 
 
 class DepthwiseConv(nn.Module):
-  """Depthwise convolution with TensorFlow's `SAME` padding; `kernel` is `[size, size, 1, C]`."""
+  """Depthwise convolution; `kernel` is `[size, size, 1, C]`.
+
+  Attributes:
+    size: odd with `symmetric`.
+    stride: of both axes.
+    bias: whether there is one.
+    dtype: what it computes in.
+    symmetric: pad by `size // 2` on either side, as nets of PyTorch do, not by TensorFlow's `SAME`.
+    kernel_init: every output sees size * size inputs, whatever the number of channels.
+  """
 
   size: int = 3
   stride: int = 1
   bias: bool = False
   dtype: Any = 'float32'
+  symmetric: bool = False
+  kernel_init: Callable = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Convolve `[B, h, w, C]` to `[B, ceil(h / stride), ceil(w / stride), C]`."""
     shape = (self.size, self.size, 1, x.shape[-1])
-    # Every output sees size * size inputs, whatever the number of channels.
-    init = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
-    kernel = self.param('kernel', init, shape, jnp.float32)
-    x = depthwise_conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    along = (self.size // 2,) * 2
+    padding = (along, along) if self.symmetric else None
+    x = depthwise_conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
     if self.bias:
       x += self.param('bias', nn.initializers.zeros, shape[-1:], jnp.float32).astype(self.dtype)
     return x

@@ -6,6 +6,7 @@ Whoever has one more adds it to `BACKBONES`: a module whose fields are its optio
 
 import flax.linen as nn
 
+from posejax.models.backbones.cspnext import CSPNeXt
 from posejax.models.backbones.densenet import DenseNet
 from posejax.models.backbones.densenet_compact import CompactDenseNet
 from posejax.models.backbones.hrnet import HRNet
@@ -18,6 +19,7 @@ from posejax.models.backbones.vgg import VGG16
 __all__ = [
   'BACKBONES',
   'VGG16',
+  'CSPNeXt',
   'CompactDenseNet',
   'DenseNet',
   'HRNet',
@@ -36,4 +38,5 @@ BACKBONES: dict[str, type[nn.Module]] = {
   'vgg16': VGG16,
   'mobilenet_v2': MobileNetV2,
   'nanodet_g': NanoDetG,
+  'cspnext': CSPNeXt,
 }

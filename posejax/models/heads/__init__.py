@@ -7,6 +7,7 @@ from posejax.models.heads.final import FinalHead
 from posejax.models.heads.movenet import MoveNetHead
 from posejax.models.heads.nanodet import NanoDetHead
 from posejax.models.heads.regression import RegressionHead
+from posejax.models.heads.rtmdet import RTMDetHead
 from posejax.models.heads.simple_baseline import SimpleBaselineHead
 from posejax.models.heads.skip import SkipHead
 
@@ -16,6 +17,7 @@ __all__ = [
   'FinalHead',
   'MoveNetHead',
   'NanoDetHead',
+  'RTMDetHead',
   'RegressionHead',
   'SimpleBaselineHead',
   'SkipHead',
@@ -29,4 +31,5 @@ HEADS: dict[str, type[nn.Module]] = {
   'skip': SkipHead,
   'movenet': MoveNetHead,
   'nanodet': NanoDetHead,
+  'rtmdet': RTMDetHead,
 }
