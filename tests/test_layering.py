@@ -13,7 +13,7 @@ LAYERS = [
   {'types', 'errors', 'files', 'paths'},
   {'skeletons', 'config', 'distributed', 'host_tensorflow'},
   {'labels', 'devices'},
-  {'geometry'},
+  {'geometry', 'ops'},
   {'codecs', 'losses', 'metrics', 'draw', 'plots'},
   {'models'},
   {'weights', 'doctor'},
