@@ -36,6 +36,8 @@ class DataConfig:
   """Folder of the pictures that `annotations` names."""
   skeleton: str = ''
   """Of `annotations` or `parts`: a known one's name, or a JSON file (`formats.own_skeleton`)."""
+  classes: tuple[str, ...] = ()
+  """Of the source's classes those to learn and to count, by name; all where empty."""
   parts: Options = dataclasses.field(default_factory=dict)
   """With name='mixture': name of a data set -> its own keys of this section, and `keypoints`."""
   on_error: str = 'raise'
@@ -78,7 +80,7 @@ class DataConfig:
 
 
 _SOURCE_KEYS = (
-  'name', 'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'parts', 'on_error',
+  'name', 'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'classes', 'parts', 'on_error',
 )  # fmt: skip
 
 

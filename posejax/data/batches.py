@@ -49,7 +49,9 @@ class TrainBatches:
   Attributes:
     source: random access to examples.
     transform: makes the arrays of one example. If it has a method `begin`, that one is called with the
-      same arguments, and may return a `Later` in the place of an array.
+      same arguments, and may return a `Later` in the place of an array. If it has a method `others`, that
+      is called before with the same generator and the number of examples, and returns the numbers of
+      those that go in too: a list of them is `begin`'s third argument.
     seed: root of order and augmentation.
     batch_size: examples per step over all processes.
     process_index, process_count: which slice is this process's.
@@ -68,12 +70,16 @@ class TrainBatches:
     local = self.batch_size // self.process_count
     first = step * self.batch_size + self.process_index * local
     rows = _Rows(self.transform, local)
+    others_fn = getattr(self.transform, 'others', None)
     for place in range(first, first + local):
       epoch, offset = divmod(place, num_examples)
       index = int(epoch_order(self.seed, epoch, num_examples)[offset])
       # The leading 1 keeps this stream apart from the order's, which is seeded by (seed, epoch).
       rng = np.random.default_rng((1, self.seed, epoch, index))
-      rows.add(index, self.source[index], rng)
+      others = (
+        () if others_fn is None else ([self.source[i] for i in others_fn(rng, num_examples)],)
+      )
+      rows.add(index, self.source[index], rng, *others)
     return rows.finish()
 
 
@@ -118,14 +124,14 @@ class _Rows:
     self._keys = None
     self.count = 0
 
-  def add(self, index: int, example: Example, rng: np.random.Generator) -> None:
-    """Append an example.
+  def add(self, index: int, example: Example, rng: np.random.Generator, *others) -> None:
+    """Append an example; `others` is a list of those that go in too, if the transform takes such.
 
     Raises:
       ValueError: its arrays differ from those of the first example in name, shape or type.
     """
     batch, row = self.batch, self.count
-    arrays = self._begin(example, rng)
+    arrays = self._begin(example, rng, *others)
     if self._keys is None:
       self._keys = arrays.keys()
       for key, value in arrays.items():

@@ -22,10 +22,12 @@ from posejax.config import Config, DataConfig
 from posejax.data.formats import own_skeleton
 from posejax.data.sources import coco_file, mixture, svhn
 from posejax.data.sources.cache import Cached
+from posejax.data.sources.classes import OnlyClasses
 from posejax.data.sources.over import OverSource
 from posejax.data.sources.people import People
 from posejax.data.synthetic.digits import SyntheticDigits
 from posejax.data.synthetic.people import SyntheticPeople
+from posejax.data.synthetic.scenes import SyntheticScenes
 from posejax.errors import PosejaxError, nearest
 from posejax.labels import LabelSpace
 from posejax.skeletons import SKELETONS, Skeleton
@@ -109,6 +111,11 @@ def _synthetic_people(config: DataConfig, split: str, seed: int) -> Source:
   return SyntheticPeople(split=split, seed=seed)
 
 
+def _synthetic_scenes(config: DataConfig, split: str, seed: int) -> Source:
+  del config  # drawn scenes need no files
+  return SyntheticScenes(split=split, seed=seed)
+
+
 def _synthetic_digits(config: DataConfig, split: str, seed: int) -> Source:
   del config  # drawn digits need no files
   return SyntheticDigits(split=split, seed=seed)
@@ -179,6 +186,7 @@ def _mixture(config: DataConfig, split: str, seed: int, view: View) -> Source:
 
 SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
   'synthetic_people': _synthetic_people,
+  'synthetic_scenes': _synthetic_scenes,
   'synthetic_digits': _synthetic_digits,
   'svhn': functools.partial(_svhn, False),
   'svhn_extra': functools.partial(_svhn, True),
@@ -228,10 +236,16 @@ def _create(config: DataConfig, split: str, seed: int, view: View) -> Source:
         "out, or join them with config.data.name='mixture'."
       )
     name = 'coco_file'
+  if name == 'mixture' and own.classes:
+    raise PosejaxError(
+      f"config.data.classes={own.classes} are of one source; with config.data.name='mixture' set "
+      'config.data.parts.<name>.classes.'
+    )
   if name == 'mixture':
     source = _mixture(config, split, seed, view)
   elif name in SOURCES:
-    source = view(SOURCES[name](config, split, seed))
+    source = SOURCES[name](config, split, seed)
+    source = view(OnlyClasses(source, own.classes) if own.classes else source)
   else:
     raise PosejaxError(
       f'config.data.name={name!r} is not a data set.' + nearest(name, [*SOURCES, 'mixture'])

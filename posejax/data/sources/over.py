@@ -39,6 +39,11 @@ class OverSource:
     return getattr(self.source, 'left_out', {})
 
   @property
+  def max_boxes(self) -> int | None:
+    """The most boxes on a picture, none of them empty, where the underlying source says so."""
+    return getattr(self.source, 'max_boxes', None)
+
+  @property
   def annotations(self) -> str | None:
     """The underlying source's file, where it has one."""
     return getattr(self.source, 'annotations', None)

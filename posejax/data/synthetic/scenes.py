@@ -1,34 +1,42 @@
-"""Several drawn people in one larger picture, with their boxes: for detection."""
+"""Several drawn people and things in one larger picture, with their boxes: for detection."""
 
 import numpy as np
 
-from posejax import labels as label_spaces
 from posejax import skeletons
-from posejax.data.synthetic import background, occluders, render
-from posejax.data.synthetic.people import SPLITS, VERSION, Stream, check_split
+from posejax.data.synthetic import background, occluders, render, things
+from posejax.data.synthetic.outline import NUM_VERTICES
+from posejax.data.synthetic.people import SPLITS, Stream, check_split
 from posejax.errors import PosejaxError
+from posejax.labels import LabelSpace
 from posejax.types import Picture
 
-MAX_PEOPLE = 6
+VERSION = 2
+"""Version of the drawing. Any change to what is drawn or labelled needs a new one."""
+MAX_PEOPLE, MAX_THINGS = 6, 4
+_EMPTY = 0.05  # of the scenes have no people
+_FEWEST_SEEN = 3  # keypoints of somebody who can be told
 _OCCLUDED = 0.4
 _STEP_OUT = 0.2  # of a person's width may lie beyond the left edge (0.4 beyond the right)
 
 
 class SyntheticScenes:
-  """Random access to drawn scenes of one to `MAX_PEOPLE` people.
+  """Random access to drawn scenes of up to `MAX_PEOPLE` people and `MAX_THINGS` things.
 
   `source[i]` is a Picture of `posejax.types` with everybody on it, boxes clipped to the picture, from
-  the farthest person to the nearest. Like `people.SyntheticPeople`, a pure function of (version,
-  split, seed, i); a person who is wholly hidden behind others is listed with every visibility at most 1.
+  the farthest person to the nearest and then things likewise; some show nobody, or nothing at all. Like
+  `people.SyntheticPeople`, a pure function of (version, split, seed, i). Who or what is hidden but for a
+  remnant is marked as a crowd is: nobody can be asked to find it.
 
   Attributes:
-    label_space: people with COCO's 17 keypoints.
+    label_space: people with COCO's 17 keypoints, which things lack, and `things.KINDS`.
     name: 'synthetic_scenes'.
+    max_boxes: the most on a picture, none of them empty.
     fingerprint: changes whenever the pictures or labels do.
   """
 
-  label_space = label_spaces.people(skeletons.COCO)
+  label_space = LabelSpace(('person', *things.KINDS), skeletons.COCO)
   name = 'synthetic_scenes'
+  max_boxes = MAX_PEOPLE + MAX_THINGS
 
   def __init__(
     self,
@@ -74,7 +82,7 @@ class SyntheticScenes:
     h, w = self.shape
     u = rng.random(8)
     horizon = 0.25 + 0.4 * u[0]
-    count = 1 + int(u[1] * MAX_PEOPLE)
+    count = 0 if u[1] < _EMPTY else 1 + int((u[1] - _EMPTY) / (1 - _EMPTY) * MAX_PEOPLE)
     crowd = render.people(rng.random((count, render.NUM_DRAWS)))
     sun = render.sun(u[2], u[3])
 
@@ -91,25 +99,48 @@ class SyntheticScenes:
     placed = np.tile(offset, 2) + crowd.box * scale[:, None]
 
     stacked = [render.person_layers(crowd, k, scale[k], offset[k], sun) for k in range(count)]
-    if u[4] < _OCCLUDED:
+    kinds, near_things, outlines, thing_boxes = self._things(rng, horizon)
+    stacked += [things.owned(one, count + j) for j, one in enumerate(outlines)]
+    order = np.argsort(np.concatenate([near, near_things]), kind='stable')
+    stacked = [stacked[i] for i in order]
+    if u[4] < _OCCLUDED and count:
       target = placed[int(u[5] * count)]
       stacked.append(render.thing_layers(*occluders.sample(rng, target, self.shape)))
-    layers = render.stack(stacked)
+    # An outline beyond the picture where there is nothing at all.
+    nothing = render.thing_layers(np.full((1, NUM_VERTICES, 2), -9.0), np.zeros((1, 3)))
+    layers = render.stack(stacked or [nothing])
 
     keypoints = crowd.keypoints * scale[:, None, None] + offset[:, None]
     seen = [
       render.visibility(keypoints[k], crowd.own[k], k, layers, self.shape) for k in range(count)
     ]
+    hidden = [(one == 2).sum() < _FEWEST_SEEN for one in seen]
+    hidden += [not things.is_seen(box, count + j, layers) for j, box in enumerate(thing_boxes)]
+    K, corners = self.label_space.skeleton.num_keypoints, (w - 1, h - 1, w - 1, h - 1)
+    boxes = np.clip(np.concatenate([placed, thing_boxes]), 0, corners).astype(np.float32)
     labels = {
-      'boxes': np.clip(placed, 0, (w - 1, h - 1, w - 1, h - 1)).astype(np.float32),
-      'labels': np.zeros(count, np.int32),
-      'crowd': np.zeros(count, bool),
-      'keypoints': keypoints.astype(np.float32),
-      'visibility': np.stack(seen),
+      'boxes': boxes,
+      'labels': np.array([0] * count + [1 + kind for kind in kinds], np.int32),
+      'crowd': np.array(hidden, bool),
+      'keypoints': np.concatenate([keypoints, np.zeros((len(kinds), K, 2))]).astype(np.float32),
+      'visibility': np.reshape([*seen, *np.zeros((len(kinds), K), int)], (-1, K)).astype(np.int32),
     }
     look = {
       'draws': rng.random(background.NUM_DRAWS),
       'horizon': horizon,
-      'shadows': [render.shadow_under(box, sun, u[6]) for box in placed],
+      'shadows': [render.shadow_under(box, sun, u[6]) for box in [*placed, *thing_boxes]],
     }
     return rng, layers, labels, look
+
+  def _things(self, rng: np.random.Generator, horizon: float):
+    """Return `(kinds, how near each is [n], layers, boxes [n, 4])`, the farthest first."""
+    h, w = self.shape
+    number = int(rng.random() * (MAX_THINGS + 1))
+    draws = rng.random((number, things.NUM_DRAWS + 3))
+    near = np.sort(draws[:, 0])
+    made = []
+    for (_, x, size, *u), depth in zip(draws, near, strict=True):
+      foot = np.array([x * w, h * (horizon + 0.1 + (0.96 - horizon) * depth)])
+      made.append(things.sample(np.array(u), foot, h * (0.07 + 0.1 * depth + 0.08 * size)))
+    kinds, outlines, boxes = zip(*made, strict=True) if made else ((), (), ())
+    return kinds, near, outlines, np.reshape(boxes, (-1, 4))

@@ -15,7 +15,7 @@ from posejax.skeletons import Skeleton
 _CHOICES = {'distribution': ('clipped', 'truncated'), 'shift_of': ('region', 'box')}
 _PROBABILITIES = (
   'flip', 'rotation_probability', 'scale_probability', 'shift_probability',
-  'half_body', 'half_body_upper', 'color', 'occlusion',
+  'half_body', 'half_body_upper', 'color', 'occlusion', 'mosaic',
 )  # fmt: skip
 _FACTORS = ('scale', 'shift', 'brightness', 'contrast', 'saturation', 'occlusion_size', 'cutout')
 
@@ -51,6 +51,7 @@ class Augmentation:
     hue: turn about the grey axis by `± hue`, in turns, at most 0.5.
     occlusion: probability of a rectangle of one random colour over the crop.
     occlusion_size: its longest sides, as a part of the crop's; the shortest are a quarter of that.
+    mosaic: probability that a picture is laid out with three others, of a detector's canvas.
     cutout: side of a square, as a part of the crop's shorter side, that is filled with the crop's mean
       colour in every picture. Its middle is any pixel, so that the border often cuts it.
       Source: DeVries and Taylor (arXiv:1708.04552), who fill with the data set's mean: 20 of SVHN's
@@ -78,6 +79,7 @@ class Augmentation:
   occlusion: float = 0.0
   occlusion_size: float = 0.4
   cutout: float = 0.0
+  mosaic: float = 0.0
 
   def __post_init__(self):
     for name in _PROBABILITIES:
@@ -254,3 +256,12 @@ def create(name: str = 'none', **kwargs) -> Augmentation:
     if key not in fields:
       raise PosejaxError(f'Augmentation has no field {key!r}.' + nearest(key, fields))
   return dataclasses.replace(PRESETS[name], **kwargs)
+
+
+def no_mosaic(augmentation: Augmentation) -> None:
+  """Refuse a mosaic where one thing is learnt from one picture."""
+  if augmentation.mosaic:
+    raise PosejaxError(
+      f'config.data.augment.mosaic={augmentation.mosaic} lays several pictures out as one, which only a '
+      "detector can learn from (config.task.name='detection'); set it to 0."
+    )

@@ -32,6 +32,9 @@ class CropPerson:
   augmentation: augment.Augmentation
   box_padding: float = 1.25
 
+  def __post_init__(self):
+    augment.no_mosaic(self.augmentation)
+
   def __call__(self, example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return the arrays of one example."""
     arrays = self.begin(example, rng)

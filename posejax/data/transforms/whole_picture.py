@@ -33,6 +33,7 @@ class WholePicture:
           f'config.data.augment.{name} must be 0 for labelled pictures: a mirrored digit is no digit, '
           'and digits have no halves.'
         )
+    augment.no_mosaic(self.augmentation)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return the arrays of one example.

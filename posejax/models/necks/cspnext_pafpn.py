@@ -24,7 +24,7 @@ class CSPNeXtPAFPN(nn.Module):
     features: channels of the results.
     conv, norm: constructors of layers.
     blocks: in each CSP layer.
-    depthwise: whether the 3x3 convolutions between the CSP layers are depthwise; theirs never are.
+    depthwise: whether 3x3 convolutions are depthwise.
     dtype: what it computes in.
   """
 
@@ -42,7 +42,15 @@ class CSPNeXtPAFPN(nn.Module):
 
     def csp(features: int, name: str) -> CspLayer:
       return CspLayer(
-        features, self.blocks, False, False, self.conv, self.norm, dtype=self.dtype, name=name
+        features,
+        self.blocks,
+        False,
+        False,
+        self.conv,
+        self.norm,
+        self.depthwise,
+        self.dtype,
+        name=name,
       )
 
     inner = dict(maps)
