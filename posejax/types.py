@@ -72,6 +72,22 @@ A batch of labelled pictures has `images`, `index`, `mask` and
 |---|---|
 | `labels` | int32 `[B]`, the classes, 0 ... C - 1; 0 also for padding examples |
 
+A batch of a detector's, of pictures with everybody on them (N is `config.task.max_instances`), has
+`images` (canvases), `crop_to_image`, `index`, `mask` and
+
+| key | value |
+|---|---|
+| `boxes` | float32 `[B, N, 4]`, xyxy on the canvas, **by edges**; 0 where there is none |
+| `labels` | int32 `[B, N]`, the classes; 0 also where there is no box |
+| `box_mask` | bool `[B, N]`: what is to be found |
+| `box_ignore` | bool `[B, N]`: neither to be found nor to be missed, such as crowds |
+| `image_size` | int32 `[B, 2]`: (h, w) of the canvas, from the top left on, that pictures fill |
+| `keypoints` | float32 `[B, N, K, 2]`, crop frame; where the net finds keypoints |
+| `visibility` | int32 `[B, N, K]`; where the net finds keypoints |
+
+By edges, pixel i reaches from i to i + 1, and x2 - x1 is the width: so detectors count everywhere. Points
+have pixel centres at integers here too.
+
 **Predictions** (`task.infer`, device arrays):
 
 | key | value |
@@ -86,6 +102,10 @@ and, averaged with the mirrored crop's where that is on, the outputs that its co
 | `heatmaps` | float32 `[B, h, w, K]` |
 | `coordinates` | float32 `[B, K, 2]`: x, y as fractions of the crop; `[B, K, 4]` with sigmas' logits |
 | `logits` | float32 `[B, H, W, K + 1]`: of every pixel's class, background first |
+
+A detector's are `boxes` float32 `[B, M, 4]`, by edges like the batch's, `scores` float32 `[B, M]` and
+`labels` int32 `[B, M]`, the surest first and all 0 where there are no more, and where it finds keypoints
+`keypoints_crop` `[B, M, K, 2]` and `keypoint_scores` `[B, M, K]`.
 
 A classifier's are `logits` and `scores` (their softmax), float32 `[B, C]`, and `labels`, int32 `[B]`.
 """

@@ -1,7 +1,8 @@
 """Evaluation: every example once, sums on the device, one division at the end."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +26,12 @@ class Evaluated(NamedTuple):
   Attributes:
     metrics: name -> value.
     panels: name -> picture: of the first batch's predictions, and of the totals.
+    results: what makes the values to be written as JSON by name (`posejax.tasks.Evaluator.results`).
   """
 
   metrics: dict[str, float]
   panels: dict[str, np.ndarray]
+  results: Callable[[], dict[str, Any]]
 
 
 class _Set(NamedTuple):
@@ -58,12 +61,17 @@ class Evaluations:
 
   def __call__(self, variables: Variables, iterate: Iterate) -> Evaluated:
     """Measure `variables` on every set, whose batches `iterate` makes."""
-    together = Evaluated({}, {})
+    metrics, panels, results = {}, {}, []
     for number, (name, one) in enumerate(self._sets.items()):
-      metrics, panels = self._evaluate(one, variables, iterate(one.batches, 0, len(one.batches)))
-      together.metrics.update({f'{name}/{k}' if number else k: v for k, v in metrics.items()})
-      together.panels.update({f'{name}-{k}' if number else k: v for k, v in panels.items()})
-    return together
+      found = self._evaluate(one, variables, iterate(one.batches, 0, len(one.batches)))
+      metrics |= {f'{name}/{k}' if number else k: v for k, v in found.metrics.items()}
+      panels |= {f'{name}-{k}' if number else k: v for k, v in found.panels.items()}
+      results.append((f'{name}-' if number else '', found.results))
+
+    def all_results() -> dict[str, Any]:
+      return {f'{prefix}{k}': v for prefix, of_set in results for k, v in of_set().items()}
+
+    return Evaluated(metrics, panels, all_results)
 
   def metric_names(self, variables: Variables) -> set[str]:
     """Return the names that an evaluation will give, without running it."""
@@ -74,9 +82,7 @@ class Evaluations:
       names |= {f'{name}/{k}' if number else k for k in one.evaluator.summarize(zeros, [])}
     return names
 
-  def _evaluate(
-    self, one: _Set, variables: Variables, batches: Iterator[Batch]
-  ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+  def _evaluate(self, one: _Set, variables: Variables, batches: Iterator[Batch]) -> Evaluated:
     """Measure on one set. The records of a batch are made while the next one is computed."""
     evaluator = one.evaluator
     totals, records, panels, pending = None, [], {}, None
@@ -96,7 +102,8 @@ class Evaluations:
     totals = jax.tree.map(np.asarray, totals)
     if evaluator.draw_totals is not None:
       panels |= evaluator.draw_totals(totals)
-    return evaluator.summarize(totals, records), panels
+    results = dict if evaluator.results is None else partial(evaluator.results, records)
+    return Evaluated(evaluator.summarize(totals, records), panels, results)
 
 
 class _LocalRows(Mapping):

@@ -24,6 +24,7 @@ def evaluate_workdir(
 
   Writes `<workdir>/eval-<step>.json`, where a metric that is not finite is null, the predictions as
   `<workdir>/eval-<step>.png`, and the task's other pictures as `<workdir>/eval-<step>-<panel name>.png`.
+  What else the evaluation found, such as a detector's boxes, is `<workdir>/eval-<step>-<name>.json`.
 
   Args:
     workdir: of a training run.
@@ -49,7 +50,7 @@ def evaluate_workdir(
   result = Evaluations(experiment, mesh)(variables, batches_of(config))
   if jax.process_index() == 0:
     name = os.path.join(workdir, f'eval-{step}')
-    _write(name, step, result)
+    others = _write(name, step, result)
     names = ', '.join(evaluation.source.name for evaluation in experiment.evaluations.values())
     print(f'Checkpoint of step {step}, {names}:')
     for which, (source, _) in experiment.evaluations.items():
@@ -59,16 +60,22 @@ def evaluate_workdir(
     for metric, value in result.metrics.items():
       print(f'  {metric:40s} {value:.4f}')
     print(f'Written to {name}.json; predictions drawn in {name}.png.')
+    for path in others:
+      print(f'Written to {path}.')
   return result.metrics
 
 
-def _write(name: str, step: int, result: Evaluated) -> None:
+def _write(name: str, step: int, result: Evaluated) -> list[str]:
+  """Write all files; return the paths of those beside figures and pictures."""
   values = {'step': step}
   values |= {k: v if math.isfinite(v) else None for k, v in result.metrics.items()}
   try:
     files.replace(f'{name}.json', json.dumps(values, indent=2, allow_nan=False).encode())
     for panel, image in result.panels.items():
       draw.save(f'{name}.png' if panel == 'panels' else f'{name}-{panel}.png', image)
+    others = {f'{name}-{which}.json': value for which, value in result.results().items()}
+    for path, value in others.items():
+      files.replace(path, json.dumps(value, allow_nan=False).encode())
   except OSError as error:
     if not is_disk_full(error):
       raise
@@ -76,6 +83,7 @@ def _write(name: str, step: int, result: Evaluated) -> None:
       f'Could not write {name}.json and its pictures: the disk is full. Free some space and give the '
       'same command again.'
     ) from error
+  return list(others)
 
 
 def _check_labels(here: LabelSpace, there: LabelSpace) -> None:

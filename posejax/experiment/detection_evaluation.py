@@ -1,0 +1,105 @@
+"""What a detector is evaluated on, and how it is measured: from a config and its sources."""
+
+from functools import partial
+import logging
+from typing import Any
+
+from posejax.config import Config, from_options
+from posejax.data import sources
+from posejax.data.formats import coco_read, coco_write
+from posejax.data.transforms import instances
+from posejax.errors import PosejaxError
+from posejax.metrics import box_ap, coco_ap
+from posejax.tasks import Evaluator, Task
+from posejax.tasks.detection.measures import DetectionMetrics
+from posejax.tasks.detection.options import DetectionOptions
+
+_LOG = logging.getLogger(__name__)
+
+
+def create(
+  config: Config, task: Task, train_source: sources.Source, source: sources.Source
+) -> tuple[sources.Source, Evaluator]:
+  """Return what is evaluated on, and what there is to measure: AP of boxes, and of keypoints if found.
+
+  Says what of either source's boxes is not learnt from or not measured.
+
+  Args:
+    config: of detection.
+    task: of that config.
+    train_source: what is learnt from.
+    source: of the evaluation's set.
+
+  Raises:
+    PosejaxError: the set has other classes or another skeleton.
+  """
+  ours, theirs = task.labels, source.label_space
+  if ours.class_names != theirs.class_names:
+    raise PosejaxError(
+      f'{source.name!r} has the classes {theirs.class_names}; the net finds {ours.class_names}. Choose '
+      'among them by config.data.classes.'
+    )
+  if ours.skeleton and ours.keypoints != theirs.keypoints:
+    raise PosejaxError(
+      f'The net knows the keypoints {list(ours.keypoints)}; {source.name!r} has {list(theirs.keypoints)}.'
+    )
+  if config.evaluate.detections:
+    raise PosejaxError(
+      f'config.evaluate.detections={config.evaluate.detections!r} are boxes for pose nets to look into; '
+      'a detector finds its own. Leave it empty.'
+    )
+  number = from_options('task', config.task, DetectionOptions).max_instances
+  for one in (train_source, source):
+    for reason, count in instances.survey(one, number).items():
+      _LOG.warning('%s: %d %s are left out of training.', one.name, count, reason)
+  metrics = _metrics(task, source)
+  evaluator = Evaluator(
+    measure=lambda predictions, batch: {},
+    records=metrics.records,
+    summarize=metrics.summarize,
+    main_metric='AP/box',
+    results=metrics.results,
+  )
+  return source, evaluator
+
+
+def _metrics(task: Task, source: sources.Source) -> DetectionMetrics:
+  if sources.has_annotations(source):
+    dataset = coco_read.read(source.annotations)
+    category_ids = tuple(source.category_ids)
+    ids = [source.labels(i)['image_id'] for i in range(len(source))]
+  else:
+    category_ids = tuple(range(1, len(task.labels.class_names) + 1))
+    dataset = _dataset(source)
+    ids = [image['id'] for image in dataset['images']]
+  keypoint_ap = None
+  if task.labels.skeleton:
+    skeleton = task.labels.skeleton
+    keypoint_ap = partial(
+      coco_ap.evaluate,
+      coco_ap.ground_truth(dataset, skeleton.num_keypoints, ids, category_ids),
+      sigmas=skeleton.sigmas,
+    )
+  truth = box_ap.ground_truth(dataset, ids, category_ids)
+  return DetectionMetrics(task.labels, tuple(ids), truth, keypoint_ap)
+
+
+def _dataset(source: sources.Source) -> dict[str, Any]:
+  """Return a source's labels in COCO's form; classes are numbered from 1."""
+  images, annotations = [], []
+  for i in range(len(source)):
+    picture = source.labels(i)
+    image_id = picture.get('image_id', i)
+    images.append({'id': image_id})
+    for k in range(len(picture['boxes'])):
+      one = coco_write.annotation(
+        len(annotations) + 1,
+        image_id,
+        picture['keypoints'][k],
+        picture['visibility'][k],
+        picture['boxes'][k],
+        picture['areas'][k] if 'areas' in picture else None,
+      )
+      crowd = int(picture['crowd'][k])
+      annotations.append({**one, 'category_id': int(picture['labels'][k]) + 1, 'iscrowd': crowd})
+  return {'images': images, 'annotations': annotations}

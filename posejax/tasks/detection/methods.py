@@ -1,0 +1,73 @@
+"""How detectors learn and how boxes are read off them, one method for each kind of net.
+
+A net of one stage gives raw arrays for its whole input, which are compared with the truth afterwards. One
+of two stages chooses in its forward pass where to look again, and in training needs truth and randomness
+for it. A method has both: it applies the net itself.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+import jax
+
+from posejax.codecs import rtmdet, rtmdet_targets
+from posejax.types import Batch, Predictions
+
+ApplyFn = Callable[..., Any]
+"""`(images float [B, H, W, 3], **options) -> outputs`, the net's `apply` with its variables bound;
+options are Flax's (`train`, `mutable`, `rngs`) and the net's own."""
+Losses = tuple[jax.Array, dict[str, jax.Array], Mapping[str, Any]]
+"""Per picture `[B]`, whose mean is learnt; scalars to be logged; the updated non-parameter variables."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """What makes a detector of a net.
+
+  Attributes:
+    loss: `(apply, images, truth, key) -> Losses`. `truth` is the batch without its images
+      (`posejax.types`), `key` the step's.
+    detect: `(apply, images) -> predictions`: `boxes` `[B, M, 4]`, `scores` `[B, M]` and `labels` int32
+      `[B, M]`, and `keypoints_crop` `[B, M, K, 2]` with `keypoint_scores` `[B, M, K]` where `keypoints`.
+    keypoints: whether the net finds those of who it finds; then it learns from `keypoints` too.
+  """
+
+  loss: Callable[[ApplyFn, jax.Array, Batch, jax.Array], Losses]
+  detect: Callable[[ApplyFn, jax.Array], Predictions]
+  keypoints: bool = False
+
+
+def _rtmdet(
+  *,
+  max_detections: int = 100,
+  score_threshold: float = rtmdet.SCORE_THRESHOLD,
+  iou_threshold: float = rtmdet.IOU_THRESHOLD,
+) -> Method:
+  """Return RTMDet's.
+
+  Args:
+    max_detections: M.
+    score_threshold: of the boxes that are looked at.
+    iou_threshold: a box that overlaps a better one of its class by more goes.
+  """
+
+  def loss(apply: ApplyFn, images: jax.Array, truth: Batch, key: jax.Array) -> Losses:
+    outputs, state = apply(images, train=True, mutable=['batch_stats'], rngs={'dropout': key})
+    example_losses, scalars = rtmdet_targets.losses(outputs, truth)
+    return example_losses, scalars, state
+
+  def detect(apply: ApplyFn, images: jax.Array) -> Predictions:
+    return rtmdet.select(
+      *rtmdet.decode(apply(images)),
+      images.shape[1:3],
+      max_detections=max_detections,
+      score_threshold=score_threshold,
+      iou_threshold=iou_threshold,
+    )
+
+  return Method(loss, detect)
+
+
+METHODS: dict[str, Callable[..., Method]] = {'rtmdet': _rtmdet}
+"""Name, as in `config.codec.name` -> what makes the method of that section's other options."""
