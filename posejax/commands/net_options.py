@@ -6,7 +6,6 @@ import os
 RUNS = 'runs'
 # As posejax.infer.published has them, which is slow to import.
 MODELS = ('movenet_lightning', 'movenet_thunder')
-DETECTORS = ('nanodet',)
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
@@ -23,7 +22,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
   command.add_argument(
     '--threshold',
     type=float,
-    help='score from which on a keypoint is shown (0.2; 0.3 with --model)',
+    help="score from which on a keypoint is shown (0.2; 0.3 with --model), or a detector's box (0.3)",
   )
 
 
@@ -44,8 +43,9 @@ def add(command: argparse.ArgumentParser) -> None:
   )
   command.add_argument(
     '--detector',
-    choices=DETECTORS,
-    help='finds people where no boxes are given; else the whole picture is one person',
+    metavar='RUN',
+    help="finds people where no boxes are given: a detector's run, or nanodet; else the whole picture "
+    'is one person',
   )
 
 
@@ -73,7 +73,7 @@ def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
   from posejax import startup
   from posejax.errors import PosejaxError
-  from posejax.infer import published
+  from posejax.infer import detectors, published
   from posejax.infer.predictor import Predictor
 
   options = {
@@ -93,7 +93,7 @@ def predictor(arguments: argparse.Namespace):
   startup.begin(startup.DEFAULT_CACHE)
   detector = getattr(arguments, 'detector', None)
   if detector:
-    options['detector'] = published.DETECTORS[detector]()
+    options['detector'] = detectors.create(detector)
   if arguments.model:
     loaded = published.predictor(arguments.model, **options)
   else:

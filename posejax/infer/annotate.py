@@ -85,7 +85,7 @@ def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Sum
     PosejaxError: the folder cannot be written to, or inputs lie in it, which would be overwritten; or
       there are boxes and films.
   """
-  _check(inputs, options)
+  _check(inputs, predictor, options)
   try:
     os.makedirs(options.out, exist_ok=True)
   except OSError as error:
@@ -105,7 +105,11 @@ def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Sum
   return summary
 
 
-def _check(inputs: list[Input], options: Options) -> None:
+def _check(inputs: list[Input], predictor: Predictor, options: Options) -> None:
+  if options.boxes is not None and predictor.task.finds_all:
+    raise PosejaxError(
+      f'{predictor.name} finds everything on a picture by itself; leave --boxes={options.boxes.path} out.'
+    )
   for source in inputs:
     if options.boxes is not None and source.kind != 'pictures':
       raise PosejaxError(
@@ -155,7 +159,8 @@ def _one(
 
 
 def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[[Frame], Result]:
-  if not (reader.is_film and options.track and predictor.labels.skeleton):
+  top_down = predictor.labels.skeleton and not predictor.task.finds_all
+  if not (reader.is_film and options.track and top_down):
 
     def on_its_own(frame: Frame) -> Result:
       boxes = scores = None

@@ -10,7 +10,7 @@ from posejax.infer.results import Instance, Result
 from posejax.labels import LabelSpace
 
 _FRACTION_BITS = 4  # of a pixel, which OpenCV draws with
-# Of boxes and tags, by track id; told apart on any ground.
+# Of boxes and tags, by track id or class; told apart on any ground.
 _COLORS = (
   (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
 )  # fmt: skip
@@ -52,7 +52,8 @@ def _is_whole(box: np.ndarray, image_hw: tuple[int, int]) -> bool:
 
 
 def _color(instance: Instance) -> tuple[int, int, int]:
-  return _COLORS[(instance.track_id or 0) % len(_COLORS)]
+  number = instance.label if instance.track_id is None else instance.track_id
+  return _COLORS[number % len(_COLORS)]
 
 
 def _tag(instance: Instance, labels: LabelSpace) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from posejax import experiment
 from posejax.errors import PosejaxError
+from posejax.geometry import affine
 from posejax.geometry import boxes as box_geometry
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.results import Instance, Result
@@ -19,12 +20,15 @@ from posejax.infer.tracking import crops
 from posejax.metrics import oks
 from posejax.runs import saved_run
 from posejax.tasks import Task
+from posejax.tasks.detection import measures
 from posejax.types import Variables
 
 DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
 THRESHOLD = 0.2
 """Score from which on a keypoint is shown."""
+BOX_THRESHOLD = 0.3
+"""Score from which on a detector's box is shown. Source: mmpose mmpose/apis/inferencers/utils."""
 _BOX_FORM = '[N, 4] (x1, y1, x2, y2) and [N]'
 LOOKS = 3
 """At a picture without boxes: the whole of it, then twice the box around what was found. On 120 drawn
@@ -50,7 +54,8 @@ class Predictor:
   Attributes:
     labels: the names behind the net's numbers.
     name: of the net, for people.
-    threshold: score from which on a keypoint counts as visible.
+    threshold: score from which on a keypoint counts as visible; of a net that finds everything on a
+      picture by itself and no keypoints, from which on a box is shown.
     task: what the net does.
     runtime: what computes, in words.
     detector: finds the boxes where none are given; None where the whole picture is one person's.
@@ -62,7 +67,7 @@ class Predictor:
     variables: Variables,
     *,
     name: str = 'net',
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     runtime: str = 'xla',
     precision: str = 'float32',
     detector: DetectFn | None = None,
@@ -73,14 +78,21 @@ class Predictor:
       task: of the net.
       variables: of the net, NumPy or on devices.
       name: for people.
-      threshold: score from which on a keypoint counts as visible.
+      threshold: score from which on a keypoint counts as visible, or a box is shown (a detector's
+        without keypoints); `THRESHOLD` and `BOX_THRESHOLD` where None.
       runtime: 'xla', 'onnx', 'openvino', or 'auto' for the fastest of those that are installed.
       precision: of OpenVINO: 'float32' or 'bfloat16'.
       detector: finds the boxes where none are given.
 
     Raises:
-      PosejaxError: the runtime is unknown or not installed.
+      PosejaxError: the runtime is unknown or not installed, or the net needs no detector.
     """
+    if task.finds_all and detector is not None:
+      raise PosejaxError(f'{name} finds everything on a picture by itself; leave the detector out.')
+    boxes_only = task.finds_all and task.labels.skeleton is None
+    if threshold is None:
+      threshold = BOX_THRESHOLD if boxes_only else THRESHOLD
+    self._box_threshold = threshold if boxes_only else BOX_THRESHOLD
     self.task, self.labels = task, task.labels
     self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
@@ -90,6 +102,7 @@ class Predictor:
       task.input_size,
       task.labels,
       box_padding=task.box_padding,
+      finds_all=task.finds_all,
       # What is no person's is stretched corner on corner.
       convention=task.codec.convention if task.codec else 'udp',
     )
@@ -131,7 +144,7 @@ class Predictor:
       images: uint8 RGB `[h, w, 3]` of any size, or a sequence of them.
       boxes: `[N, 4]` xyxy in pixels of the picture, one for each person to look at (or a sequence of
         such, one a picture). Without boxes and detector a picture is one person's: the whole of it is
-        looked at, and then the box around who was found.
+        looked at, and then the box around who was found. A detector takes none.
       scores: `[N]` of the boxes, in [0, 1] (or a sequence of such); 1 where None.
       detector: finds the boxes where none are given, instead of the predictor's own.
 
@@ -149,6 +162,9 @@ class Predictor:
       _one_each(values, images, what) for values, what in ((boxes, 'boxes'), (scores, 'scores'))
     )
     detector = detector or self.detector
+    if self.task.finds_all:
+      results = self._find(images, boxes, detector)
+      return results[0] if single else results
     regions = []
     for number, image in enumerate(images):
       _check_image(image, number)
@@ -157,6 +173,44 @@ class Predictor:
     for _ in range(LOOKS - 1):
       self._look_closer(images, regions, results)
     return results[0] if single else results
+
+  def _find(self, images, boxes, detector: DetectFn | None) -> list[Result]:
+    """Return what a detector finds on whole pictures."""
+    for number, image in enumerate(images):
+      _check_image(image, number)
+      if boxes[number] is not None or detector is not None:
+        raise PosejaxError(
+          f'{self.name} finds everything on a picture by itself; give it no boxes and no detector.'
+        )
+    results = []
+    for first in range(0, len(images), MAX_BATCH):
+      some = images[first : first + MAX_BATCH]
+      views = [self.task.view(image, None) for image in some]
+      outputs = self._run({'images': np.stack([canvas for canvas, _ in views])})
+      for row, image in enumerate(some):
+        one = {name: array[row] for name, array in outputs.items()}
+        results.append(self._found(one, views[row][1], image.shape[:2]))
+    return results
+
+  def _found(self, one, crop_to_image, image_hw: tuple[int, int]) -> Result:
+    """Return what is sure enough of a detector's outputs for one picture."""
+    h, w = image_hw
+    edges = np.clip(measures.boxes_in_image(one['boxes'], crop_to_image), 0, (w, h, w, h))
+    # What lies in the canvas' free part has no extent here.
+    there = (one['scores'] >= self._box_threshold) & (edges[:, 2:] > edges[:, :2]).all(1)
+    instances = []
+    for i in np.flatnonzero(there):
+      box = box_geometry.clip(
+        np.maximum(edges[i] - (0, 0, 1, 1), np.tile(edges[i, :2], 2)), image_hw
+      )
+      score, label = float(np.clip(one['scores'][i], 0, 1)), int(one['labels'][i])
+      points = ()
+      if 'keypoints' in one:
+        sure = np.clip(one['keypoint_scores'][i], 0, 1).astype(np.float32)
+        where = affine.transform_points(one['keypoints'][i], crop_to_image).astype(np.float32)
+        points = where, sure, sure >= self.threshold
+      instances.append(Instance(box.astype(np.float32), score, label, *points))
+    return Result(image_hw, tuple(instances))
 
   def _look_closer(self, images, regions, results: list[Result]) -> None:
     """Look again where a whole picture showed somebody: the net has learnt from people's boxes."""

@@ -123,7 +123,3 @@ def fitted(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float,
     ]
   )
   return cv2.warpAffine(reduced, matrix, (W, H), flags=cv2.INTER_LINEAR), scale, shift
-
-
-DETECTORS = {'nanodet': nanodet_detector}
-"""Name on the command line -> what makes the detector."""

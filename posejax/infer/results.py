@@ -14,8 +14,8 @@ class Instance:
   """One person or thing on a picture, or what the whole picture shows.
 
   Attributes:
-    box: float32 `[4]`, xyxy, pixel centres at integers; the whole picture where nothing smaller was
-      looked at.
+    box: float32 `[4]`, xyxy of the outermost pixels, pixel centres at integers, so that COCO's width is
+      one more than x2 - x1; the whole picture where nothing smaller was looked at.
     score: confidence in [0, 1].
     label: number of its class in the label space.
     keypoints: float32 `[K, 2]`, (x, y); None where the net finds none. They may lie outside the picture.
@@ -100,7 +100,7 @@ def to_coco(
     }
     if instance.keypoints is None:
       x1, y1, x2, y2 = (float(v) for v in instance.box)
-      entry['bbox'] = [x1, y1, x2 - x1, y2 - y1]
+      entry['bbox'] = [x1, y1, x2 - x1 + 1, y2 - y1 + 1]
     else:
       triples = np.concatenate([instance.keypoints, instance.keypoint_scores[:, None]], axis=1)
       entry['keypoints'] = _rounded(triples.ravel(), 4)

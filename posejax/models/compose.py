@@ -28,6 +28,7 @@ def net(
   head: Mapping[str, Any],
   neck: Mapping[str, Any] | None = None,
   num_keypoints: int = 17,
+  num_classes: int = 80,
   dtype: str = 'float32',
   bn_group_size: int | None = None,
 ) -> Net:
@@ -39,6 +40,7 @@ def net(
   given = {
     **layers_of(dtype, bn_group_size),
     'num_keypoints': num_keypoints,
+    'num_classes': num_classes,
     'dtype': dtype,
     'bn_group_size': bn_group_size,
   }

@@ -20,6 +20,7 @@ def nanodet_g(*, num_classes: int = 80, dtype: str = 'float32') -> Net:
   return compose.net(
     backbone={'name': 'nanodet_g'},
     neck={'name': 'nanodet_pan'},
-    head={'name': 'nanodet', 'num_classes': num_classes},
+    head={'name': 'nanodet'},
+    num_classes=num_classes,
     dtype=dtype,
   )

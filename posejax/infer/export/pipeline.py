@@ -10,7 +10,9 @@
 | `keypoints` | float32 `[B, K, 2]`, pixels of the crop, or of the picture by the affines |
 | `scores` | float32 `[B, K]`, as `task.infer` gives them |
 
-A classifier has the `scores` alone, float32 `[B, C]`.
+A classifier has the `scores` alone, float32 `[B, C]`. A detector has `boxes` float32 `[B, M, 4]`, by
+edges on the canvas, `scores` `[B, M]` and `labels` int32 `[B, M]`, the surest first and 0 where there are
+no more, and where it finds them `keypoints` `[B, M, K, 2]` with `keypoint_scores` `[B, M, K]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,6 +45,7 @@ class Pipeline:
     labels: what the keypoints are.
     in_image: whether keypoints are wanted in the pictures' frame, by affines.
     box_padding: how many times a box, brought to the crop's aspect, the crops show; of `posejax.tasks`.
+    finds_all: whether the net is a detector's, of `posejax.tasks`; its frame is the canvas.
     convention: where they lie to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
   """
 
@@ -52,6 +55,7 @@ class Pipeline:
   labels: LabelSpace
   in_image: bool = False
   box_padding: float = 1.0
+  finds_all: bool = False
   convention: str = 'msra'
 
   def __call__(self, **inputs: jax.Array) -> dict[str, jax.Array]:
@@ -61,6 +65,12 @@ class Pipeline:
   def apply(self, variables: Variables, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return keypoints and scores; the variables are an argument, to lie on the device."""
     predictions = self.infer(variables, inputs['images'])
+    if self.finds_all:
+      outputs = {name: predictions[name] for name in ('boxes', 'scores', 'labels')}
+      if 'keypoints_crop' in predictions:
+        outputs['keypoints'] = predictions['keypoints_crop']
+        outputs['keypoint_scores'] = predictions['keypoint_scores']
+      return outputs
     found = {'scores': predictions['scores'].astype(jnp.float32)}
     if self.labels.skeleton is None:
       return found
@@ -88,7 +98,13 @@ class Pipeline:
         'convention': self.convention,
         'frame': 'image' if self.in_image else 'crop',
         'inputs': list(self.inputs(1)),
-        'outputs': ['keypoints', 'scores'] if self.labels.skeleton else ['scores'],
+        'outputs': self._outputs(),
         'labels': self.labels.to_json(),
       }
     )
+
+  def _outputs(self) -> list[str]:
+    points = ['keypoints'] if self.labels.skeleton else []
+    if not self.finds_all:
+      return [*points, 'scores']
+    return ['boxes', 'scores', 'labels', *points, *('keypoint_scores' for _ in points)]

@@ -1,0 +1,101 @@
+"""RTMDet, a light detector of one stage: people and things in drawn scenes, or a data set.
+
+    python main.py --config=configs/detect_rtmdet.py                    # drawn people and things
+    python main.py --config=configs/detect_rtmdet.py:person             # of them people alone
+    python main.py --config=configs/detect_rtmdet.py:coco --config.data.manual_dir=DIR
+    python main.py --config=configs/detect_rtmdet.py:tiny,coco --config.data.manual_dir=DIR
+
+DIR holds COCO 2017 as its authors ship it; of it people are learnt, who alone are annotated in the
+keypoint files. `posejax predict --workdir=RUN` draws boxes, `posejax predict --detector=RUN
+--workdir=POSE_RUN` looks into them.
+
+Recipe for COCO: configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py of open-mmlab/mmdetection and
+projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py of open-mmlab/mmpose: AdamW 4e-3 for
+batches of 256, 300 epochs, mosaic. What differs: the rate falls as a cosine from the start on, mosaics are
+half of the pictures throughout, and none is mixed with another (MixUp).
+"""
+
+from configs import common
+
+_COCO_PICTURES = 118_287  # of train2017
+
+
+def get_config(arg=None):
+  """Return the experiment.
+
+  Args:
+    arg: `:tiny` or `:s` for a larger net than nano, `:person` for people alone, `:coco` for the real set,
+      `:smoke` for two steps.
+  """
+  arg = common.parse_arg(arg, tiny=False, s=False, person=False, coco=False)
+  config = common.get_default()
+  config.task = {'name': 'detection', 'crop_size': (192, 256), 'max_instances': 48}
+  variant = 'tiny' if arg.tiny else 's' if arg.s else 'nano'
+  config.model = {'name': f'rtmdet_{variant}'}
+  config.codec = {'name': 'rtmdet'}
+  config.optimizer.name = 'adamw'
+  config.optimizer.weight_decay = 0.05
+  config.data.augment = {
+    'name': 'none',
+    'flip': 0.5,
+    'scale': 0.25,
+    'shift': 0.1,
+    'shift_probability': 0.5,
+    'color': 0.5,
+    'brightness': 0.2,
+    'contrast': 0.2,
+    'saturation': 0.3,
+    'hue': 0.02,
+    'mosaic': 0.25,
+  }
+  config.data.name = 'synthetic_scenes'
+  config.num_steps = 3000
+  config.batch_size = 16
+  config.log_every_steps = 50
+  config.eval_every_steps = 500
+  config.checkpoint_every_steps = 500
+  config.evaluate.batch_size = 32
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.warmup_steps = 100
+  config.optimizer.final_fraction = 0.05
+  config.optimizer.clip_norm = 35.0
+  # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
+  config.data.num_train_examples = 2048
+  config.data.cache = True
+  if arg.person:
+    config.data.classes = ('person',)
+  if arg.coco:
+    _use_coco(config)
+  if arg.smoke:
+    common.smoke(config)
+    config.task.crop_size = (64, 96)
+    config.model = {
+      'name': 'net',
+      'backbone': {'name': 'cspnext', 'depth': 0.1, 'width': 0.0625},
+      'neck': {'name': 'cspnext_pafpn', 'features': 8},
+      'head': {'name': 'rtmdet', 'features': 8},
+    }
+    config.data.num_train_examples = 8
+    config.data.num_eval_examples = 4
+    config.batch_size = config.evaluate.batch_size = 4
+  return config
+
+
+def _use_coco(config):
+  """Train on COCO's people by the published recipe, as far as it goes here."""
+  config.data.name = 'coco'
+  config.data.num_train_examples = None
+  config.data.cache = False
+  config.task.crop_size = (320, 320)
+  config.task.max_instances = 100
+  config.data.augment.mosaic = 0.5
+  config.data.augment.scale = 0.5
+  config.batch_size = 256
+  epoch = _COCO_PICTURES // config.batch_size
+  config.num_steps = 300 * epoch
+  config.eval_every_steps = 10 * epoch
+  config.checkpoint_every_steps = epoch
+  config.optimizer.learning_rate = 4e-3
+  config.optimizer.reference_batch_size = 256
+  config.optimizer.warmup_steps = 1000
+  config.optimizer.ema_decay = 0.9998
