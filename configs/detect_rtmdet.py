@@ -5,8 +5,8 @@
     python main.py --config=configs/detect_rtmdet.py:nano,coco --config.data.manual_dir=DIR
     python main.py --config=configs/detect_rtmdet.py:tiny,coco --config.data.manual_dir=DIR
 
-Without `:nano`, `:tiny` or `:s`, the published nets, it is a net of the same parts that trains in minutes on
-two CPU cores: half of nano's width, its 3x3 convolutions not depthwise.
+Without `:nano`, `:tiny` or `:s`, the published nets, it is a net of the same parts that trains in minutes
+on two CPU cores: half of nano's width, its 3x3 convolutions not depthwise.
 
 DIR holds COCO 2017 as its authors ship it; of it people are learnt, who alone are annotated in the
 keypoint files. `posejax predict --workdir=RUN` draws boxes, `posejax predict --detector=RUN
@@ -14,8 +14,8 @@ keypoint files. `posejax predict --workdir=RUN` draws boxes, `posejax predict --
 
 Recipe for COCO: configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py of open-mmlab/mmdetection and
 projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py of open-mmlab/mmpose: AdamW 4e-3
-for batches of 256, 300 epochs, mosaic. What differs: the rate falls as a cosine from the start on, mosaics are
-half of the pictures throughout, and none is mixed with another (MixUp).
+for batches of 256, 300 epochs, mosaic. What differs: the rate falls as a cosine from the start on,
+mosaics are half of the pictures throughout, and none is mixed with another (MixUp).
 """
 
 from configs import common
@@ -27,8 +27,8 @@ def get_config(arg=None):
   """Return the experiment.
 
   Args:
-    arg: `:nano`, `:tiny` or `:s` for a published net, `:person` for people alone, `:coco` for the real set,
-      `:smoke` for two steps.
+    arg: `:nano`, `:tiny` or `:s` for a published net, `:person` for people alone, `:coco` for the real
+      set, `:smoke` for two steps.
   """
   arg = common.parse_arg(arg, **dict.fromkeys(('nano', 'tiny', 's', 'person', 'coco'), False))
   config = common.get_default()

@@ -9,7 +9,7 @@ import pytest
 from posejax.data.sources.people import People
 from posejax.data.synthetic import outline, render
 from posejax.data.synthetic.people import NUM_EVAL, NUM_TRAIN, SHAPE, SyntheticPeople
-from posejax.data.synthetic.scenes import MAX_PEOPLE, SyntheticScenes
+from posejax.data.synthetic.scenes import MAX_PEOPLE, MAX_THINGS, SyntheticScenes
 from posejax.errors import PosejaxError
 from posejax.skeletons import COCO
 from tests.data import frozen
@@ -218,21 +218,26 @@ def test_median_pose_scores_at_most_a_quarter(evaluation):
 def test_scene_matches_its_contract_and_its_mask():
   source = SyntheticScenes('eval')
   h, w = source.shape
-  checked, crowds = 0, set()
+  checked, crowds, kinds = 0, set(), set()
   for i in range(25):
     scene = source[i]
-    count = len(scene['boxes'])
+    count = int((scene['labels'] == 0).sum())
     crowds.add(count)
     assert scene['image'].shape == (h, w, 3)
-    assert scene['keypoints'].shape == (count, 17, 2)
-    assert scene['visibility'].shape == (count, 17)
-    assert scene['labels'].tolist() == [0] * count
-    assert not scene['crowd'].any()
+    things = len(scene['boxes']) - count
+    assert things <= MAX_THINGS
+    assert scene['keypoints'].shape == (count + things, 17, 2)
+    assert scene['visibility'].shape == (count + things, 17)
+    assert not scene['visibility'][count:].any()
+    assert (np.diff(scene['labels'] > 0) >= 0).all()  # people first
+    kinds.update(scene['labels'].tolist())
     layers = source.layers(i)
-    for k in range(count):
-      x0, y0, x1, y1 = scene['boxes'][k]
+    for x0, y0, x1, y1 in scene['boxes']:
       assert 0 <= x0 < x1 <= w - 1
       assert 0 <= y0 < y1 <= h - 1
+    for k in range(count):
+      x0, y0, x1, y1 = scene['boxes'][k]
+      assert scene['crowd'][k] == ((scene['visibility'][k] == 2).sum() < 3)
       labelled = scene['keypoints'][k][scene['visibility'][k] > 0]
       assert np.all((labelled >= (x0 - 1e-3, y0 - 1e-3)) & (labelled <= (x1 + 1e-3, y1 + 1e-3)))
       checked += _check_visibility(
@@ -240,4 +245,32 @@ def test_scene_matches_its_contract_and_its_mask():
       )
   assert checked > 200
   assert max(crowds) == MAX_PEOPLE
-  assert min(crowds) == 1
+  assert kinds == {0, 1, 2, 3}
+
+
+def test_scenes_may_show_nobody_or_nothing():
+  source = SyntheticScenes('eval')
+  labels = [source.labels(i)['labels'] for i in range(150)]
+  assert any(not len(one) for one in labels)
+  assert any(len(one) and (one > 0).all() for one in labels)
+  empty = next(i for i, one in enumerate(labels) if not len(one))
+  scene = source[empty]
+  assert scene['image'].std() > 3
+  assert scene['boxes'].shape == (0, 4)
+  assert scene['keypoints'].shape == (0, 17, 2)
+
+
+def test_a_thing_lies_where_its_box_says():
+  source = SyntheticScenes('eval')
+  checked = 0
+  for i in range(20):
+    scene, layers = source.labels(i), source.layers(i)
+    for k in np.flatnonzero((scene['labels'] > 0) & ~scene['crowd']):
+      outlines = layers.outer[layers.person == k]
+      assert len(outlines) > 1
+      low, high = outlines.min((0, 1)), outlines.max((0, 1))
+      h, w = source.shape
+      expected = np.clip([*low, *high], 0, [w - 1, h - 1, w - 1, h - 1])
+      np.testing.assert_allclose(scene['boxes'][k], expected, atol=1e-4)
+      checked += 1
+  assert checked > 10
