@@ -121,7 +121,9 @@ def evaluate(
   if len(class_names) > 1:
     # [thresholds, recalls, classes, sizes, limits] and the same without recalls.
     precision, recall = judge.eval['precision'], judge.eval['recall']
-    for k, name in enumerate(class_names):
+    order = list(judge.params.catIds)  # which pycocotools has sorted
+    for category_id, name in zip(truth.category_ids, class_names, strict=True):
+      k = order.index(category_id)
       values = precision[:, :, k, 0, -1], precision[:1, :, k, 0, -1], recall[:, k, 0, -1]
       for figure, value in zip(CLASS_FIGURES, values, strict=True):
         there = value[value > -1]
