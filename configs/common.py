@@ -156,11 +156,7 @@ def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDi
   data_set = DATA_SETS[name]
   config.data.name = name
   if arg.smoke:
-    # Known only when the flags were read, which is after this function.
-    manual_dir = config.data.get_ref('manual_dir')
-    config.data.name = config_dict.FieldReference(
-      manual_dir, op=_Later(lambda folder: name if folder else DRAWN, ())
-    )
+    draw_without_files(config, DRAWN)
   config.task.crop_size = data_set.crop_size
   config.data.augment = data_set.augment
   config.batch_size = 128
@@ -173,6 +169,17 @@ def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDi
   config.optimizer.schedule = 'step'
   config.optimizer.step_boundaries = (90 / 140, 120 / 140)
   return name
+
+
+def draw_without_files(config: ml_collections.ConfigDict, drawn: str) -> None:
+  """Take the source `drawn` in place of the config's unless `config.data.manual_dir` is given.
+
+  That is known only when the flags were read, which is after the config was made.
+  """
+  name = config.data.name
+  config.data.name = config_dict.FieldReference(
+    config.data.get_ref('manual_dir'), op=_Later(lambda folder: name if folder else drawn, ())
+  )
 
 
 class _Later(NamedTuple):

@@ -67,12 +67,13 @@ def get_config(arg=None):
   # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
   config.data.num_train_examples = 2048
   config.data.cache = True
-  if arg.person:
+  if arg.person or arg.coco:
     config.data.classes = ('person',)
   if arg.coco:
     _use_coco(config)
   if arg.smoke:
     common.smoke(config)
+    common.draw_without_files(config, 'synthetic_scenes')
     config.task.crop_size = (64, 96)
     config.model = _compact(depth=0.1, width=0.0625, features=8)
     config.data.num_train_examples = 8

@@ -25,6 +25,7 @@ _ARGUMENTS = {
   'pose_fcn8s': ['smoke'],
   'pose_movenet': ['smoke'],
   'pose_regression': ['smoke', 'smoke,loss=rle'],
+  'detect_rtmdet': ['smoke'],
   'svhn_cnn': ['smoke', 'smoke,mixed', 'smoke,variant=wide'],
 }
 _CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]
@@ -74,6 +75,17 @@ def test_public_data_sets(name, argument, crop_size, num_steps):
   flags.data.manual_dir = 'somewhere'
   assert Config.from_dict(flags.to_dict()).data.name == data_set
   assert flags.data.manual_dir == 'somewhere'
+
+
+def test_a_detectors_public_data_set():
+  config = load('detect_rtmdet', 'tiny,coco')
+  assert (config.data.name, config.model['name']) == ('coco', 'rtmdet_tiny')
+  assert (config.num_steps, config.batch_size) == (300 * (118_287 // 256), 256)
+  flags = load_module('detect_rtmdet').get_config('coco,smoke')
+  assert Config.from_dict(flags.to_dict()).data.name == 'synthetic_scenes'
+  flags.data.manual_dir = 'somewhere'
+  assert Config.from_dict(flags.to_dict()).data.name == 'coco'
+  assert load('detect_rtmdet', 'person').data.classes == ('person',)
 
 
 def test_two_data_sets_are_refused():

@@ -13,32 +13,28 @@ DETECTORS = {'nanodet': published.nanodet_detector}
 """Name on the command line -> what makes the detector."""
 
 
-def create(name: str) -> DetectFn:
+def create(name: str, threshold: float | None = None) -> DetectFn:
   """Return a detector of people: `picture -> (boxes [N, 4], scores [N])`.
 
   Args:
-    name: of `DETECTORS`, or the work directory of a detection run.
+    name: of `DETECTORS`, or the work directory of a detection run, whose best checkpoint is taken.
+    threshold: score of the boxes that are returned; the detector's own where None.
 
   Raises:
     PosejaxError: there is neither, the run is no detector's or finds no people, or weights are missing.
   """
   if name in DETECTORS:
-    return DETECTORS[name]()
+    return DETECTORS[name](**({} if threshold is None else {'threshold': threshold}))
   if not os.path.isdir(name):
     raise PosejaxError(
       f'--detector={name} is neither the folder of a run nor a published detector.'
       + nearest(name, DETECTORS)
     )
-  return of_run(name)
+  return _of_run(name, threshold)
 
 
-def of_run(run: str, checkpoint: str = 'best') -> DetectFn:
-  """Return the people that a run of task 'detection' finds, by its best checkpoint unless told.
-
-  Raises:
-    PosejaxError: there is no such run, it is no detector's, or people are not among its classes.
-  """
-  predictor = Predictor.load(run, checkpoint)
+def _of_run(run: str, threshold: float | None) -> DetectFn:
+  predictor = Predictor.load(run, threshold=threshold)
   names = predictor.labels.class_names
   if not predictor.task.finds_all:
     raise PosejaxError(
