@@ -20,8 +20,9 @@ import numpy as np
 from posejax import models
 from posejax.errors import PosejaxError, nearest
 from posejax.models import heads
+from posejax.models.rtmdet import INPUT_MEAN, INPUT_STD
 from posejax.types import Variables
-from posejax.weights.families import names
+from posejax.weights.families import names, rtmdet
 from posejax.weights.families.identify import (
   Checkpoint,
   Inputs,
@@ -122,6 +123,8 @@ def from_tensors(
       one too many, or one of another shape or type or that is not finite; the first differences are
       listed.
   """
+  if rtmdet.is_rtmdet(tensors):
+    return _from_rtmdet(tensors, model, init, fresh)
   checkpoint = identify(tensors)
   if isinstance(model, str):
     keypoints = checkpoint.num_keypoints
@@ -164,6 +167,39 @@ def from_tensors(
     checkpoint=checkpoint,
     used=tuple(filled.values()),
     dropped=tuple(dropped),
+    initialised=tuple(anew),
+  )
+
+
+def _from_rtmdet(
+  tensors: Tensors,
+  model: nn.Module | str,
+  init: Callable[[], Variables] | None,
+  fresh: Sequence[str],
+) -> Converted:
+  """Return RTMDet's variables; see `from_tensors`."""
+  if isinstance(model, str):
+    model = models.create(model, num_classes=rtmdet.num_classes(tensors))
+  if not isinstance(getattr(model, 'head', None), heads.RTMDetHead):
+    raise PosejaxError(
+      f"The file holds an RTMDet (mmdet's names) for {rtmdet.num_classes(tensors)} classes, and the "
+      f"model is a {type(model).__name__}; use one such as 'rtmdet_tiny'."
+    )
+  anew = {}
+  if fresh:
+    paths = [p for p in rtmdet.shapes(model) if p.partition('/')[2].startswith(
+      tuple(f'{module}/' for module in fresh))]  # fmt: skip
+    if not paths:
+      raise PosejaxError(f'The model has no modules {list(fresh)} to start anew.')
+    start = traverse_util.flatten_dict(dict(init()), sep='/')
+    anew = {path: start[path] for path in paths}
+  variables = rtmdet.to_variables(tensors, model, anew)
+  dropped = tuple(name for name in tensors if re.fullmatch(names.NEVER_USED, name))
+  return Converted(
+    variables=variables,
+    checkpoint=Checkpoint('mmdet', 'rtmdet', None, Inputs(INPUT_MEAN, INPUT_STD, 'bgr')),
+    used=tuple(name for name in tensors if name not in dropped),
+    dropped=dropped,
     initialised=tuple(anew),
   )
 

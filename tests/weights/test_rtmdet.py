@@ -11,6 +11,7 @@ import pytest
 
 from posejax import models
 from posejax.errors import PosejaxError
+from posejax.weights import convert
 from posejax.weights.families import rtmdet
 from tests.goldens import seeded
 
@@ -27,7 +28,7 @@ def goldens():
 
 def state_dict(model, shared):
   """Return the values that the goldens were made with, under mmdet's names."""
-  shapes = rtmdet._shapes(model)
+  shapes = rtmdet.shapes(model)
   blank = {path: np.zeros(shape, np.float32) for path, shape in shapes.items()}
   tensors = rtmdet.to_tensors(traverse_util.unflatten_dict(blank, sep='/'))
   values = seeded.weights({name: value.shape for name, value in tensors.items()})
@@ -105,3 +106,29 @@ def test_what_does_not_fit_is_refused(small, change, message):
   change(tensors)
   with pytest.raises(PosejaxError, match=message):
     rtmdet.to_variables(tensors, model)
+
+
+def test_the_one_door_takes_rtmdet_and_says_what_it_saw(small):
+  model, tensors = small
+  counters = {'backbone.stem.0.bn.num_batches_tracked': np.zeros((), np.int64)}
+  converted = convert.from_tensors({**tensors, **counters}, model)
+  assert converted.inputs.channels == 'bgr'
+  assert converted.inputs.mean == pytest.approx((0.406, 0.456, 0.485), abs=1e-6)
+  assert converted.dropped == tuple(counters)
+  assert not converted.initialised
+  other = dict(tensors)
+  for level in range(3):
+    other[f'bbox_head.rtm_cls.{level}.weight'] = np.zeros((5, 4, 1, 1), np.float32)
+    other[f'bbox_head.rtm_cls.{level}.bias'] = np.zeros(5, np.float32)
+  with pytest.raises(PosejaxError, match=r'num_classes=5.*fresh='):
+    convert.from_tensors(other, model)
+  fresh = [f'head/p{level}_classes' for level in (3, 4, 5)]
+  blank = jax.tree.map(np.zeros_like, converted.variables)
+  anew = convert.from_tensors(other, model, init=lambda: blank, fresh=fresh)
+  assert len(anew.initialised) == 6
+  assert not anew.variables['params']['head']['p3_classes']['kernel'].any()
+  assert anew.variables['params']['head']['p3_distances']['kernel'].any()
+  with pytest.raises(PosejaxError, match='rtmdet_tiny'):
+    convert.from_tensors(tensors, models.create('pose_resnet18'))
+  with pytest.raises(PosejaxError, match='to start anew'):
+    convert.from_tensors(tensors, model, init=lambda: blank, fresh=['neck/no'])

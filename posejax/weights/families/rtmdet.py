@@ -66,21 +66,27 @@ def peer_modules(module: str) -> tuple[str, ...]:
   return (module.replace('/', '.'),)
 
 
-def to_variables(tensors: Mapping[str, np.ndarray], model: Net) -> Variables:
+def to_variables(
+  tensors: Mapping[str, np.ndarray], model: Net, anew: Mapping[str, np.ndarray] | None = None
+) -> Variables:
   """Return the net's variables, `{'params': ..., 'batch_stats': ...}`, float32.
 
   Args:
     tensors: a state dict as `posejax.weights.load` gives it.
     model: of the variant and number of classes in it.
+    anew: 'collection/module/variable' -> value of those that the state dict is not asked for.
 
   Raises:
     PosejaxError: the tensors are of another net, or lack one, or have one too many, of another shape or
       one that is not finite, or those that the maps share differ; the first differences are listed.
   """
-  differences, flat, used = [], {}, set()
-  for path, shape in _shapes(model).items():
+  anew = anew or {}
+  differences, flat, used = [], dict(anew), set()
+  for path, shape in shapes(model).items():
     peers = _peers(path)
     used.update(peers)
+    if path in anew:
+      continue
     values = [tensors.get(name) for name in peers]
     expected = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
     faults = [_fault(n, v, expected) for n, v in zip(peers, values, strict=True)]
@@ -98,9 +104,14 @@ def to_variables(tensors: Mapping[str, np.ndarray], model: Net) -> Variables:
   if differences:
     rest = len(differences) - _LISTED
     listed = differences[:_LISTED] + ([f'and {rest} more'] if rest > 0 else [])
-    raise PosejaxError(
-      '\n  '.join(['The file does not hold this RTMDet; it differs from the model in:', *listed])
-    )
+    remedy = ''
+    if model.head.num_classes != num_classes(tensors):
+      remedy = (
+        f" Set the model's num_classes={num_classes(tensors)}, or start what tells classes anew, "
+        "fresh=['head/p3_classes', 'head/p4_classes', 'head/p5_classes'] (--fresh=...)."
+      )
+    head = f'The file does not hold this RTMDet.{remedy} It differs from the model in:'
+    raise PosejaxError('\n  '.join([head, *listed]))
   return traverse_util.unflatten_dict(flat, sep='/')
 
 
@@ -120,7 +131,8 @@ def _peers(path: str) -> list[str]:
   return [f'{peer}.{names.LEAVES[collection, leaf]}' for peer in peer_modules(module)]
 
 
-def _shapes(model: Net) -> dict[str, tuple[int, ...]]:
+def shapes(model: Net) -> dict[str, tuple[int, ...]]:
+  """Return 'collection/module/variable' -> shape, without computing anything."""
   images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
   variables = jax.eval_shape(model.init, jax.random.key(0), images)
   return {k: v.shape for k, v in traverse_util.flatten_dict(dict(variables), sep='/').items()}
