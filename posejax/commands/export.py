@@ -71,6 +71,11 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   if arguments.in_image and (arguments.quantize or arguments.format == 'web'):
     raise PosejaxError('--in_image goes with plain onnx and stablehlo files.')
   predictor = net_options.predictor(arguments)
+  if predictor.task.finds_all:
+    raise PosejaxError(
+      f'{predictor.name} finds everything on a picture by itself, which files for other programs are not '
+      'written for: use `posejax predict` or `posejax serve`.'
+    )
   if arguments.format == 'web':
     _write_page(arguments, predictor)
   else:
