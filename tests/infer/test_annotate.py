@@ -254,7 +254,7 @@ class Interrupting:
 
   def __init__(self, predictor, number):
     self._predictor, self._left = predictor, number
-    self.labels, self.detector = predictor.labels, predictor.detector
+    self.labels, self.detector, self.task = predictor.labels, predictor.detector, predictor.task
 
   def __call__(self, *arguments):
     self._left -= 1

@@ -51,7 +51,7 @@ def counted(array):
 devices.local_rows = counted
 sets = {'eval': experiment.Evaluation([], evaluator)}
 run = evaluate.Evaluations(experiment.Experiment(tiny.config(), None, task, None, sets), mesh)
-figures, panels = run({}, lambda *_: map(batch, range(2)))
+figures, panels, _ = run({}, lambda *_: map(batch, range(2)))
 assert panels['of the first'].shape == (B, K)
 print(figures['indices'] == list(range(4 * B)), sorted(shapes.items()))
 """
