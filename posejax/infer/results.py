@@ -79,7 +79,7 @@ def _instance_dict(instance: Instance, labels: LabelSpace) -> dict[str, Any]:
 
 
 def to_coco(
-  result: Result, image_id: Any, category_ids: Sequence[int] = (1,)
+  result: Result, image_id: Any, category_ids: Sequence[int] | None = None
 ) -> list[dict[str, Any]]:
   """Return a result in COCO's results form, one entry an instance, for `COCO.loadRes`.
 
@@ -89,13 +89,13 @@ def to_coco(
   Args:
     result: of one picture.
     image_id: of the picture.
-    category_ids: by label.
+    category_ids: by label; counted from 1 where None, as COCO's people are 1.
   """
   entries = []
   for instance in result.instances:
     entry = {
       'image_id': image_id,
-      'category_id': category_ids[instance.label],
+      'category_id': category_ids[instance.label] if category_ids else instance.label + 1,
       'score': float(instance.score),
     }
     if instance.keypoints is None:

@@ -99,7 +99,7 @@ def test_pictures_become_boxes_on_disk(predictor, scenes, tmp_path):
   result = predictor(scenes[1]['image'])
   assert len(entries) == len(result.instances) == summary.people
   for entry, one in zip(entries, result.instances, strict=True):
-    assert entry['image_id'] == 7
+    assert (entry['image_id'], entry['category_id']) == (7, one.label + 1)
     x1, y1, x2, y2 = one.box
     np.testing.assert_allclose(entry['bbox'], [x1, y1, x2 - x1 + 1, y2 - y1 + 1], rtol=1e-5)
   drawn = cv2.imread(str(out / '000007.jpg'))
