@@ -21,13 +21,18 @@ def iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
 
   0 where neither has an area.
   """
-  x1, y1, x2, y2 = (boxes[:, None, i] for i in range(4))
-  u1, v1, u2, v2 = (others[None, :, i] for i in range(4))
-  w = jnp.maximum(jnp.minimum(x2, u2) - jnp.maximum(x1, u1), 0)
-  h = jnp.maximum(jnp.minimum(y2, v2) - jnp.maximum(y1, v1), 0)
-  intersection = w * h
-  union = area(boxes)[:, None] + area(others)[None, :] - intersection
-  return jnp.where(union > 0, intersection / jnp.where(union > 0, union, 1), 0)
+  common = _intersections(boxes, others)
+  union = area(boxes)[:, None] + area(others)[None, :] - common
+  return jnp.where(union > 0, common / jnp.where(union > 0, union, 1), 0)
+
+
+def shares(boxes: jax.Array, others: jax.Array) -> jax.Array:
+  """Return `[N, M]`: how much of the area of `[N, 4]` boxes lies in each of `[M, 4]` others.
+
+  0 for a box without area.
+  """
+  whole = area(boxes)[:, None]
+  return jnp.where(whole > 0, _intersections(boxes, others) / jnp.where(whole > 0, whole, 1), 0)
 
 
 def clip(boxes: jax.Array, size_hw: jax.Array | tuple[int, int]) -> jax.Array:
@@ -68,6 +73,14 @@ def decode(
   middle = deltas[..., :2] * reference + _middle(references)
   half = jnp.exp(jnp.minimum(deltas[..., 2:], MAX_LOG_RATIO)) * reference * 0.5
   return jnp.concatenate([middle - half, middle + half], -1)
+
+
+def _intersections(boxes, others):
+  x1, y1, x2, y2 = (boxes[:, None, i] for i in range(4))
+  u1, v1, u2, v2 = (others[None, :, i] for i in range(4))
+  w = jnp.maximum(jnp.minimum(x2, u2) - jnp.maximum(x1, u1), 0)
+  h = jnp.maximum(jnp.minimum(y2, v2) - jnp.maximum(y1, v1), 0)
+  return w * h
 
 
 def _size(boxes):
