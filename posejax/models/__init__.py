@@ -21,7 +21,7 @@ import inspect
 import flax.linen as nn
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import compose, layers, movenet, named, nanodet, rtmdet, svhn_cnn
+from posejax.models import compose, layers, movenet, named, nanodet, rcnn, rtmdet, svhn_cnn
 from posejax.models.backbones import BACKBONES
 from posejax.models.heads import HEADS
 from posejax.models.necks import NECKS
@@ -60,6 +60,9 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'rtmdet_nano': partial(rtmdet.rtmdet, 'nano'),
   'rtmdet_tiny': partial(rtmdet.rtmdet, 'tiny'),
   'rtmdet_s': partial(rtmdet.rtmdet, 's'),
+  'faster_rcnn_resnet50_fpn': rcnn.faster_rcnn,
+  'keypoint_rcnn_resnet50_fpn': rcnn.keypoint_rcnn,
+  'keypoint_rcnn_light': rcnn.keypoint_rcnn_light,
   'svhn_cnn': svhn_cnn.create,
   'net': compose.net,
 }

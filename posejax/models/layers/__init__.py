@@ -7,7 +7,7 @@ in. A backbone, neck or head does not choose its layers, it is handed them (`pos
 """
 
 from posejax.models.layers.convolution import Conv, Deconv, conv2d, deconv2d, he_normal_fan_out
-from posejax.models.layers.norm import BatchNorm
+from posejax.models.layers.norm import BatchNorm, FrozenBatchNorm, GroupNorm
 from posejax.models.layers.pooling import avg_pool2, max_pool
 from posejax.models.layers.sums import add, add_relu, concatenate, upsample
 
@@ -16,6 +16,8 @@ __all__ = [
   'BatchNorm',
   'Conv',
   'Deconv',
+  'FrozenBatchNorm',
+  'GroupNorm',
   'add',
   'add_relu',
   'avg_pool2',

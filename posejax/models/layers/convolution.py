@@ -101,7 +101,7 @@ class Conv(nn.Module):
 
 
 class Deconv(nn.Module):
-  """Transposed convolution without bias that makes height and width `factor` times as large.
+  """Transposed convolution that makes height and width `factor` times as large.
 
   The kernel is twice the factor wide: 4x4, stride 2, padding 1 where it doubles. The factor is even.
   """
@@ -110,10 +110,15 @@ class Deconv(nn.Module):
   dtype: Any = 'float32'
   kernel_init: Callable = he_normal_fan_out
   factor: int = 2
+  bias: bool = False
 
   @nn.compact
   def __call__(self, x):
     """Return `[B, factor * h, factor * w, features]`."""
     shape = (2 * self.factor, 2 * self.factor, x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
-    return deconv2d(x.astype(self.dtype), kernel.astype(self.dtype))
+    x = deconv2d(x.astype(self.dtype), kernel.astype(self.dtype))
+    if self.bias:
+      bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
+      x = x + bias.astype(self.dtype)
+    return x

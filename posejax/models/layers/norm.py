@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Normalisation: by batches, by nothing any more, by groups of channels."""
 
 from typing import Any
 
@@ -69,3 +69,48 @@ class BatchNorm(nn.Module):
     y = (x.astype(jnp.float32) * factor + offset).reshape(shape).astype(self.dtype)
     # Training keeps what it normalised for the gradients, so that joining in the sum saves nothing.
     return y if shortcut is None else sums.add_relu(y, shortcut)
+
+
+class FrozenBatchNorm(nn.Module):
+  """Batch normalisation whose four vectors all stay as they are, in training too.
+
+  They are `batch_stats`: `scale`, `bias`, `mean`, `var`. Called as `BatchNorm` is.
+  Source: torchvision/ops/misc.py, `FrozenBatchNorm2d`.
+  """
+
+  epsilon: float = 1e-5
+  dtype: Any = 'float32'
+
+  @nn.compact
+  def __call__(self, x, train: bool, shortcut: jax.Array | None = None):
+    """Normalise; with a `shortcut` of the same shape, return the rectified sum of both."""
+    del train
+    shape = (x.shape[-1],)
+    start = {'scale': jnp.ones, 'bias': jnp.zeros, 'mean': jnp.zeros, 'var': jnp.ones}
+    scale, bias, mean, var = (
+      self.variable('batch_stats', name, init, shape, jnp.float32).value
+      for name, init in start.items()
+    )
+    factor = scale * lax.rsqrt(var + self.epsilon)
+    offset = bias - mean * factor
+    if shortcut is not None:
+      return sums.scale_add_relu(x, factor, offset, shortcut.astype(self.dtype))
+    return (x.astype(jnp.float32) * factor + offset).astype(self.dtype)
+
+
+class GroupNorm(nn.Module):
+  """Normalisation of each picture by itself, over groups of channels. Called as `BatchNorm` is.
+
+  The same whatever else is in the batch, which is small where pictures are large. Parameters: `norm`.
+  Source: Wu and He, arXiv:1803.08494: 32 groups.
+  """
+
+  groups: int = 32
+  dtype: Any = 'float32'
+
+  @nn.compact
+  def __call__(self, x, train: bool, shortcut: jax.Array | None = None):
+    """Normalise; with a `shortcut` of the same shape, return the rectified sum of both."""
+    del train
+    y = nn.GroupNorm(self.groups, epsilon=1e-5, dtype=self.dtype, name='norm')(x)
+    return y if shortcut is None else sums.add_relu(y, shortcut.astype(self.dtype))

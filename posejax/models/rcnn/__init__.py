@@ -1,0 +1,7 @@
+"""Two-stage detectors: Faster R-CNN and Keypoint R-CNN, by name in `posejax.models`."""
+
+from posejax.models.rcnn.build import faster_rcnn, keypoint_rcnn, keypoint_rcnn_light
+from posejax.models.rcnn.detections import Detections
+from posejax.models.rcnn.net import RCNN
+
+__all__ = ['RCNN', 'Detections', 'faster_rcnn', 'keypoint_rcnn', 'keypoint_rcnn_light']

@@ -1,0 +1,115 @@
+"""The two-stage detectors that have a name: torchvision's, and a light one for CPUs."""
+
+from functools import partial
+
+from posejax.errors import PosejaxError, nearest
+from posejax.models import layers
+from posejax.models.backbones.resnet import ResNet
+from posejax.models.compose import layers_of
+from posejax.models.necks.fpn import Fpn
+from posejax.models.rcnn.heads import BoxHead, KeypointHead, RpnHead
+from posejax.models.rcnn.net import RCNN
+from posejax.models.rcnn.proposals import RATIOS
+
+NORMS = ('frozen', 'batch', 'group')
+
+
+def faster_rcnn(
+  *,
+  num_classes: int = 91,
+  norm: str = 'frozen',
+  norm_epsilon: float = 1e-5,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+) -> RCNN:
+  """Return Faster R-CNN with a ResNet-50 and a feature pyramid: 41,755,286 parameters for 91 classes.
+
+  Args:
+    num_classes: with the background, which is class 0.
+    norm: 'frozen' for converted weights, 'batch' or 'group' for training from scratch.
+    norm_epsilon: of a frozen norm: 0.0 for torchvision's COCO_V1, 1e-5 for its others.
+    dtype: what it computes in.
+    bn_group_size: of live batch norm, see `posejax.models`.
+  """
+  return _rcnn(50, num_classes, None, norm, norm_epsilon, dtype, bn_group_size)
+
+
+def keypoint_rcnn(
+  *,
+  num_classes: int = 2,
+  num_keypoints: int = 17,
+  norm: str = 'frozen',
+  norm_epsilon: float = 1e-5,
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+) -> RCNN:
+  """Return Keypoint R-CNN with a ResNet-50 and a feature pyramid: 59,137,258 parameters.
+
+  Arguments as `faster_rcnn` has them.
+  """
+  return _rcnn(50, num_classes, num_keypoints, norm, norm_epsilon, dtype, bn_group_size)
+
+
+def keypoint_rcnn_light(
+  *,
+  num_classes: int = 2,
+  num_keypoints: int = 17,
+  norm: str = 'batch',
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+) -> RCNN:
+  """Return a Keypoint R-CNN for canvases of up to 320 pixels a side and for CPUs.
+
+  A ResNet-18, pyramid and heads of 128 channels, 64 proposals, 20 detections.
+  """
+  return _rcnn(
+    18,
+    num_classes,
+    num_keypoints,
+    norm,
+    1e-5,
+    dtype,
+    bn_group_size,
+    features=128,
+    hidden=256,
+    keypoint_features=(128,) * 4,
+    num_proposals=64,
+    num_detections=20,
+  )
+
+
+def _rcnn(
+  depth,
+  num_classes,
+  num_keypoints,
+  norm,
+  norm_epsilon,
+  dtype,
+  bn_group_size,
+  features=256,
+  hidden=1024,
+  keypoint_features=(512,) * 8,
+  **limits,
+) -> RCNN:
+  if norm not in NORMS:
+    raise PosejaxError(
+      f'config.model.norm={norm!r} must be one of {", ".join(NORMS)}.{nearest(norm, NORMS)}'
+    )
+  given = layers_of(dtype, bn_group_size)
+  conv, deconv, dense = given['conv'], given['deconv'], given['dense']
+  norms = {
+    'frozen': partial(layers.FrozenBatchNorm, epsilon=norm_epsilon, dtype=dtype),
+    'batch': given['norm'],
+    'group': partial(layers.GroupNorm, dtype=dtype),
+  }
+  keypoint_head = None
+  if num_keypoints is not None:
+    keypoint_head = KeypointHead(num_keypoints, keypoint_features, conv=conv, deconv=deconv)
+  return RCNN(
+    backbone=ResNet(depth, conv=conv, norm=norms[norm]),
+    neck=Fpn(features, conv=conv),
+    rpn=RpnHead(len(RATIOS), conv=conv),
+    box_head=BoxHead(num_classes, hidden, dense=dense),
+    keypoint_head=keypoint_head,
+    **limits,
+  )
