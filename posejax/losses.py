@@ -125,9 +125,13 @@ def smooth_l1(predicted: Array, target: Array, weights: Array, beta: float = 0.0
   _refuse_sigmas(predicted)
   if not beta > 0:
     raise PosejaxError(f'config.loss.beta={beta} must be above 0.')
-  error = jnp.abs(predicted - target)
-  pieces = jnp.where(error < beta, error**2 / (2 * beta), error - beta / 2)
-  return _mean_over_keypoints(pieces, weights)
+  return _mean_over_keypoints(huber(predicted - target, beta), weights)
+
+
+def huber(error: Array, beta: float) -> jax.Array:
+  """Return `smooth_l1`'s two pieces, entry by entry."""
+  size = jnp.abs(error)
+  return jnp.where(size < beta, size**2 / (2 * beta), size - beta / 2)
 
 
 def residual_log_likelihood(

@@ -19,7 +19,7 @@ import numpy as np
 
 from posejax import models
 from posejax.errors import PosejaxError, nearest
-from posejax.models import heads
+from posejax.models import heads, rcnn
 from posejax.models.rtmdet import INPUT_MEAN, INPUT_STD
 from posejax.types import Variables
 from posejax.weights.families import names, rtmdet
@@ -39,6 +39,7 @@ _HEAD_ROWS = {
 }
 # Both widen to float32 without loss; a published net in anything else was not meant for this.
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+_OF_REGIONS = 'box_head/fc6/kernel'
 _LISTED = 8
 
 
@@ -112,7 +113,7 @@ def from_tensors(
   Args:
     tensors: as `posejax.weights.load` gives them.
     model: a net of `posejax.models` or one of its backbones; or its name, for a net with as many
-      keypoints as the checkpoint.
+      keypoints and classes as the checkpoint.
     init: returns the model's variables before training. Called only where some start anew: a head
       that the checkpoint lacks, and those in `fresh`.
     fresh: modules that keep their initial variables although the checkpoint may have them, e.g.
@@ -127,8 +128,8 @@ def from_tensors(
     return _from_rtmdet(tensors, model, init, fresh)
   checkpoint = identify(tensors)
   if isinstance(model, str):
-    keypoints = checkpoint.num_keypoints
-    model = models.create(model, **({} if keypoints is None else {'num_keypoints': keypoints}))
+    counts = {'num_keypoints': checkpoint.num_keypoints, 'num_classes': checkpoint.num_classes}
+    model = models.create(model, **{k: count for k, count in counts.items() if count is not None})
   target = _Target(model)
   if target.backbone_name is None:
     raise PosejaxError(
@@ -158,7 +159,7 @@ def from_tensors(
       f'a value, from {anew[0]} on; give `init` for them.'
     )
 
-  flat = {path: _converted(tensors[name], _layout(path)) for path, name in filled.items()}
+  flat = {path: _converted(tensors[name], path) for path, name in filled.items()}
   if anew:
     start = traverse_util.flatten_dict(dict(init()), sep='/')
     flat |= {path: start[path] for path in anew}
@@ -205,11 +206,12 @@ def _from_rtmdet(
 
 
 class _Target:
-  """The model to fill: a net of backbone, neck and head, or a backbone alone."""
+  """The model to fill: a net of backbone, neck and head, a detector as a whole, or a backbone alone."""
 
   def __init__(self, model: nn.Module):
     self.model = model
-    self.backbone = getattr(model, 'backbone', model)
+    self.num_classes = model.box_head.num_outcomes - 1 if isinstance(model, rcnn.RCNN) else None
+    self.backbone = model if self.num_classes else getattr(model, 'backbone', model)
     self.head = getattr(model, 'head', None)
     self.backbone_name = backbone_name(self.backbone)
     self.has_neck = getattr(model, 'neck', None) is not None
@@ -217,6 +219,8 @@ class _Target:
     self.head_rows = () if self.has_neck else _HEAD_ROWS.get(type(self.head), ())
 
   def __str__(self) -> str:
+    if self.num_classes is not None:
+      return f'{self.backbone_name} for {self.num_classes} classes'
     keypoints = getattr(self.head, 'num_keypoints', None)
     return self.backbone_name + ('' if keypoints is None else f' for {keypoints} keypoints')
 
@@ -273,7 +277,7 @@ def _misfits(
   lines = []
   for path, name in filled.items():
     expected = shapes[path]
-    if layout := _layout(path):
+    if layout := _layout(path, expected):
       expected = tuple(expected[layout.index(axis)] for axis in range(len(layout)))
     if name not in tensors:
       lines.append(f'{name}: not there, {list(expected)} expected')
@@ -284,27 +288,38 @@ def _misfits(
   return lines
 
 
-def _layout(path: str) -> tuple[int, ...] | None:
+def _layout(path: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
   """Return the order in which a variable has its peer's axes, None for vectors.
 
-  PyTorch keeps convolutions as output, input, height, width, and transposed ones as input, output,
-  height, width; kernels here are height, width, input, output. `layers.deconv2d` places a kernel as
-  PyTorch does, so it is not flipped.
+  PyTorch keeps convolutions as output, input, height, width, transposed ones as input, output, height,
+  width, and dense layers as output, input; kernels here are height, width, input, output.
+  `layers.deconv2d` places a kernel as PyTorch does, so it is not flipped.
   """
   if not path.endswith('/kernel'):
     return None
+  if len(shape) == 2:
+    return (1, 0)
   return (2, 3, 0, 1) if '/deconv' in path else (2, 3, 1, 0)
 
 
-def _converted(tensor: np.ndarray, layout: tuple[int, ...] | None) -> np.ndarray:
+def _converted(tensor: np.ndarray, path: str) -> np.ndarray:
   """Return a float32 array of its own memory."""
-  return np.array(tensor if layout is None else tensor.transpose(layout), np.float32, order='C')
+  layout = _layout(path, tensor.shape)
+  tensor = tensor if layout is None else tensor.transpose(layout)
+  if path.endswith(_OF_REGIONS):
+    # A region lies flat as channels, rows, columns there, and as rows, columns, channels here.
+    bins = rcnn.BOX_BINS
+    regions = tensor.reshape(-1, bins, bins, tensor.shape[-1])
+    tensor = regions.transpose(1, 2, 0, 3).reshape(tensor.shape)
+  return np.array(tensor, np.float32, order='C')
 
 
 def _not_needed(name: str, checkpoint: Checkpoint, target: _Target) -> bool:
   """Return whether a tensor is known to be of no use to the model."""
   if re.fullmatch(names.NEVER_USED, name):
     return True
+  if checkpoint.num_classes is not None:
+    return False
   if checkpoint.num_keypoints is None:
     return re.fullmatch(names.classifier(checkpoint.backbone), name) is not None
   # The heatmaps' layers, for a model that has none of the kind.
@@ -321,7 +336,12 @@ def _text(tensor: np.ndarray) -> str:
 def _message(checkpoint: Checkpoint, target: _Target, differences: list[str]) -> str:
   keypoints = getattr(target.head, 'num_keypoints', None)
   remedy = 'It may be damaged, or a variant of that net which posejax does not have.'
-  if checkpoint.backbone != target.backbone_name:
+  if checkpoint.num_classes and target.num_classes not in (None, checkpoint.num_classes):
+    remedy = (
+      f"Set the model's num_classes={checkpoint.num_classes}, or start what tells classes anew, "
+      "fresh=['box_head/classes', 'box_head/deltas'] (--fresh=...)."
+    )
+  elif checkpoint.backbone != target.backbone_name:
     such = [name for name in models.NAMES if name.endswith(checkpoint.backbone)]
     remedy = 'Use a model with that backbone' + (f', such as {such[0]!r}.' if such else '.')
   elif checkpoint.num_keypoints is not None and keypoints not in (None, checkpoint.num_keypoints):

@@ -2,6 +2,6 @@
 
 from posejax.models.rcnn.build import faster_rcnn, keypoint_rcnn, keypoint_rcnn_light
 from posejax.models.rcnn.detections import Detections
-from posejax.models.rcnn.net import RCNN
+from posejax.models.rcnn.net import BOX_BINS, RCNN
 
-__all__ = ['RCNN', 'Detections', 'faster_rcnn', 'keypoint_rcnn', 'keypoint_rcnn_light']
+__all__ = ['BOX_BINS', 'RCNN', 'Detections', 'faster_rcnn', 'keypoint_rcnn', 'keypoint_rcnn_light']

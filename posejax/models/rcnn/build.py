@@ -16,16 +16,17 @@ NORMS = ('frozen', 'batch', 'group')
 
 def faster_rcnn(
   *,
-  num_classes: int = 91,
+  num_classes: int = 90,
   norm: str = 'frozen',
   norm_epsilon: float = 1e-5,
   dtype: str = 'float32',
   bn_group_size: int | None = None,
 ) -> RCNN:
-  """Return Faster R-CNN with a ResNet-50 and a feature pyramid: 41,755,286 parameters for 91 classes.
+  """Return Faster R-CNN with a ResNet-50 and a feature pyramid: 41,755,286 parameters for 90 classes.
 
   Args:
-    num_classes: with the background, which is class 0.
+    num_classes: of things, without the background. COCO's published weights are for its 90 numbers of
+      categories, 10 of which are of no category.
     norm: 'frozen' for converted weights, 'batch' or 'group' for training from scratch.
     norm_epsilon: of a frozen norm: 0.0 for torchvision's COCO_V1, 1e-5 for its others.
     dtype: what it computes in.
@@ -36,7 +37,7 @@ def faster_rcnn(
 
 def keypoint_rcnn(
   *,
-  num_classes: int = 2,
+  num_classes: int = 1,
   num_keypoints: int = 17,
   norm: str = 'frozen',
   norm_epsilon: float = 1e-5,
@@ -52,7 +53,7 @@ def keypoint_rcnn(
 
 def keypoint_rcnn_light(
   *,
-  num_classes: int = 2,
+  num_classes: int = 1,
   num_keypoints: int = 17,
   norm: str = 'batch',
   dtype: str = 'float32',
@@ -60,7 +61,7 @@ def keypoint_rcnn_light(
 ) -> RCNN:
   """Return a Keypoint R-CNN for canvases of up to 320 pixels a side and for CPUs.
 
-  A ResNet-18, pyramid and heads of 128 channels, 64 proposals, 20 detections.
+  A ResNet-18, pyramid and heads of 128 channels; 64 regions a picture, in training as in use.
   """
   return _rcnn(
     18,
@@ -75,6 +76,9 @@ def keypoint_rcnn_light(
     keypoint_features=(128,) * 4,
     num_proposals=64,
     num_detections=20,
+    train_proposals=256,
+    anchor_samples=128,
+    region_samples=64,
   )
 
 
@@ -109,7 +113,7 @@ def _rcnn(
     backbone=ResNet(depth, conv=conv, norm=norms[norm]),
     neck=Fpn(features, conv=conv),
     rpn=RpnHead(len(RATIOS), conv=conv),
-    box_head=BoxHead(num_classes, hidden, dense=dense),
+    box_head=BoxHead(num_classes + 1, hidden, dense=dense),
     keypoint_head=keypoint_head,
     **limits,
   )

@@ -24,7 +24,7 @@ class Detections(NamedTuple):
   Attributes:
     boxes: `[B, D, 4]` xyxy on the canvas, continuous coordinates as in `posejax.ops`.
     scores: `[B, D]` in [0, 1]; 0 where there is nothing.
-    labels: int32 `[B, D]`, from 1 on (0 is the background); 0 where there is nothing.
+    labels: int32 `[B, D]`, the classes, from 0 on without the background; 0 where there is nothing.
   """
 
   boxes: jax.Array
@@ -43,7 +43,7 @@ def detect(
   """Return the best boxes of all classes, those of one class apart from one another.
 
   Args:
-    logits: `[B, R, C]`, of class 0 for the background.
+    logits: `[B, R, C]`, the background's first.
     deltas: `[B, R, C, 4]`.
     proposals: `[B, R, 4]`.
     valid: bool `[B, R]`, which proposals are any.
@@ -56,7 +56,7 @@ def detect(
     scores = jax.nn.softmax(logits)[:, 1:].reshape(-1)
     boxes = boxes_lib.decode(deltas[:, 1:], proposals[:, None], WEIGHTS).reshape(-1, 4)
     boxes = boxes_lib.clip(boxes, size)
-    labels = jnp.tile(jnp.arange(1, classes + 1, dtype=jnp.int32), len(proposals))
+    labels = jnp.tile(jnp.arange(classes, dtype=jnp.int32), len(proposals))
     large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(-1)
     counts = jnp.repeat(valid, classes) & large & (scores > _LEAST_SCORE)
     kept, found = nms.batched_nms(

@@ -14,6 +14,8 @@ from posejax.models import layers
 _SMALL = nn.initializers.normal(0.01)
 _DENSE = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 """PyTorch's for `nn.Linear`."""
+_DECONV = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
+"""What PyTorch's `fan_out` is of a transposed kernel."""
 
 
 class RpnHead(nn.Module):
@@ -43,10 +45,12 @@ class RpnHead(nn.Module):
 class BoxHead(nn.Module):
   """Of every region: its class, and how the box of each class lies to it.
 
+  Outcomes C are the background, which is the first, and the classes.
+
   Parameters: `fc6`, `fc7`, `classes`, `deltas`.
   """
 
-  num_classes: int
+  num_outcomes: int
   hidden: int = 1024
   dense: Callable = nn.Dense
 
@@ -57,8 +61,8 @@ class BoxHead(nn.Module):
     x = regions.reshape(B * R, -1)
     for name in ('fc6', 'fc7'):
       x = nn.relu(self.dense(self.hidden, kernel_init=_DENSE, name=name)(x))
-    logits = self.dense(self.num_classes, kernel_init=_DENSE, name='classes')(x)
-    deltas = self.dense(4 * self.num_classes, kernel_init=_DENSE, name='deltas')(x)
+    logits = self.dense(self.num_outcomes, kernel_init=_DENSE, name='classes')(x)
+    deltas = self.dense(4 * self.num_outcomes, kernel_init=_DENSE, name='deltas')(x)
     return (
       logits.reshape(B, R, -1).astype(jnp.float32),
       deltas.reshape(B, R, -1, 4).astype(jnp.float32),
@@ -83,7 +87,7 @@ class KeypointHead(nn.Module):
     x = regions.reshape(B * R, side, side, -1)
     for i, features in enumerate(self.features):
       x = nn.relu(self.conv(features, 3, bias=True, name=f'conv{i}')(x))
-    x = self.deconv(self.num_keypoints, bias=True, name='deconv')(x)
+    x = self.deconv(self.num_keypoints, bias=True, kernel_init=_DECONV, name='deconv')(x)
     shape = (B * R, 4 * side, 4 * side, self.num_keypoints)
     x = jax.image.resize(x.astype(jnp.float32), shape, 'linear', antialias=False)
     return x.reshape(B, R, *shape[1:])

@@ -1,16 +1,20 @@
 """Two-stage detectors: a feature pyramid proposes regions, heads say what is in them."""
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from posejax.errors import PosejaxError
-from posejax.models.rcnn import detections, proposals
+from posejax.models.rcnn import detections, lessons, proposals
+from posejax.models.rcnn.lessons import Lesson
 from posejax.ops import roi_align
 
 MULTIPLE = 32
 """Of pixels: what height and width of a canvas are divisible by."""
-_BOX_BINS, _KEYPOINT_BINS = 7, 14
+BOX_BINS, KEYPOINT_BINS = 7, 14
+"""Of a region, per axis."""
 
 
 class RCNN(nn.Module):
@@ -28,6 +32,9 @@ class RCNN(nn.Module):
     keypoint_head: `regions -> heatmaps`, or None.
     num_proposals: that are looked at when predicting; also how many of a level are before suppression.
     num_detections: that are kept of a picture.
+    train_proposals: as `num_proposals`, when training.
+    anchor_samples: of a picture, how many the first stage learns from in a step.
+    region_samples: the second stage.
   """
 
   backbone: nn.Module
@@ -37,6 +44,9 @@ class RCNN(nn.Module):
   keypoint_head: nn.Module | None = None
   num_proposals: int = 1000
   num_detections: int = 100
+  train_proposals: int = 2000
+  anchor_samples: int = 256
+  region_samples: int = 512
 
   def features(self, images: jax.Array, train: bool = False) -> dict[int, jax.Array]:
     """Return the pyramid `{stride: [B, h, w, C]}` of normalised pictures `[B, H, W, 3]`.
@@ -68,11 +78,11 @@ class RCNN(nn.Module):
     self, pyramid: dict[int, jax.Array], boxes: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
     """Return logits `[B, R, C]` and deltas `[B, R, C, 4]` of what is in boxes `[B, R, 4]`."""
-    return self.box_head(self._regions(pyramid, boxes, _BOX_BINS))
+    return self.box_head(self._regions(pyramid, boxes, BOX_BINS))
 
   def heatmaps(self, pyramid: dict[int, jax.Array], boxes: jax.Array) -> jax.Array:
     """Return `[B, R, 56, 56, K]` logits of where keypoints lie in boxes `[B, R, 4]`."""
-    return self.keypoint_head(self._regions(pyramid, boxes, _KEYPOINT_BINS))
+    return self.keypoint_head(self._regions(pyramid, boxes, KEYPOINT_BINS))
 
   def __call__(
     self, images: jax.Array, train: bool = False, image_sizes: jax.Array | None = None
@@ -111,6 +121,38 @@ class RCNN(nn.Module):
     if self.keypoint_head is not None:
       outputs['heatmaps'] = self.heatmaps(pyramid, found.boxes)
     return outputs
+
+  def learn(
+    self, images: jax.Array, truth: Mapping[str, jax.Array], key: jax.Array
+  ) -> tuple[Lesson, Lesson]:
+    """Return what either stage gives for what it is to learn from, with batch statistics.
+
+    Args:
+      images: `[B, H, W, 3]`, normalised, zeros where a canvas is not filled.
+      truth: `boxes`, `labels`, `box_mask`, `box_ignore`, `image_size` of a batch (`posejax.types`).
+      key: which anchors and regions are drawn.
+
+    Returns:
+      The lessons of anchors and of regions. In the latter `heatmaps` of the first regions, as many as
+      can be of objects, where there is a head for keypoints.
+    """
+    anchor_key, region_key = jax.random.split(key)
+    pyramid = self.features(images, train=True)
+    logits, deltas = self.objectness(pyramid)
+    anchors = self.anchors(pyramid)
+    regions, scores = proposals.propose(
+      logits, deltas, anchors, truth['image_size'], self.train_proposals, self.train_proposals
+    )
+    of_anchors = lessons.of_anchors(anchor_key, logits, deltas, anchors, truth, self.anchor_samples)
+    chosen = lessons.choose_regions(
+      region_key, regions, scores > -jnp.inf, truth, self.region_samples
+    )
+    logits, deltas = self.classify(pyramid, chosen.references)
+    heatmaps = None
+    if self.keypoint_head is not None:
+      few = lessons.most_positive(self.region_samples)
+      heatmaps = self.heatmaps(pyramid, chosen.references[:, :few])
+    return of_anchors, chosen._replace(logits=logits, deltas=deltas, heatmaps=heatmaps)
 
   def _regions(self, pyramid, boxes, bins):
     coarsest = max(pyramid)

@@ -8,6 +8,7 @@ import flax.linen as nn
 import numpy as np
 
 from posejax.errors import PosejaxError
+from posejax.models import rcnn
 from posejax.models.backbones import densenet, hrnet, resnet, vgg
 from posejax.weights.families import names
 
@@ -34,10 +35,12 @@ class Checkpoint:
 
   Attributes:
     family: whose names it has: 'torchvision', 'SimpleBaseline', 'HRNet' or 'mmpose'.
-    backbone: e.g. 'resnet50', 'densenet121', 'vgg16', 'vgg16_bn', 'hrnet_w32'.
-    num_keypoints: of its heatmaps; None for a classifier's weights.
+    backbone: e.g. 'resnet50', 'densenet121', 'vgg16', 'vgg16_bn', 'hrnet_w32'; of a detector the whole
+      net, e.g. 'faster_rcnn_resnet50_fpn'.
+    num_keypoints: of its heatmaps; None where it has none.
     inputs: what the family's published nets were trained to see.
     backbone_prefix, head_prefix: before every name of either.
+    num_classes: of a detector, without the background; else None.
   """
 
   family: str
@@ -46,8 +49,12 @@ class Checkpoint:
   inputs: Inputs
   backbone_prefix: str = ''
   head_prefix: str = ''
+  num_classes: int | None = None
 
   def __str__(self) -> str:
+    if self.num_classes is not None:
+      keypoints = '' if self.num_keypoints is None else f' and {self.num_keypoints} keypoints'
+      return f'{self.backbone} for {self.num_classes} classes{keypoints} ({self.family} names)'
     if self.num_keypoints is None:
       return f'{self.backbone} without heatmaps ({self.family} names)'
     return f'{self.backbone} for {self.num_keypoints} keypoints ({self.family} names)'
@@ -66,6 +73,13 @@ def identify(tensors: Tensors) -> Checkpoint:
     PosejaxError: no net that posejax has goes by these names.
   """
   present = present_names(tensors)
+  if (classes := present.get('roi_heads.box_predictor.cls_score.weight')) is not None:
+    heatmaps = present.get('roi_heads.keypoint_predictor.kps_score_lowres.weight')
+    kind = 'faster_rcnn' if heatmaps is None else 'keypoint_rcnn'
+    body = {n.removeprefix('backbone.body.'): t for n, t in present.items()}
+    name = f'{kind}_{_backbone(body)}_fpn'
+    keypoints = None if heatmaps is None else heatmaps.shape[1]
+    return Checkpoint('torchvision', name, keypoints, Inputs(), num_classes=len(classes) - 1)
   mmpose = any(name.startswith('backbone.') for name in present)
   prefix = 'backbone.' if mmpose else ''
   backbone = _backbone({n.removeprefix(prefix): t for n, t in present.items()})
@@ -99,7 +113,10 @@ def present_names(tensors: Tensors) -> dict[str, np.ndarray]:
 
 
 def backbone_name(module: nn.Module) -> str | None:
-  """Return `Checkpoint.backbone` for a backbone module, or None where no peer has such weights."""
+  """Return `Checkpoint.backbone` of a backbone or a detector, or None where no peer has such weights."""
+  if isinstance(module, rcnn.RCNN):
+    kind = 'faster_rcnn' if module.keypoint_head is None else 'keypoint_rcnn'
+    return f'{kind}_{backbone_name(module.backbone)}_fpn'
   if isinstance(module, resnet.ResNet) and module.version == 1:
     return f'resnet{module.depth}'
   if isinstance(module, densenet.DenseNet):

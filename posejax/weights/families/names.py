@@ -3,9 +3,10 @@
 A row is `(module, peer's module)`: a regular expression for a posejax module's path, whole, and the
 peer's name for it. Below the modules the names are the same everywhere: `LEAVES`.
 
-Sources: torchvision/models/{resnet,densenet,vgg}.py 0.28; microsoft/human-pose-estimation.pytorch
-lib/models/pose_resnet.py; leoxiaobin/deep-high-resolution-net.pytorch lib/models/pose_hrnet.py and,
-for the ImageNet weights, HRNet/HRNet-Image-Classification lib/models/cls_hrnet.py; open-mmlab/mmpose
+Sources: torchvision/models/{resnet,densenet,vgg}.py and torchvision/models/detection 0.28;
+microsoft/human-pose-estimation.pytorch lib/models/pose_resnet.py;
+leoxiaobin/deep-high-resolution-net.pytorch lib/models/pose_hrnet.py and, for the ImageNet weights,
+HRNet/HRNet-Image-Classification lib/models/cls_hrnet.py; open-mmlab/mmpose
 mmpose/models/{backbones,heads}.
 """
 
@@ -19,6 +20,9 @@ LEAVES = {
   ('params', 'bias'): 'bias',
   ('batch_stats', 'mean'): 'running_mean',
   ('batch_stats', 'var'): 'running_var',
+  # Of a norm that is frozen.
+  ('batch_stats', 'scale'): 'weight',
+  ('batch_stats', 'bias'): 'bias',
 }
 """(collection, variable) -> the peer's name for it, in every PyTorch project."""
 
@@ -75,9 +79,31 @@ SIMPLE_BASELINE_HEAD: Rows = (
 )
 FINAL_HEAD: Rows = (('final', 'final_layer'),)
 
+_KEYPOINT_CONVS = 8
+RCNN: Rows = (
+  *((f'backbone/{module}', f'backbone.body.{peer}') for module, peer in RESNET),
+  *(
+    (rf'neck/{part}_c{i + 2}', f'backbone.fpn.{part}_blocks.{i}.0')
+    for part in ('inner', 'layer')
+    for i in range(4)
+  ),
+  ('rpn/conv', 'rpn.head.conv.0.0'),
+  ('rpn/objectness', 'rpn.head.cls_logits'),
+  ('rpn/deltas', 'rpn.head.bbox_pred'),
+  (r'box_head/(fc\d)', r'roi_heads.box_head.\1'),
+  ('box_head/classes', 'roi_heads.box_predictor.cls_score'),
+  ('box_head/deltas', 'roi_heads.box_predictor.bbox_pred'),
+  *((f'keypoint_head/conv{i}', f'roi_heads.keypoint_head.{2 * i}') for i in range(_KEYPOINT_CONVS)),
+  ('keypoint_head/deconv', 'roi_heads.keypoint_predictor.kps_score_lowres'),
+)
+"""Of whole nets, with their prefixes."""
+
 OLD_NAMES: Rows = (
   # DenseNets saved before torchvision 0.3.
   (r'(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)', r'\1\2'),
+  # Detectors saved before torchvision 0.13.
+  (r'(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)', r'\1.0.\2'),
+  (r'rpn\.head\.conv\.(weight|bias)', r'rpn.head.conv.0.0.\1'),
 )
 """A peer's earlier name, whole -> its present one."""
 
@@ -93,8 +119,9 @@ _CLASSIFIERS = {
 
 
 def rows(backbone: str) -> Rows:
-  """Return the table of a backbone by its name, e.g. 'resnet50'."""
+  """Return the table of a backbone by its name, e.g. 'resnet50', or of a detector."""
   exact = {'vgg16': VGG16, 'vgg16_bn': VGG16_BN}
+  exact |= dict.fromkeys(('faster_rcnn_resnet50_fpn', 'keypoint_rcnn_resnet50_fpn'), RCNN)
   kinds = {'resnet': RESNET, 'densenet': DENSENET, 'hrnet': HRNET}
   return exact.get(backbone) or _of_kind(kinds, backbone)
 
