@@ -50,12 +50,14 @@ def roi_align(maps: Mapping[int, jax.Array], boxes: jax.Array, size: int) -> jax
   y, y_weight = _taps(boxes[..., 1], boxes[..., 3], h, size)
   x, x_weight = _taps(boxes[..., 0], boxes[..., 2], w, size)
   B, R, C = *boxes.shape[:2], maps[strides[0]].shape[-1]
-  flat = jnp.concatenate([maps[s].reshape(B, -1, C) for s in strides], 1).reshape(-1, C)
-  pictures = jnp.arange(B)[:, None] * (len(flat) // B)
+  flat = [maps[s].reshape(B, h * w, C) for s, (h, w) in zip(strides, sizes, strict=True)]
+  number = sum(h * w for h, w in sizes)
+  flat = jnp.concatenate(flat, 1).reshape(B * number, C)
+  pictures = jnp.arange(B)[:, None] * number
   rows = (pictures + start)[..., None, None] + y * w[..., None, None]
   places = rows[:, :, :, None, :, None] + x[:, :, None, :, None, :]
   weights = y_weight[:, :, :, None, :, None] * x_weight[:, :, None, :, None, :]
-  places = places.reshape(B * R * size * size, -1)
+  places = places.reshape(B * R * size * size, (2 * _SAMPLES) ** 2)
   weights = weights.reshape(*places.shape, 1)
   pooled = 0
   for tap in range(places.shape[1]):

@@ -14,6 +14,7 @@ NETS = {
   'regression_resnet18': ({}, (64, 32)),
   'posejax_movenet_lightning': ({'batch_norm': True}, (64, 32)),
   'nanodet_g': ({}, (64, 32)),
+  'keypoint_rcnn_light': ({}, (64, 32)),
   'svhn_cnn': ({}, (24, 32)),
   'net': (
     {

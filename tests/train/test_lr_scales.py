@@ -202,6 +202,7 @@ FAMILIES = {
   r'regression_resnet\d+': 'regression_resnet18',
   r'posejax_movenet_\w+': 'posejax_movenet_lightning',
   'nanodet_g': 'nanodet_g',
+  r'faster_rcnn_\w+|keypoint_rcnn_\w+': 'keypoint_rcnn_light',
   'svhn_cnn': 'svhn_cnn',
   'net': 'net',
 }

@@ -35,7 +35,7 @@ class RpnHead(nn.Module):
     A = self.num_anchors
     logits = self.conv(A, 1, bias=True, kernel_init=_SMALL, name='objectness')(y)
     deltas = self.conv(4 * A, 1, bias=True, kernel_init=_SMALL, name='deltas')(y)
-    B = len(x)
+    B = x.shape[0]
     return (
       logits.reshape(B, -1).astype(jnp.float32),
       deltas.reshape(B, -1, 4).astype(jnp.float32),

@@ -101,7 +101,7 @@ class RCNN(nn.Module):
       where there is a head for keypoints.
     """
     if image_sizes is None:
-      image_sizes = jnp.tile(jnp.array(images.shape[1:3]), (len(images), 1))
+      image_sizes = jnp.broadcast_to(jnp.array(images.shape[1:3]), (images.shape[0], 2))
     pyramid = self.features(images, train)
     logits, deltas = self.objectness(pyramid)
     regions, scores = proposals.propose(

@@ -83,3 +83,29 @@ def test_statistics_survive_a_large_mean_and_bfloat16():
   y, stats = _train(layers.BatchNorm(dtype='bfloat16'), _images().astype(jnp.bfloat16))
   assert y.dtype == jnp.bfloat16
   assert stats['mean'].dtype == stats['var'].dtype == jnp.float32
+
+
+def test_a_frozen_norm_is_no_parameter_and_stays_in_training():
+  x, shortcut = _images(), _images(seed=1)
+  stats = {**_variables()['params'], **_variables()['batch_stats']}
+  norm = layers.FrozenBatchNorm(epsilon=0.0)
+  assert set(norm.init(jax.random.key(0), x, True)) == {'batch_stats'}
+  expected = (x - stats['mean']) / np.sqrt(stats['var']) * stats['scale'] + stats['bias']
+  for train in (True, False):
+    y, state = norm.apply({'batch_stats': stats}, x, train, mutable=['batch_stats'])
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, state['batch_stats'], stats)
+    y = norm.apply({'batch_stats': stats}, x, train, shortcut)
+    np.testing.assert_allclose(y, np.maximum(expected + shortcut, 0), rtol=1e-5, atol=1e-5)
+
+
+def test_group_norm_looks_at_one_picture_and_one_group():
+  x = jnp.asarray(np.random.default_rng(2).normal(3, 2, (2, 5, 4, 6)), jnp.float32)
+  norm = layers.GroupNorm(groups=3)
+  variables = norm.init(jax.random.key(0), x, True)
+  groups = np.asarray(x).reshape(2, 5, 4, 3, 2)
+  mean, var = groups.mean((1, 2, 4), keepdims=True), groups.var((1, 2, 4), keepdims=True)
+  expected = ((groups - mean) / np.sqrt(var + 1e-5)).reshape(x.shape)
+  np.testing.assert_allclose(norm.apply(variables, x, True), expected, rtol=1e-4, atol=1e-4)
+  y = norm.apply(variables, x, False, -x)
+  np.testing.assert_allclose(y, np.maximum(expected - x, 0), rtol=1e-4, atol=1e-4)
