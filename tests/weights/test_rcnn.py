@@ -19,6 +19,7 @@ from posejax.errors import PosejaxError
 from posejax.models.rcnn import detections, pictures, proposals
 from posejax.ops import boxes as boxes_lib
 from posejax.weights import convert
+from posejax.weights.families.identify import Inputs
 from tests.goldens import seeded, seeded_rcnn
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
@@ -142,7 +143,7 @@ def test_the_order_of_a_flat_region_is_noticed():
 
 def propose():
   stages = golden('keypoint')
-  canvas = stages['input'].shape[:2]
+  canvas = network_input(Inputs())[0].shape[:2]
   maps = {s: np.zeros((1, -(-canvas[0] // s), -(-canvas[1] // s), 1)) for s in STRIDES}
   logits, deltas = (
     {s: jnp.asarray(stages[f'anchor_{name} {s}'])[None] for s in STRIDES}
