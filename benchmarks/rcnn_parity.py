@@ -40,9 +40,9 @@ def network_input(picture, inputs):
   return canvas, size
 
 
-def matches(boxes, scores, labels, record):
+def matches(boxes, scores, labels, record, boxes_resized):
   """Return bool `[D, D']`: which of our detections are which of torchvision's."""
-  near = np.abs(boxes[:, None] - record['boxes']).max(-1) < BOX
+  near = np.abs(boxes[:, None] - boxes_resized).max(-1) < BOX
   near &= np.abs(scores[:, None] - record['scores']) < SCORE
   return near & (labels[:, None] + 1 == record['labels'])
 
@@ -92,23 +92,24 @@ def main():
     count('proposals', near)
     there = outputs['scores'] > 0
     boxes, scores, labels = (outputs[name][there] for name in ('boxes', 'scores', 'labels'))
-    same = matches(boxes, scores, labels, record)
+    # As torchvision, by the ratios of the sizes in float32.
+    ratio = np.float32(size[::-1]) / np.float32(picture.shape[1::-1])
+    expected = record['boxes_image'] * np.tile(ratio, 2)
+    same = matches(boxes, scores, labels, record, expected)
     found = same.any(0)
     count('detections', found)
     print(f'{record["path"]} {canvas.shape[:2]}, {time.perf_counter() - began:.1f} s:')
     print('  ' + ', '.join(f'{name} {error:.2g}' for name, error in errors.items()))
     print(f'  proposals {near.sum()} of {len(near)}, detections {found.sum()} of {len(found)}')
     for i in np.flatnonzero(~found):
-      distance = np.abs(boxes - record['boxes'][i]).max(-1)
+      distance = np.abs(boxes - expected[i]).max(-1)
       nearest = distance.argmin()
       print(
-        f'    missing: {record["boxes"][i]}, {record["scores"][i]:.5f}, {record["labels"][i]}; '
+        f'    missing: {expected[i]}, {record["scores"][i]:.5f}, {record["labels"][i]}; '
         f'the nearest is off by {distance[nearest]:.3g} pixels, {scores[nearest]:.5f}'
       )
     if 'keypoints' in outputs:
       ours, theirs = same[:, found].argmax(0), np.flatnonzero(found)
-      # As torchvision, by the ratios of the sizes in float32.
-      ratio = np.float32(size[::-1]) / np.float32(picture.shape[1::-1])
       keypoints = record['keypoints_image'][theirs] * ratio
       off = np.abs(outputs['keypoints'][there][ours] - keypoints).max(-1)
       values = outputs['keypoint_scores'][there][ours] - record['keypoint_scores'][theirs]

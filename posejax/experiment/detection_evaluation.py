@@ -11,7 +11,7 @@ from posejax.data.transforms import instances
 from posejax.errors import PosejaxError
 from posejax.metrics import box_ap, coco_ap
 from posejax.tasks import Evaluator, Task
-from posejax.tasks.detection.measures import DetectionMetrics
+from posejax.tasks.detection.measures import MAIN_METRIC, DetectionMetrics
 from posejax.tasks.detection.options import DetectionOptions
 
 _LOG = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def create(
     measure=lambda predictions, batch: {},
     records=metrics.records,
     summarize=metrics.summarize,
-    main_metric='AP/box',
+    main_metric=MAIN_METRIC,
     results=metrics.results,
   )
   return source, evaluator

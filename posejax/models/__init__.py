@@ -62,6 +62,7 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
   'rtmdet_s': partial(rtmdet.rtmdet, 's'),
   'faster_rcnn_resnet50_fpn': rcnn.faster_rcnn,
   'keypoint_rcnn_resnet50_fpn': rcnn.keypoint_rcnn,
+  'faster_rcnn_light': rcnn.faster_rcnn_light,
   'keypoint_rcnn_light': rcnn.keypoint_rcnn_light,
   'svhn_cnn': svhn_cnn.create,
   'net': compose.net,

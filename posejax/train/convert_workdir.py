@@ -11,10 +11,12 @@ from posejax import experiment as experiments
 from posejax.config import Config, InputsConfig, resolve
 from posejax.data import sources
 from posejax.errors import PosejaxError
+from posejax.labels import LabelSpace
 from posejax.runs import checkpoint, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta
-from posejax.skeletons import Skeleton
+from posejax.tasks import Task
+from posejax.tasks.detection import measures as detection_measures
 from posejax.tasks.pose.measures import PoseMetrics
 from posejax.train import build
 from posejax.weights import Converted, convert
@@ -43,16 +45,17 @@ def convert_workdir(
   Raises:
     PosejaxError: the file cannot be read or does not fit the model, or `workdir` holds a run.
   """
-  if config.task['name'] != 'pose':
+  if config.task['name'] not in ('pose', 'detection'):
     raise PosejaxError(
-      f"config.task.name={config.task['name']!r}; only nets of config.task.name='pose' convert."
+      f"config.task.name={config.task['name']!r}; only nets of config.task.name='pose' and 'detection' "
+      'convert.'
     )
   if other := config.init_from or config.model.get('init_from'):
     raise PosejaxError(
       f'init_from={other!r} in the config and the file {path} both say where to start from; leave the '
       'former empty.'
     )
-  task_labels = labels.people(_skeleton(config))
+  task_labels = _labels(config)
   model, task = experiments.build(config, task_labels)
   init_key, _ = jax.random.split(jax.random.key(config.seed))
   mesh = devices.make_mesh()
@@ -67,9 +70,8 @@ def convert_workdir(
     config = resolve(dataclasses.replace(config, inputs=InputsConfig(**inputs)))
     first = build.training(task, config, mesh, converted.variables).init_state(converted.variables)
     with checkpoint.Checkpointer(workdir) as checkpointer:
-      main_metric = PoseMetrics(task_labels.skeleton, task.input_size).main_metric
-      control = Control.create(config, main_metric, 'max')
-      meta = checkpoint_meta(config, task_labels, control, Window(), 0, {}, {})
+      control = Control.create(config, _main_metric(task), 'max')
+      meta = checkpoint_meta(config, task.labels, control, Window(), 0, {}, {})
       # On the host: arrays on a device would be copied to be written.
       checkpointer.save(jax.device_get(first.to_arrays()), meta, best_step=None)
     # Last: with a config and no checkpoint it would be trained from scratch.
@@ -77,11 +79,18 @@ def convert_workdir(
   return converted
 
 
-def _skeleton(config: Config) -> Skeleton:
-  """Return what the net's outputs stand for; of a public data set without its files."""
+def _main_metric(task: Task) -> str:
+  if task.finds_all:
+    return detection_measures.MAIN_METRIC
+  return PoseMetrics(task.labels.skeleton, task.input_size).main_metric
+
+
+def _labels(config: Config) -> LabelSpace:
+  """Return what the net's outputs stand for; of a public data set without its files, people."""
   if not config.data.annotations:
     from posejax.data import builders  # imports tensorflow_datasets: a second
 
     if config.data.name in builders.BUILDERS:
-      return builders.BUILDERS[config.data.name].SKELETON
-  return sources.create(config.data, 'train', config.seed).label_space.skeleton
+      return labels.people(builders.BUILDERS[config.data.name].SKELETON)
+  space = sources.create(config.data, 'train', config.seed).label_space
+  return space if config.task['name'] == 'detection' else labels.people(space.skeleton)

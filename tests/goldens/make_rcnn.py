@@ -96,7 +96,6 @@ class Recorder:
       'rpn_head': model.rpn.head,
       'rpn': model.rpn,
       'box': model.roi_heads.box_predictor,
-      'heads': model.roi_heads,
     }
     if model.roi_heads.keypoint_predictor is not None:
       stages['heatmaps'] = model.roi_heads.keypoint_predictor
@@ -120,7 +119,6 @@ class Recorder:
       'proposals': stages['rpn'][0][0],
       'class_logits': stages['box'][0],
       'class_deltas': stages['box'][1],
-      'boxes': stages['heads'][0][0]['boxes'],
       'scores': result['scores'],
       'labels': result['labels'],
       'boxes_image': result['boxes'],
@@ -169,6 +167,43 @@ def load(model, values):
   model.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()})
 
 
+def training_losses(model, picture: np.ndarray) -> dict[str, np.ndarray]:
+  """Return the losses of a picture and its mirror image, drawn by `seeded_rcnn.priority`."""
+
+  def draw(self, all_labels):
+    masks = [], []
+    for labels in all_labels:
+      order = torch.from_numpy(-seeded_rcnn.priority(len(labels)).astype(np.float64))
+      most = int(self.batch_size_per_image * self.positive_fraction)
+      chosen = []
+      for kind in (labels >= 1, labels == 0):
+        places = torch.nonzero(kind)[:, 0]
+        chosen.append(places[torch.argsort(order[places])][:most])
+        most = self.batch_size_per_image - len(chosen[0])
+      for mask, places in zip(masks, chosen, strict=True):
+        mask.append(torch.zeros(len(labels), dtype=torch.uint8).index_fill(0, places, 1))
+    return masks
+
+  import torchvision
+
+  torchvision.models.detection._utils.BalancedPositiveNegativeSampler.__call__ = draw
+  truth, images, targets = seeded_rcnn.truth(), [], []
+  for i, image in enumerate((picture, picture[:, ::-1])):
+    images.append(torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255)
+    mask = truth['box_mask'][i]
+    points = np.concatenate([truth['keypoints'][i], truth['visibility'][i][..., None]], -1)
+    targets.append(
+      {
+        'boxes': torch.from_numpy(truth['boxes'][i][mask]),
+        'labels': torch.ones(int(mask.sum()), dtype=torch.int64),
+        'keypoints': torch.from_numpy(points[mask].astype(np.float32)),
+      }
+    )
+  with torch.no_grad():
+    losses = model.train()(images, targets)
+  return {name: losses[peer].numpy() for name, peer in seeded_rcnn.LOSSES.items()}
+
+
 def write_golden(kind: str) -> None:
   model = build(
     kind,
@@ -176,6 +211,10 @@ def write_golden(kind: str) -> None:
     max_size=seeded_rcnn.LONG_SIDE,
     rpn_pre_nms_top_n_test=seeded_rcnn.NUM_PROPOSALS,
     rpn_post_nms_top_n_test=seeded_rcnn.NUM_PROPOSALS,
+    rpn_pre_nms_top_n_train=seeded_rcnn.TRAIN_PROPOSALS,
+    rpn_post_nms_top_n_train=seeded_rcnn.TRAIN_PROPOSALS,
+    rpn_batch_size_per_image=seeded_rcnn.ANCHOR_SAMPLES,
+    box_batch_size_per_image=seeded_rcnn.REGION_SAMPLES,
     box_detections_per_img=seeded_rcnn.NUM_DETECTIONS,
   )
   shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
@@ -189,6 +228,10 @@ def write_golden(kind: str) -> None:
     sampled = name in ('input', 'heatmaps') or name.startswith('feature')
     arrays[name] = seeded.sample(value) if sampled else value
     arrays[f'{name} range'] = np.ptp(value)
+  if kind == 'keypoint':
+    losses = training_losses(model, seeded.image())
+    print(f'  losses {losses}')
+    arrays |= {f'loss {name}': value for name, value in losses.items()}
   for name, value in (('shapes', shapes), ('scales', scales), ('biases', biases)):
     arrays[name] = np.frombuffer(json.dumps(value).encode(), np.uint8)
   target = os.path.join(FOLDER, f'{kind}_rcnn.npz')

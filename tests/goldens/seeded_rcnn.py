@@ -21,6 +21,42 @@ NUM_PROPOSALS, NUM_DETECTIONS = 60, 12
 """Of the goldens: a small picture, small numbers."""
 
 
+TRAIN_PROPOSALS, ANCHOR_SAMPLES, REGION_SAMPLES = 60, 32, 16
+LOSSES = {
+  'objectness': 'loss_objectness',
+  'anchor_boxes': 'loss_rpn_box_reg',
+  'classes': 'loss_classifier',
+  'boxes': 'loss_box_reg',
+  'keypoints': 'loss_keypoint',
+}
+"""Ours -> torchvision's."""
+
+
+def truth() -> dict[str, np.ndarray]:
+  """Return two people on the picture and its mirror image: boxes, keypoints and visibility, padded.
+
+  The mirrored one has one of them.
+  """
+  w = seeded.IMAGE_SHAPE[1]
+  boxes = np.array([[6, 9, 40, 85], [22, 3, 61, 70]], np.float32)
+  places = seeded.uniform('places', (2, 17, 2)) * np.float32(1.1)
+  keypoints = boxes[:, None, :2] + places * (boxes[:, None, 2:] - boxes[:, None, :2])
+  visibility = (seeded.uniform('visibility', (2, 17)) * 3).astype(np.int32)
+  mirrored = np.array([[w - 40, 9, w - 6, 85], [0, 0, 0, 0]], np.float32)
+  mirrored_points = np.stack([w - keypoints[..., 0], keypoints[..., 1]], -1)
+  return {
+    'boxes': np.stack([boxes, mirrored]),
+    'keypoints': np.stack([keypoints, mirrored_points]),
+    'visibility': np.stack([visibility, visibility]),
+    'box_mask': np.array([[True, True], [True, False]]),
+  }
+
+
+def priority(number: int) -> np.ndarray:
+  """Return which of as many anchors or regions are drawn first: those of the largest numbers."""
+  return seeded.uniform('priority', (5000,))[:number]
+
+
 def weights(
   shapes: Mapping[str, tuple[int, ...]],
   scales: Mapping[str, float],

@@ -16,7 +16,7 @@ import pytest
 from posejax import models
 from posejax.codecs import rcnn_keypoints
 from posejax.errors import PosejaxError
-from posejax.models.rcnn import detections, pictures, proposals
+from posejax.models.rcnn import detections, lessons, pictures, proposals
 from posejax.ops import boxes as boxes_lib
 from posejax.weights import convert
 from posejax.weights.families.identify import Inputs
@@ -37,7 +37,13 @@ LIMITS = {
 @functools.cache
 def golden(kind):
   with np.load(GOLDENS / f'{kind}_rcnn.npz') as file:
-    return dict(file)
+    arrays = dict(file)
+  # Back from the picture to the canvas, by the ratios of the sizes.
+  ratio = arrays['size'][::-1] / np.array(seeded.IMAGE_SHAPE[::-1])
+  arrays['boxes'] = arrays['boxes_image'] * np.tile(ratio, 2)
+  if kind == 'keypoint':
+    arrays['keypoints'] = arrays['keypoints_image'] * ratio
+  return arrays
 
 
 class Parity:
@@ -110,9 +116,7 @@ def test_every_stage_agrees(net):
   assert np.abs(found['scores'] - expected['scores']).max() < SCORES
   np.testing.assert_array_equal(found['labels'] + 1, expected['labels'])
   if net.kind == 'keypoint':
-    h, w = seeded.IMAGE_SHAPE
-    ratio = expected['size'][::-1] / np.array([w, h])
-    off = np.abs(found['keypoints'] - expected['keypoints_image'] * ratio).max(-1)
+    off = np.abs(found['keypoints'] - expected['keypoints']).max(-1)
     assert np.mean(off < 0.05) > 0.99
     np.testing.assert_allclose(found['keypoint_scores'], expected['keypoint_scores'], atol=2e-3)
 
@@ -236,3 +240,45 @@ def test_a_file_of_another_detector_is_refused():
   net = Parity('faster')
   with pytest.raises(PosejaxError, match="Use a model .* such as 'faster_rcnn_resnet50_fpn'"):
     convert.from_tensors(net.tensors, models.create('keypoint_rcnn_resnet50_fpn', num_classes=90))
+
+
+def test_losses_are_torchvisions(monkeypatch):
+  """Of a picture and its mirror image, with what is learnt from drawn alike."""
+  net = Parity('keypoint')
+  model = net.model.clone(
+    train_proposals=seeded_rcnn.TRAIN_PROPOSALS,
+    anchor_samples=seeded_rcnn.ANCHOR_SAMPLES,
+    region_samples=seeded_rcnn.REGION_SAMPLES,
+  )
+  monkeypatch.setattr(
+    jax.random, 'uniform', lambda key, shape: jnp.asarray(seeded_rcnn.priority(shape[0]))
+  )
+  canvas, size = network_input(net.converted.inputs)
+  mirrored = canvas.copy()
+  mirrored[: size[0], : size[1]] = canvas[: size[0], : size[1]][:, ::-1]
+  h, w = seeded.IMAGE_SHAPE
+  ratio = np.array([size[1] / w, size[0] / h], np.float32)
+  truth = seeded_rcnn.truth()
+  truth |= {
+    'boxes': truth['boxes'] * np.tile(ratio, 2),
+    # Points have pixel centres at integers, boxes go by edges.
+    'keypoints': truth['keypoints'] * ratio - 0.5,
+    'labels': np.zeros((2, 2), np.int32),
+    'box_ignore': np.zeros((2, 2), bool),
+    'image_size': np.array([size, size]),
+  }
+
+  def run(variables, images, truth):
+    drawn, _ = model.apply(
+      variables, images, truth, jax.random.key(0), method='learn', mutable=['batch_stats']
+    )
+    return lessons.losses(*drawn, truth)
+
+  options = {'xla_backend_optimization_level': 0}
+  found = jax.jit(run, compiler_options=options)(
+    net.converted.variables, np.stack([canvas, mirrored]), truth
+  )
+  assert set(found) == set(seeded_rcnn.LOSSES)
+  for name, value in found.items():
+    assert value.shape == (2,)
+    assert value.mean() == pytest.approx(float(net.golden[f'loss {name}']), rel=1e-3), name

@@ -12,6 +12,16 @@ from posejax.models.rcnn.net import RCNN
 from posejax.models.rcnn.proposals import RATIOS
 
 NORMS = ('frozen', 'batch', 'group')
+_LIGHT = {
+  'features': 128,
+  'hidden': 256,
+  'keypoint_features': (128,) * 4,
+  'num_proposals': 64,
+  'num_detections': 20,
+  'train_proposals': 256,
+  'anchor_samples': 128,
+  'region_samples': 64,
+}
 
 
 def faster_rcnn(
@@ -51,6 +61,17 @@ def keypoint_rcnn(
   return _rcnn(50, num_classes, num_keypoints, norm, norm_epsilon, dtype, bn_group_size)
 
 
+def faster_rcnn_light(
+  *,
+  num_classes: int = 1,
+  norm: str = 'batch',
+  dtype: str = 'float32',
+  bn_group_size: int | None = None,
+) -> RCNN:
+  """Return `keypoint_rcnn_light` without its keypoints."""
+  return _rcnn(18, num_classes, None, norm, 1e-5, dtype, bn_group_size, **_LIGHT)
+
+
 def keypoint_rcnn_light(
   *,
   num_classes: int = 1,
@@ -63,23 +84,7 @@ def keypoint_rcnn_light(
 
   A ResNet-18, pyramid and heads of 128 channels; 64 regions a picture, in training as in use.
   """
-  return _rcnn(
-    18,
-    num_classes,
-    num_keypoints,
-    norm,
-    1e-5,
-    dtype,
-    bn_group_size,
-    features=128,
-    hidden=256,
-    keypoint_features=(128,) * 4,
-    num_proposals=64,
-    num_detections=20,
-    train_proposals=256,
-    anchor_samples=128,
-    region_samples=64,
-  )
+  return _rcnn(18, num_classes, num_keypoints, norm, 1e-5, dtype, bn_group_size, **_LIGHT)
 
 
 def _rcnn(

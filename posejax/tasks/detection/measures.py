@@ -11,6 +11,7 @@ from posejax.labels import LabelSpace
 from posejax.metrics import box_ap, coco_ap
 from posejax.types import Batch, Predictions
 
+MAIN_METRIC = 'AP/box'
 PERSON = 'person'
 
 

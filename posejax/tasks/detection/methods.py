@@ -7,11 +7,14 @@ for it. A method has both: it applies the net itself.
 
 from collections.abc import Callable, Mapping
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from posejax.codecs import rtmdet, rtmdet_targets
+from posejax.codecs import rcnn_keypoints, rtmdet, rtmdet_targets
+from posejax.models.rcnn import detections, lessons
 from posejax.types import Batch, Predictions
 
 ApplyFn = Callable[..., Any]
@@ -69,5 +72,36 @@ def _rtmdet(
   return Method(loss, detect)
 
 
-METHODS: dict[str, Callable[..., Method]] = {'rtmdet': _rtmdet}
+def _rcnn(*, keypoints: bool) -> Method:
+  """Return that of nets of two stages.
+
+  Args:
+    keypoints: whether theirs find them; these score the logistic of their logit.
+  """
+
+  def loss(apply: ApplyFn, images: jax.Array, truth: Batch, key: jax.Array) -> Losses:
+    drawn, state = apply(images, truth, key, method='learn', mutable=['batch_stats'])
+    losses = lessons.losses(*drawn, truth)
+    return sum(losses.values()), {name: value.mean() for name, value in losses.items()}, state
+
+  def detect(apply: ApplyFn, images: jax.Array) -> Predictions:
+    outputs = apply(images)
+    found = {name: outputs[name] for name in detections.Detections._fields}
+    if keypoints:
+      there = found['scores'] > 0
+      points, logits = rcnn_keypoints.decode(outputs['heatmaps'], found['boxes'], there)
+      scores = jax.nn.sigmoid(logits)
+      # Boxes are by edges, where the pixel at 0 has its centre at 0.5.
+      found['keypoints_crop'] = jnp.where(there[..., None, None], points - 0.5, 0)
+      found['keypoint_scores'] = jnp.where(there[..., None], scores, 0)
+    return found
+
+  return Method(loss, detect, keypoints)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+  'rtmdet': _rtmdet,
+  'faster_rcnn': partial(_rcnn, keypoints=False),
+  'keypoint_rcnn': partial(_rcnn, keypoints=True),
+}
 """Name, as in `config.codec.name` -> what makes the method of that section's other options."""

@@ -1,0 +1,109 @@
+"""Faster R-CNN: people and things, in drawn scenes or a data set.
+
+    python main.py --config=configs/detect_faster_rcnn.py              # drawn people and things
+    python main.py --config=configs/detect_faster_rcnn.py:person       # of them people alone
+    python main.py --config=configs/detect_faster_rcnn.py:resnet50,coco --config.data.manual_dir=DIR
+
+DIR holds COCO 2017 as its authors ship it; of it people are learnt, who alone are annotated in the
+keypoint files.
+
+Recipe for COCO: references/detection of pytorch/vision: SGD 0.02 for batches of 16, 26 epochs, a tenth
+after 16 and 22. What differs: pictures lie on canvases of one size.
+"""
+
+from configs import common
+
+_COCO_PICTURES = 118_287  # of train2017
+
+
+def get_config(arg=None):
+  """Return the experiment.
+
+  Args:
+    arg: `:resnet50` for the published net, `:person` for people alone, `:coco` for the real set,
+      `:smoke` for two steps.
+  """
+  arg = common.parse_arg(arg, resnet50=False, person=False, coco=False)
+  config = base()
+  config.codec = {'name': 'faster_rcnn'}
+  config.model = {'name': 'faster_rcnn_light'}
+  if arg.resnet50:
+    config.model = {'name': 'faster_rcnn_resnet50_fpn'}
+  if arg.person or arg.coco:
+    config.data.classes = ('person',)
+  if arg.coco:
+    use_coco(config, epochs=26, drops=(16, 22))
+  if arg.smoke:
+    smoke(config)
+  return config
+
+
+def base():
+  """Return what both kinds of nets start from: drawn scenes, for two cores."""
+  config = common.get_default()
+  # What is left free of a canvas is next to nothing once it is normalised.
+  fill = (124, 116, 104)
+  config.task = {'name': 'detection', 'crop_size': (192, 256), 'max_instances': 24, 'fill': fill}
+  config.optimizer.name = 'adamw'
+  config.optimizer.weight_decay = 0.01
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.warmup_steps = 100
+  config.optimizer.final_fraction = 0.02
+  config.optimizer.clip_norm = 10.0
+  config.data.augment = {
+    'name': 'none',
+    'flip': 0.5,
+    'scale': 0.25,
+    'shift': 0.1,
+    'shift_probability': 0.5,
+    'color': 0.5,
+    'brightness': 0.2,
+    'contrast': 0.2,
+    'saturation': 0.3,
+    'hue': 0.02,
+  }
+  config.data.name = 'synthetic_scenes'
+  # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
+  config.data.num_train_examples = 2048
+  config.data.cache = True
+  config.num_steps = 2000
+  config.batch_size = 8
+  config.log_every_steps = 50
+  config.eval_every_steps = 500
+  config.checkpoint_every_steps = 500
+  config.evaluate.batch_size = 16
+  return config
+
+
+def use_coco(config, epochs, drops):
+  """Train on COCO's people by the published recipe, as far as it goes here."""
+  config.data.name = 'coco'
+  config.data.num_train_examples = None
+  config.data.cache = False
+  # A picture of 480 by 640 as torchvision sees it, and the same turned.
+  config.task.crop_size = (1088, 1088)
+  config.task.max_instances = 100
+  config.data.augment = {'name': 'none', 'flip': 0.5, 'scale': 0.2}
+  config.batch_size = 16
+  epoch = _COCO_PICTURES // config.batch_size
+  config.num_steps = epochs * epoch
+  config.eval_every_steps = 2 * epoch
+  config.checkpoint_every_steps = epoch
+  config.optimizer.name = 'sgd'
+  config.optimizer.learning_rate = 0.02
+  config.optimizer.reference_batch_size = 16
+  config.optimizer.weight_decay = 1e-4
+  config.optimizer.warmup_steps = 1000
+  config.optimizer.schedule = 'step'
+  config.optimizer.step_boundaries = tuple(drop / epochs for drop in drops)
+  config.optimizer.clip_norm = None
+  config.evaluate.batch_size = 8
+
+
+def smoke(config):
+  """Take two steps of the light net on small canvases."""
+  common.smoke(config)
+  config.task.crop_size = (64, 96)
+  config.data.num_train_examples = 8
+  config.data.num_eval_examples = 4
+  config.batch_size = config.evaluate.batch_size = 2
