@@ -5,8 +5,8 @@
 
 The nets are random and of the same shapes (`benchmarks/rcnn_parity.py` compares what they answer).
 Parts are the backbone with its pyramid, the box head on 1,000 regions and the head for keypoints on 100,
-given regions: RoIAlign and suppression are timed apart by `benchmarks/detection_ops.py`, as torchvision's compiled
-ones are not always there. The two take turns, each in a process of its own.
+given regions. RoIAlign and suppression are timed apart by `benchmarks/detection_ops.py`, as torchvision's
+compiled ones are not always there. The two take turns, each in a process of its own.
 """
 
 import argparse
