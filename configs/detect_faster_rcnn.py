@@ -101,9 +101,15 @@ def use_coco(config, epochs, drops):
 
 
 def smoke(config):
-  """Take two steps of the light net on small canvases."""
+  """Take two steps of a tiny net on small canvases."""
   common.smoke(config)
   config.task.crop_size = (64, 96)
+  if config.model['name'].endswith('light'):
+    options = {'features': 8, 'hidden': 16}
+    options['backbone'] = {'name': 'densenet_compact', 'growth': 4, 'stem_features': 8}
+    if 'keypoint' in config.model['name']:
+      options['keypoint_features'] = (8,)
+    config.model = {'name': config.model['name'], **options}
   config.data.num_train_examples = 8
   config.data.num_eval_examples = 4
   config.batch_size = config.evaluate.batch_size = 2

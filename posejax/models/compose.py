@@ -45,9 +45,9 @@ def net(
     'bn_group_size': bn_group_size,
   }
   return Net(
-    backbone=_part('backbone', backbone, BACKBONES, given),
-    head=_part('head', head, HEADS, given),
-    neck=_part('neck', neck, NECKS, given) if neck else None,
+    backbone=part('backbone', backbone, BACKBONES, given),
+    head=part('head', head, HEADS, given),
+    neck=part('neck', neck, NECKS, given) if neck else None,
   )
 
 
@@ -68,9 +68,23 @@ def handed(module: type[nn.Module], given: Mapping[str, Any]) -> dict[str, Any]:
   return {name: value for name, value in given.items() if name in names}
 
 
-def _part(
-  kind: str, options: Mapping[str, Any], table: Mapping[str, type[nn.Module]], given
+def part(
+  kind: str,
+  options: Mapping[str, Any],
+  table: Mapping[str, type[nn.Module]],
+  given: Mapping[str, Any],
 ) -> nn.Module:
+  """Return a part by its name and options.
+
+  Args:
+    kind: what the section of the config is called.
+    options: `{'name': ..., option: ...}`.
+    table: name -> constructor.
+    given: what it is handed of, by the names of its fields.
+
+  Raises:
+    PosejaxError: as `net`.
+  """
   key = f'config.model.{kind}'
   if not isinstance(options, Mapping) or 'name' not in options:
     raise PosejaxError(

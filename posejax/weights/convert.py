@@ -220,7 +220,7 @@ class _Target:
 
   def __str__(self) -> str:
     if self.num_classes is not None:
-      return f'{self.backbone_name} for {self.num_classes} classes'
+      return f'{self.backbone_name} with num_classes={self.num_classes}'
     keypoints = getattr(self.head, 'num_keypoints', None)
     return self.backbone_name + ('' if keypoints is None else f' for {keypoints} keypoints')
 

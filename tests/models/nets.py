@@ -14,7 +14,15 @@ NETS = {
   'regression_resnet18': ({}, (64, 32)),
   'posejax_movenet_lightning': ({'batch_norm': True}, (64, 32)),
   'nanodet_g': ({}, (64, 32)),
-  'keypoint_rcnn_light': ({}, (64, 32)),
+  'keypoint_rcnn_light': (
+    {
+      'backbone': {'name': 'densenet_compact', 'growth': 4, 'block_layers': (1, 2)},
+      'features': 8,
+      'hidden': 16,
+      'keypoint_features': (8,),
+    },
+    (64, 32),
+  ),
   'svhn_cnn': ({}, (24, 32)),
   'net': (
     {

@@ -1,21 +1,21 @@
 """The two-stage detectors that have a name: torchvision's, and a light one for CPUs."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from posejax.errors import PosejaxError, nearest
-from posejax.models import layers
-from posejax.models.backbones.resnet import ResNet
-from posejax.models.compose import layers_of
+from posejax.models import compose, layers
+from posejax.models.backbones import BACKBONES
 from posejax.models.necks.fpn import Fpn
 from posejax.models.rcnn.heads import BoxHead, KeypointHead, RpnHead
 from posejax.models.rcnn.net import RCNN
 from posejax.models.rcnn.proposals import RATIOS
 
 NORMS = ('frozen', 'batch', 'group')
+_RESNET50 = {'name': 'resnet', 'depth': 50}
+_LIGHT_BACKBONE = {'name': 'resnet', 'depth': 18}
 _LIGHT = {
-  'features': 128,
-  'hidden': 256,
-  'keypoint_features': (128,) * 4,
   'num_proposals': 64,
   'num_detections': 20,
   'train_proposals': 256,
@@ -42,7 +42,7 @@ def faster_rcnn(
     dtype: what it computes in.
     bn_group_size: of live batch norm, see `posejax.models`.
   """
-  return _rcnn(50, num_classes, None, norm, norm_epsilon, dtype, bn_group_size)
+  return _rcnn(_RESNET50, num_classes, None, norm, norm_epsilon, dtype, bn_group_size)
 
 
 def keypoint_rcnn(
@@ -58,7 +58,7 @@ def keypoint_rcnn(
 
   Arguments as `faster_rcnn` has them.
   """
-  return _rcnn(50, num_classes, num_keypoints, norm, norm_epsilon, dtype, bn_group_size)
+  return _rcnn(_RESNET50, num_classes, num_keypoints, norm, norm_epsilon, dtype, bn_group_size)
 
 
 def faster_rcnn_light(
@@ -67,9 +67,13 @@ def faster_rcnn_light(
   norm: str = 'batch',
   dtype: str = 'float32',
   bn_group_size: int | None = None,
+  backbone: Mapping[str, Any] = _LIGHT_BACKBONE,
+  features: int = 128,
+  hidden: int = 256,
 ) -> RCNN:
   """Return `keypoint_rcnn_light` without its keypoints."""
-  return _rcnn(18, num_classes, None, norm, 1e-5, dtype, bn_group_size, **_LIGHT)
+  sizes = {'features': features, 'hidden': hidden, **_LIGHT}
+  return _rcnn(backbone, num_classes, None, norm, 1e-5, dtype, bn_group_size, **sizes)
 
 
 def keypoint_rcnn_light(
@@ -79,16 +83,28 @@ def keypoint_rcnn_light(
   norm: str = 'batch',
   dtype: str = 'float32',
   bn_group_size: int | None = None,
+  backbone: Mapping[str, Any] = _LIGHT_BACKBONE,
+  features: int = 128,
+  hidden: int = 256,
+  keypoint_features: Sequence[int] = (128,) * 4,
 ) -> RCNN:
   """Return a Keypoint R-CNN for canvases of up to 320 pixels a side and for CPUs.
 
-  A ResNet-18, pyramid and heads of 128 channels; 64 regions a picture, in training as in use.
+  64 regions a picture, in training as in use. Arguments as `faster_rcnn` has them, and:
+
+  Args:
+    backbone: one of `posejax.models.BACKBONES` with its options; a ResNet-18.
+    features: channels of the pyramid.
+    hidden: of the box head.
+    keypoint_features: of each convolution of the head for keypoints.
   """
-  return _rcnn(18, num_classes, num_keypoints, norm, 1e-5, dtype, bn_group_size, **_LIGHT)
+  sizes = {'features': features, 'hidden': hidden, 'keypoint_features': tuple(keypoint_features)}
+  sizes |= _LIGHT
+  return _rcnn(backbone, num_classes, num_keypoints, norm, 1e-5, dtype, bn_group_size, **sizes)
 
 
 def _rcnn(
-  depth,
+  backbone,
   num_classes,
   num_keypoints,
   norm,
@@ -104,18 +120,18 @@ def _rcnn(
     raise PosejaxError(
       f'config.model.norm={norm!r} must be one of {", ".join(NORMS)}.{nearest(norm, NORMS)}'
     )
-  given = layers_of(dtype, bn_group_size)
+  given = dict(compose.layers_of(dtype, bn_group_size))
   conv, deconv, dense = given['conv'], given['deconv'], given['dense']
-  norms = {
+  given['norm'] = {
     'frozen': partial(layers.FrozenBatchNorm, epsilon=norm_epsilon, dtype=dtype),
     'batch': given['norm'],
     'group': partial(layers.GroupNorm, dtype=dtype),
-  }
+  }[norm]
   keypoint_head = None
   if num_keypoints is not None:
     keypoint_head = KeypointHead(num_keypoints, keypoint_features, conv=conv, deconv=deconv)
   return RCNN(
-    backbone=ResNet(depth, conv=conv, norm=norms[norm]),
+    backbone=compose.part('backbone', backbone, BACKBONES, given),
     neck=Fpn(features, conv=conv),
     rpn=RpnHead(len(RATIOS), conv=conv),
     box_head=BoxHead(num_classes + 1, hidden, dense=dense),

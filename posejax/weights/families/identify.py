@@ -54,7 +54,10 @@ class Checkpoint:
   def __str__(self) -> str:
     if self.num_classes is not None:
       keypoints = '' if self.num_keypoints is None else f' and {self.num_keypoints} keypoints'
-      return f'{self.backbone} for {self.num_classes} classes{keypoints} ({self.family} names)'
+      plural = 'es' * (self.num_classes != 1)
+      return (
+        f'{self.backbone} for {self.num_classes} class{plural}{keypoints} ({self.family} names)'
+      )
     if self.num_keypoints is None:
       return f'{self.backbone} without heatmaps ({self.family} names)'
     return f'{self.backbone} for {self.num_keypoints} keypoints ({self.family} names)'
