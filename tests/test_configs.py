@@ -19,7 +19,6 @@ from posejax.train.loop import train
 _FOLDER = os.path.join(os.path.dirname(__file__), '..', 'configs')
 # Arguments that lead to another net or another way through the code, by config.
 _ARGUMENTS = {
-  'detect_rtmdet': ['smoke'],
   'detect_faster_rcnn': ['smoke'],
   'detect_keypoint_rcnn': ['smoke'],
   'pose_densenet': ['smoke'],

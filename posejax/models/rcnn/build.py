@@ -90,9 +90,14 @@ def keypoint_rcnn_light(
 ) -> RCNN:
   """Return a Keypoint R-CNN for canvases of up to 320 pixels a side and for CPUs.
 
-  64 regions a picture, in training as in use. Arguments as `faster_rcnn` has them, and:
+  64 regions a picture, in training as in use.
 
   Args:
+    num_classes: of things, without the background.
+    num_keypoints: of each.
+    norm: as `faster_rcnn` has it.
+    dtype: what it computes in.
+    bn_group_size: of live batch norm, see `posejax.models`.
     backbone: one of `posejax.models.BACKBONES` with its options; a ResNet-18.
     features: channels of the pyramid.
     hidden: of the box head.
