@@ -7,6 +7,9 @@
 DIR holds COCO 2017 as its authors ship it; of it people are learnt, who alone are annotated in the
 keypoint files.
 
+The published net's norms are frozen: start it from ImageNet's weights, torchvision's, by
+--config.model.init_from=resnet50-0676ba61.pth, or set --config.model.norm=group.
+
 Recipe for COCO: references/detection of pytorch/vision: SGD 0.02 for batches of 16, 26 epochs, a tenth
 after 16 and 22. What differs: pictures lie on canvases of one size.
 """

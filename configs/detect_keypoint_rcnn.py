@@ -8,6 +8,9 @@ DIR holds COCO 2017 as its authors ship it. torchvision's published weights:
     posejax convert keypointrcnn_resnet50_fpn_coco-fc266e95.pth --workdir=RUN \\
         --config=configs/detect_keypoint_rcnn.py:resnet50,coco --config.model.norm_epsilon=0.0
 
+The published net's norms are frozen: start it from ImageNet's weights, torchvision's, by
+--config.model.init_from=resnet50-0676ba61.pth, or set --config.model.norm=group.
+
 Recipe for COCO: references/detection of pytorch/vision: SGD 0.02 for batches of 16, 46 epochs, a tenth
 after 36 and 43. What differs: pictures lie on canvases of one size, and what a picture is scaled by is
 drawn evenly from a range.

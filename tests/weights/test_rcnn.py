@@ -282,3 +282,16 @@ def test_losses_are_torchvisions(monkeypatch):
   for name, value in found.items():
     assert value.shape == (2,)
     assert value.mean() == pytest.approx(float(net.golden[f'loss {name}']), rel=1e-3), name
+
+
+def test_a_classifiers_backbone_fits_with_its_norms_frozen():
+  net = Parity('faster')
+  body = {
+    name.removeprefix(seeded_rcnn.BODY): value
+    for name, value in net.tensors.items()
+    if name.startswith(seeded_rcnn.BODY)
+  }
+  converted = convert.from_tensors(body, net.model.backbone)
+  for collection, tree in converted.variables.items():
+    expected = net.converted.variables[collection]['backbone']
+    jax.tree.map(np.testing.assert_array_equal, tree, expected)
