@@ -21,19 +21,19 @@ def untrained():
 
 def test_people_are_found_with_their_keypoints(untrained):
   task, variables = untrained
-  picture = np.random.default_rng(0).integers(0, 255, (80, 200, 3), np.uint8)
+  picture = np.random.default_rng(0).integers(0, 255, (96, 144, 3), np.uint8)
   result = Predictor(task, variables)(picture)
   assert task.finds_all
   # An untrained net takes half of what it looks at for people.
   assert 0 < len(result.instances) <= 20
   for one in result.instances:
     x1, y1, x2, y2 = one.box
-    assert 0 <= x1 <= x2 <= 199
-    assert 0 <= y1 <= y2 <= 79
+    assert 0 <= x1 <= x2 <= 143
+    assert 0 <= y1 <= y2 <= 95
     assert 0.3 <= one.score <= 1
     keypoints, scores = np.asarray(one.keypoints), np.asarray(one.keypoint_scores)
     assert keypoints.shape == (17, 2)
-    # A keypoint lies in its box; a canvas' pixel is two of the picture.
+    # A keypoint lies in its box; a pixel of the canvas is one and a half of the picture, which fills it.
     assert (keypoints >= np.array([x1, y1]) - 2.1).all()
     assert (keypoints <= np.array([x2, y2]) + 2.1).all()
     assert ((scores >= 0) & (scores <= 1)).all()
