@@ -1,6 +1,5 @@
 """What is found on a picture, in pixels of that picture."""
 
-from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -78,10 +77,10 @@ def _instance_dict(instance: Instance, labels: LabelSpace) -> dict[str, Any]:
   return values
 
 
-def to_coco(
-  result: Result, image_id: Any, category_ids: Sequence[int] | None = None
-) -> list[dict[str, Any]]:
+def to_coco(result: Result, image_id: Any) -> list[dict[str, Any]]:
   """Return a result in COCO's results form, one entry an instance, for `COCO.loadRes`.
+
+  Categories are the labels counted from 1, which people are in COCO.
 
   Keypoints are triples x, y, score. The box is not written where there are keypoints: `loadRes` would
   take its area, not the keypoints' extent, and AP of medium and large people would change.
@@ -89,13 +88,12 @@ def to_coco(
   Args:
     result: of one picture.
     image_id: of the picture.
-    category_ids: by label; counted from 1 where None, as COCO's people are 1.
   """
   entries = []
   for instance in result.instances:
     entry = {
       'image_id': image_id,
-      'category_id': category_ids[instance.label] if category_ids else instance.label + 1,
+      'category_id': instance.label + 1,
       'score': float(instance.score),
     }
     if instance.keypoints is None:

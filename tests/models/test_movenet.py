@@ -236,6 +236,24 @@ def test_depthwise_convolution_equals_the_loops(shape, size, stride):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+def test_symmetrically_padded_depthwise_convolution_is_the_grouped_one_and_so_are_its_gradients():
+  rng = np.random.default_rng(2)
+  x = jnp.asarray(rng.normal(size=(2, 7, 10, 3)), jnp.float32)
+  for size, stride in ((3, 2), (5, 1)):
+    kernel = jnp.asarray(rng.normal(size=(size, size, 1, 3)), jnp.float32)
+    padding = ((size // 2,) * 2,) * 2
+    found, expected = (
+      jax.vjp(functools.partial(form, stride=stride, padding=padding), x, kernel)
+      for form in (
+        lambda x, k, stride, padding: mobile_layers.depthwise_conv2d(x, k, stride, padding),
+        mobile_layers.grouped_conv2d,
+      )
+    )
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    for a, b in zip(found[1](expected[0]), expected[1](expected[0]), strict=True):
+      np.testing.assert_allclose(a, b, atol=1e-3)
+
+
 def test_depthwise_gradients_are_those_of_the_grouped_convolution():
   rng = np.random.default_rng(1)
   x = jnp.asarray(rng.normal(size=(2, 6, 10, 4)), jnp.float32)
