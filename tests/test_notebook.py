@@ -30,7 +30,9 @@ def test_the_notebook(tmp_path, monkeypatch):
   monkeypatch.setenv('TMPDIR', str(tmp_path))
   monkeypatch.setenv('IPYTHONDIR', str(tmp_path))
   # An error in a cell is raised here.
-  nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': tmp_path}}).execute()
+  nbclient.NotebookClient(
+    notebook, timeout=300, resources={'metadata': {'path': tmp_path}}
+  ).execute()
 
   shown = [output.data for cell in cells for output in cell.outputs if 'data' in output]
   pictures = [base64.b64decode(data['image/png']) for data in shown if 'image/png' in data]
