@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from posejax import files
 from posejax.skeletons import Skeleton
 from posejax.types import Array
 
@@ -110,10 +111,12 @@ def overlay_heatmaps(image: np.ndarray, heatmaps: Array) -> np.ndarray:
 
   Args:
     image: uint8 `[H, W, 3]`.
-    heatmaps: `[h, w, K]`, cells covering the picture; values are clipped to [0, 1].
+    heatmaps: `[h, w, K]`, cells covering the picture; values are clipped to [0, 1], NaN to 0.
   """
   H, W = image.shape[:2]
-  strongest = np.clip(np.asarray(heatmaps, np.float32).max(axis=-1), 0, 1)
+  # Of a net that has gone astray: what is no number is nothing seen.
+  finite = np.nan_to_num(np.asarray(heatmaps, np.float32), posinf=1)
+  strongest = np.clip(finite.max(axis=-1), 0, 1)
   level = cv2.resize(strongest, (W, H), interpolation=cv2.INTER_LINEAR)
   colored = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
   return (0.4 * image + 0.6 * colored).astype(np.uint8)
@@ -173,7 +176,7 @@ def legend() -> np.ndarray:
 
 
 def save(path: str, image: np.ndarray) -> None:
-  """Write a picture as PNG or JPEG by its name.
+  """Write a picture as PNG or JPEG by its name, whole or not at all.
 
   Raises:
     OSError: it could not be written.
@@ -181,5 +184,5 @@ def save(path: str, image: np.ndarray) -> None:
   ok, encoded = cv2.imencode('.' + path.rsplit('.', 1)[-1], np.ascontiguousarray(image[..., ::-1]))
   if not ok:
     raise OSError(f'{path}: OpenCV cannot encode this kind of file; use .png or .jpg.')
-  with open(path, 'wb') as file:
+  with files.replacing(path) as temporary, open(temporary, 'wb') as file:
     file.write(encoded.tobytes())
