@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def server(*arguments: str):
   """Start a server around `Beacons` at a free port; yield its process and address, then kill it."""
   command = [sys.executable, '-m', 'tests.web.running', *arguments]
-  # A file: what decoders say of thousands of broken pictures fills a pipe, on which the server then waits.
+  # A file: what decoders say of thousands of broken pictures fills a pipe, and the server then waits.
   with tempfile.NamedTemporaryFile('w') as errors:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
     process.stderr = open(errors.name, encoding='utf-8')  # noqa: SIM115
