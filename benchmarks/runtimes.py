@@ -2,12 +2,14 @@
 
     python benchmarks/runtimes.py                             # four nets, batches of 1 and 8
     python benchmarks/runtimes.py --models=pose_resnet18 --batch=1
+    python benchmarks/runtimes.py --workdir=runs/pose_densenet   # a trained net: accuracy as well
 
 All get uint8 crops on the host and give keypoints on the host, on a thread for every processor:
 normalising, the net, and decoding with the quarter of a cell. `plain` is XLA without the project's forms
 of convolutions for CPUs (`models.cpu.convolution`). The 8-bit forms are calibrated on drawn people.
 They take turns; the table gives medians in milliseconds and how many times as fast as XLA each is, and
-then how far each one's keypoints are from XLA's. Weights are random: what 8 bits do to them says little.
+then how far each one's keypoints are from XLA's. Random weights say little of what 8 bits do; of a run's,
+trained on drawn people, the PCK on 512 others is printed, by scales from people of the training set.
 """
 
 import argparse
@@ -21,11 +23,11 @@ import numpy as np
 
 MODELS = 'pose_densenet_compact,pose_resnet18,pose_resnet50,pose_hrnet_w32'
 SMALL = {'pose_densenet_compact': (96, 64)}
-CALIBRATION = 64
+CALIBRATION, EVALUATED = 128, 512
 
 
 def make_pipeline(name, size):
-  """Return a net with random weights."""
+  """Return a net with random weights, and its task."""
   import jax
 
   from posejax import experiment, labels, skeletons
@@ -37,26 +39,17 @@ def make_pipeline(name, size):
   )
   model, task = experiment.build(config, labels.people(skeletons.COCO))
   variables = jax.tree.map(np.asarray, random_variables(model, size))
-  return Pipeline(task.infer, variables, size, task.labels)
+  return Pipeline(task.infer, variables, size, task.labels), task
 
 
-def drawn_crops(size, count):
-  """Return uint8 crops of drawn people."""
-  from posejax import experiment, labels
-  from posejax.config import Config
-  from posejax.data import sources
+def drawn_people(task, split, count):
+  """Return a batch of drawn people, as `posejax.types` has it."""
   from posejax.data.batches import EvalBatches
+  from posejax.data.sources.people import People
+  from posejax.data.synthetic.people import SyntheticPeople
 
-  config = Config.from_dict(
-    {
-      'task': {'name': 'pose', 'crop_size': size},
-      'data': {'num_eval_examples': count},
-      'model': {'name': 'pose_densenet_compact'},
-    }
-  )
-  source = sources.create_people(config.data, 'eval', 0)
-  _, task = experiment.build(config, labels.people(source.label_space.skeleton))
-  return np.asarray(EvalBatches(source, task.transform_eval, count)(0)['images'])
+  source = People(SyntheticPeople(split, seed=1, num_examples=count))
+  return EvalBatches(source, task.transform_eval, count)(0)
 
 
 def plainly(make):
@@ -74,14 +67,13 @@ def plainly(make):
     jax.clear_caches()
 
 
-def contenders_for(pipeline, images, calibration):
+def contenders_for(pipeline, images, calibration, cell):
   """Return every runtime by name, each compiled for the images' batch."""
   from posejax.infer.export import files
   from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
   from posejax.infer.runtimes.openvino_runtime import OpenVino
   from posejax.infer.runtimes.xla import Xla
 
-  H, W = pipeline.crop_size
   inputs = {'images': images}
 
   def warmed(runtime):
@@ -91,7 +83,7 @@ def contenders_for(pipeline, images, calibration):
   model = files.onnx_bytes(pipeline)
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'int8.onnx')
-    files.write_int8(path, pipeline, calibration, images, (W / 16, H / 16))
+    files.write_int8(path, pipeline, calibration, images, cell)
     with open(path, 'rb') as file:
       rounded = file.read()
   return {
@@ -105,14 +97,28 @@ def contenders_for(pipeline, images, calibration):
   }
 
 
-def measure(name, args, print_head):
+def accuracy(pipeline, task, calibration):
+  """Print what every runtime scores on drawn people that it was not calibrated on."""
+  from posejax.geometry import affine
+  from posejax.metrics import pck
+
+  people = drawn_people(task, 'eval', EVALUATED)
+  skeleton, threshold = task.labels.skeleton, 'PCK@0.20/torso'
+  runtimes = contenders_for(pipeline, people['images'][:8], calibration, task.codec.cell)
+  for name, runtime in runtimes.items():
+    found = runtime({'images': people['images']})['keypoints']
+    found = affine.transform_points(found, people['crop_to_image'])
+    known = (people[key] for key in ('keypoints_image', 'visibility', 'boxes', 'mask'))
+    sums = pck.pck_sums(found, *known, skeleton)
+    print(f'{name}: {threshold} {pck.summarize_pck(sums, skeleton)[threshold]:.4f}', flush=True)
+
+
+def measure(name, pipeline, task, args, print_head):
   """Print the rows of a net."""
-  size = SMALL.get(name) or contest.crop_size(args)
-  pipeline = make_pipeline(name, size)
-  crops = drawn_crops(size, CALIBRATION)
+  crops = drawn_people(task, 'train', CALIBRATION)['images']
   for batch in map(int, args.batch.split(',')):
     images = np.ascontiguousarray(crops[-batch:])
-    runtimes = contenders_for(pipeline, images, crops)
+    runtimes = contenders_for(pipeline, images, crops, task.codec.cell)
     if print_head:
       print('| model | batch | ' + ' | '.join(f'{n} ms | ratio' for n in runtimes) + ' | moved |')
       print('|' + '---|' * (2 * len(runtimes) + 3))
@@ -137,14 +143,24 @@ def main():
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--models', default=MODELS)
+  parser.add_argument('--workdir', help='a run, instead of models with random weights')
   parser.add_argument('--batch', default='1,8', help='examples at a time')
   parser.add_argument('--size', default='256x192', help='crop, height x width; the compact: 96x64')
   parser.add_argument('--repeats', type=int, default=10)
   args = parser.parse_args()
   args.device = 'cpu'
   contest.prepare(args)
+  if args.workdir:
+    from posejax import Predictor
+
+    predictor = Predictor.load(args.workdir)
+    measure(predictor.name, predictor.pipeline, predictor.task, args, print_head=True)
+    crops = drawn_people(predictor.task, 'train', CALIBRATION)['images']
+    accuracy(predictor.pipeline, predictor.task, crops)
+    return
   for i, name in enumerate(args.models.split(',')):
-    measure(name, args, print_head=i == 0)
+    pipeline, task = make_pipeline(name, SMALL.get(name) or contest.crop_size(args))
+    measure(name, pipeline, task, args, print_head=i == 0)
 
 
 if __name__ == '__main__':

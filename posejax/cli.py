@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+import os
 import sys
 
 from posejax.commands import (
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   A command whose parser sets `takes_config` is given the arguments that its parser does not know
   (`posejax.commands.config_flags` reads them); anywhere else they are wrong use.
   """
+  # What is wrong with a picture is said in posejax's words, once; read when OpenCV is first imported.
+  os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
   parser = _parser()
   arguments, rest = parser.parse_known_args(argv)
   if rest and not getattr(arguments, 'takes_config', False):

@@ -1,6 +1,6 @@
 """Pictures for people: keypoints, limbs, boxes, heatmaps and contact sheets on numpy images.
 
-Everything takes and returns uint8 RGB `[H, W, 3]`; nothing is drawn in place.
+Everything takes and returns uint8 RGB `[H, W, 3]`; only what is called `paint` draws in place.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from posejax import files
 from posejax.skeletons import Skeleton
 from posejax.types import Array
 
@@ -82,15 +83,20 @@ def draw_box(
 ) -> np.ndarray:
   """Draw a box (xyxy, corners at pixel centres) and a label at its upper left."""
   image = np.ascontiguousarray(image).copy()
-  thickness = max(1, round(max(image.shape[:2]) / 320))
+  paint_box(image, box, color, label)
+  return image
+
+
+def paint_box(canvas: np.ndarray, box: Array, color: tuple[int, int, int], label: str) -> None:
+  """Draw a box as `draw_box` does, in place: a copy for each of many costs more than drawing."""
+  thickness = max(1, round(max(canvas.shape[:2]) / 320))
   corners = _fixed(box[:2]), _fixed(box[2:])
-  cv2.rectangle(image, *corners, color, thickness, cv2.LINE_AA, _SHIFT)
+  cv2.rectangle(canvas, *corners, color, thickness, cv2.LINE_AA, _SHIFT)
   if label:
     width = cv2.getTextSize(label, _FONT, 0.4, 1)[0][0]
-    x = max(min(round(float(box[0])) + 2, image.shape[1] - width - 2), 0)
+    x = max(min(round(float(box[0])) + 2, canvas.shape[1] - width - 2), 0)
     y = max(round(float(box[1])) - 3, 9)
-    image = write(image, label, (x, y), color)
-  return image
+    _paint_text(canvas, label, (x, y), color)
 
 
 def write(
@@ -98,11 +104,18 @@ def write(
 ) -> np.ndarray:
   """Write `text` with its lower left corner at `at`, outlined so that it reads on any ground."""
   image = np.ascontiguousarray(image).copy()
+  _paint_text(image, text, at, color)
+  return image
+
+
+def _paint_text(
+  canvas: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]
+) -> None:
   # Not a thicker text below: OpenCV 5 sets that wider.
   around = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
   for dx, dy in around:
-    cv2.putText(image, text, (at[0] + dx, at[1] + dy), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-  return cv2.putText(image, text, at, _FONT, 0.4, color, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, (at[0] + dx, at[1] + dy), _FONT, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+  cv2.putText(canvas, text, at, _FONT, 0.4, color, 1, cv2.LINE_AA)
 
 
 def overlay_heatmaps(image: np.ndarray, heatmaps: Array) -> np.ndarray:
@@ -110,10 +123,12 @@ def overlay_heatmaps(image: np.ndarray, heatmaps: Array) -> np.ndarray:
 
   Args:
     image: uint8 `[H, W, 3]`.
-    heatmaps: `[h, w, K]`, cells covering the picture; values are clipped to [0, 1].
+    heatmaps: `[h, w, K]`, cells covering the picture; values are clipped to [0, 1], NaN to 0.
   """
   H, W = image.shape[:2]
-  strongest = np.clip(np.asarray(heatmaps, np.float32).max(axis=-1), 0, 1)
+  # Of a net that has gone astray: what is no number is nothing seen.
+  finite = np.nan_to_num(np.asarray(heatmaps, np.float32), posinf=1)
+  strongest = np.clip(finite.max(axis=-1), 0, 1)
   level = cv2.resize(strongest, (W, H), interpolation=cv2.INTER_LINEAR)
   colored = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
   return (0.4 * image + 0.6 * colored).astype(np.uint8)
@@ -173,7 +188,7 @@ def legend() -> np.ndarray:
 
 
 def save(path: str, image: np.ndarray) -> None:
-  """Write a picture as PNG or JPEG by its name.
+  """Write a picture as PNG or JPEG by its name, whole or not at all.
 
   Raises:
     OSError: it could not be written.
@@ -181,5 +196,5 @@ def save(path: str, image: np.ndarray) -> None:
   ok, encoded = cv2.imencode('.' + path.rsplit('.', 1)[-1], np.ascontiguousarray(image[..., ::-1]))
   if not ok:
     raise OSError(f'{path}: OpenCV cannot encode this kind of file; use .png or .jpg.')
-  with open(path, 'wb') as file:
+  with files.replacing(path) as temporary, open(temporary, 'wb') as file:
     file.write(encoded.tobytes())

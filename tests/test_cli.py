@@ -1,6 +1,10 @@
+import os
+import pathlib
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
 from posejax import cli, doctor
@@ -54,3 +58,27 @@ def test_arguments_that_a_command_does_not_know_are_wrong_use(capsys):
     cli.main(['doctor', '--config=configs/pose_resnet.py'])
   assert ended.value.code == 2
   assert '--config=configs/pose_resnet.py' in capsys.readouterr().err
+
+
+def test_opencv_says_nothing_of_its_own(tmp_path):
+  bitmap = cv2.imencode('.bmp', np.zeros((60, 90, 3), np.uint8))[1].tobytes()
+  (tmp_path / 'broken.bmp').write_bytes(bitmap[:200])
+  code = """
+from posejax import cli
+cli.main(['predict', 'none.jpg'])
+from posejax import read_picture
+read_picture('broken.bmp')
+"""
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    cwd=tmp_path,
+    env={name: v for name, v in os.environ.items() if name != 'OPENCV_LOG_LEVEL'}
+    | {'PYTHONPATH': str(pathlib.Path(cli.__file__).parents[1])},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  lines = done.stderr.splitlines()
+  assert lines[0].startswith('Error: none.jpg: there is no such file')
+  assert lines[-1].startswith('posejax.errors.PosejaxError: broken.bmp: ')
+  assert 'ERROR' not in done.stderr

@@ -71,3 +71,15 @@ def test_saved_pictures_keep_their_colours(tmp_path):
   assert cv2.imread(str(tmp_path / 'red.png'))[0, 0].tolist() == [0, 0, 250]  # BGR
   with pytest.raises((OSError, cv2.error)):
     draw.save(str(tmp_path / 'red.nothing'), image)
+
+
+def test_heatmaps_of_a_net_gone_astray_are_drawn():
+  maps = np.full((4, 6, 2), np.nan, np.float32)
+  maps[1, 2], maps[2, 3] = (np.nan, 1.0), (np.inf, 0.0)
+  image = np.full((40, 60, 3), 100, np.uint8)
+  drawn = draw.overlay_heatmaps(image, maps)
+  np.testing.assert_array_equal(
+    drawn[-1, -1], draw.overlay_heatmaps(image, np.zeros((4, 6, 1)))[-1, -1]
+  )
+  for at in ((15, 25), (25, 35)):
+    assert drawn[at].sum() > 1.5 * drawn[-1, -1].sum()

@@ -10,7 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # A package or module of posejax sees those of the lines above its own, and nothing else of posejax.
 LAYERS = [
-  {'types', 'errors', 'files', 'paths'},
+  {'types', 'errors', 'paths'},
+  {'files'},
   {'skeletons', 'config', 'distributed', 'host_tensorflow'},
   {'labels', 'devices'},
   {'geometry', 'ops'},
@@ -29,7 +30,8 @@ LAYERS = [
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
 SEES_ONLY = {
   'data': {
-    *['types', 'errors', 'labels', 'skeletons', 'config', 'host_tensorflow', 'geometry', 'draw']
+    *['types', 'errors', 'files', 'labels', 'skeletons', 'config', 'host_tensorflow'],
+    *['geometry', 'draw'],
   },
 }
 SEEN_ONLY_BY = {

@@ -1,6 +1,7 @@
 """What was found, drawn on the picture it was found on."""
 
 from collections.abc import Sequence
+import math
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ def draw_result(
     if instance.score < min_score:
       continue
     if boxes and (instance.keypoints is None or not _is_whole(instance.box, result.image_hw)):
-      canvas = draw.draw_box(canvas, instance.box, _color(instance), _tag(instance, labels))
+      draw.paint_box(canvas, instance.box, _color(instance), _tag(instance, labels))
     if instance.keypoints is not None:
       _draw_skeleton(canvas, instance, labels)
   return canvas
@@ -69,41 +70,51 @@ def _draw_skeleton(canvas: np.ndarray, instance: Instance, labels: LabelSpace) -
   if not visible.any():
     return
   # By the person's size, not the picture's: a crowd's skeletons stay apart.
-  extent = np.ptp(points[visible], axis=0).max()
-  thickness = int(np.clip(round(extent / 60), 1, max(1, max(canvas.shape[:2]) / 160)))
+  extent = float(np.ptp(points[visible], axis=0).max())
+  thickness = int(max(1, min(round(extent / 60), max(canvas.shape[:2]) / 160)))
+  # In Python's numbers from here on: for two points NumPy takes ten times as long.
+  points, scores, visible = points.tolist(), scores.tolist(), visible.tolist()
   for a, b in skeleton.limb_indices:
     if visible[a] and visible[b]:
       sides = {skeleton.side(a), skeleton.side(b)} - {'middle'}
       color = draw.SIDE_COLORS[sides.pop() if len(sides) == 1 else 'middle']
-      ends = points[[a, b]]
+      ends = [points[a], points[b]]
       _blend(canvas, ends, thickness, min(scores[a], scores[b]), lambda part, at, c=color: cv2.line(
         part, at[0], at[1], c, thickness, cv2.LINE_AA, _FRACTION_BITS))  # fmt: skip
   radius = round(1.4 * thickness * 2**_FRACTION_BITS)
-  for k in np.flatnonzero(visible):
+  for k in (k for k, shown in enumerate(visible) if shown):
     color = draw.SIDE_COLORS[skeleton.side(k)]
 
     def dot(part, at, c=color):
       cv2.circle(part, at[0], radius, c, -1, cv2.LINE_AA, _FRACTION_BITS)
       cv2.circle(part, at[0], radius, (255, 255, 255), 1, cv2.LINE_AA, _FRACTION_BITS)
 
-    _blend(canvas, points[[k]], 2 * thickness + 2, scores[k], dot)
+    _blend(canvas, [points[k]], 2 * thickness + 2, scores[k], dot)
 
 
-def _blend(canvas, points: np.ndarray, margin: int, score: float, stroke) -> None:
-  """Let `stroke` draw around points `[N, 2]`, as opaque as the score is high."""
-  opacity = float(np.clip(0.25 + 0.75 * score / 0.6, 0.25, 1.0))
+def _blend(
+  canvas: np.ndarray, points: list[list[float]], margin: int, score: float, stroke
+) -> None:
+  """Let `stroke` draw around points (x, y), as opaque as the score is high."""
+  opacity = min(max(0.25 + 0.75 * score / 0.6, 0.25), 1.0)
   h, w = canvas.shape[:2]
-  low = np.clip(np.floor(points.min(0)) - margin - 2, 0, (w, h)).astype(int)
-  high = np.clip(np.ceil(points.max(0)) + margin + 3, 0, (w, h)).astype(int)
-  if (high <= low).any():
+  xs, ys = zip(*points, strict=True)
+  left, right = _span(xs, margin, w)
+  top, bottom = _span(ys, margin, h)
+  if left >= right or top >= bottom:
     return
-  part = canvas[low[1] : high[1], low[0] : high[0]]
-  drawn = np.ascontiguousarray(part)
-  stroke(drawn, _fixed(points - low))
+  part = canvas[top:bottom, left:right]
+  drawn = part.copy()
+  stroke(drawn, [(_fixed(x - left), _fixed(y - top)) for x, y in points])
   part[...] = drawn if opacity == 1 else cv2.addWeighted(drawn, opacity, part, 1 - opacity, 0)
 
 
-def _fixed(points: np.ndarray) -> Sequence[tuple[int, int]]:
+def _span(places: Sequence[float], margin: int, length: int) -> tuple[int, int]:
+  """Return the first pixel around places along an axis and the one behind the last, in the picture."""
+  low, high = math.floor(min(places)) - margin - 2, math.ceil(max(places)) + margin + 3
+  return min(max(low, 0), length), min(max(high, 0), length)
+
+
+def _fixed(value: float) -> int:
   # OpenCV's numbers have 32 bits.
-  fixed = np.clip(np.rint(points.astype(float) * 2**_FRACTION_BITS), -(2**28), 2**28)
-  return [(int(x), int(y)) for x, y in fixed]
+  return min(max(round(value * 2**_FRACTION_BITS), -(2**28)), 2**28)

@@ -1,6 +1,7 @@
 """A net in use: pictures in, what is on them out, in pixels of the pictures."""
 
 from collections.abc import Callable, Sequence
+import math
 import os
 from typing import Any
 
@@ -15,10 +16,10 @@ from posejax.geometry import boxes as box_geometry
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.results import Instance, Result
 from posejax.infer.runtimes import choose
-from posejax.infer.runtimes.xla import MANY
+from posejax.infer.runtimes.base import MAX_BATCH
 from posejax.infer.tracking import crops
 from posejax.metrics import oks
-from posejax.runs import saved_run
+from posejax.runs import net_file, saved_run
 from posejax.tasks import Task
 from posejax.tasks.detection import measures
 from posejax.types import Variables
@@ -27,14 +28,12 @@ DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
 THRESHOLD = 0.2
 """Score from which on a keypoint is shown."""
-BOX_THRESHOLD = 0.3
-"""Score from which on a detector's box is shown. Source: mmpose mmpose/apis/inferencers/utils."""
+MIN_SCORE = 0.3
+"""Score from which on what a net finds by itself is shown. Source: mmpose/apis/inferencers/utils."""
 _BOX_FORM = '[N, 4] (x1, y1, x2, y2) and [N]'
 LOOKS = 3
 """At a picture without boxes: the whole of it, then twice the box around what was found. On 120 drawn
 people the main job's net has PCK@0.20/torso 0.25, 0.52 and 0.57 after 1, 2 and 3 (0.76 in boxes)."""
-MAX_BATCH = MANY
-"""Crops that go through the net at once at the most."""
 _WHOLE = [(None, 1.0)]  # where to look: at a picture without boxes
 _FEWEST = 3  # keypoints that make a box to look into
 
@@ -58,7 +57,8 @@ class Predictor:
       picture by itself and no keypoints, from which on a box is shown.
     task: what the net does.
     runtime: what computes, in words.
-    detector: finds the boxes where none are given; None where the whole picture is one person's.
+    detector: finds the boxes where none are given; None where the whole picture is one person's, or where
+      the net finds everything by itself.
   """
 
   def __init__(
@@ -71,6 +71,7 @@ class Predictor:
     runtime: str = 'xla',
     precision: str = 'float32',
     detector: DetectFn | None = None,
+    min_score: float | None = None,
   ):
     """Make a net ready to use; `load` does it for a run.
 
@@ -83,6 +84,8 @@ class Predictor:
       runtime: 'xla', 'onnx', 'openvino', or 'auto' for the fastest of those that are installed.
       precision: of OpenVINO: 'float32' or 'bfloat16'.
       detector: finds the boxes where none are given.
+      min_score: of a net that finds everything by itself: what scores less is nothing. Where None, it is
+        `MIN_SCORE`, or of a net without keypoints `threshold`.
 
     Raises:
       PosejaxError: the runtime is unknown or not installed, or the net needs no detector.
@@ -91,8 +94,10 @@ class Predictor:
       raise PosejaxError(f'{name} finds everything on a picture by itself; leave the detector out.')
     boxes_only = task.finds_all and task.labels.skeleton is None
     if threshold is None:
-      threshold = BOX_THRESHOLD if boxes_only else THRESHOLD
-    self._box_threshold = threshold if boxes_only else BOX_THRESHOLD
+      threshold = MIN_SCORE if boxes_only else THRESHOLD
+    if min_score is None:
+      min_score = threshold if boxes_only else MIN_SCORE
+    self._min_score = min_score
     self.task, self.labels = task, task.labels
     self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
@@ -114,22 +119,33 @@ class Predictor:
 
   @classmethod
   def load(cls, run: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':
-    """Return the predictor of a run.
+    """Return the predictor of a run, or of a net in a file.
 
     Args:
-      run: its work directory.
-      checkpoint: 'best', 'latest' or a step.
+      run: its work directory, or a `.safetensors` file that `posejax export` wrote.
+      checkpoint: of a run: 'best', 'latest' or a step.
       **options: of the constructor.
 
     Raises:
-      PosejaxError: there is no such run or checkpoint, or it is one of another version.
+      PosejaxError: there is no such run, checkpoint or file, or it is one of another version.
     """
+    if net_file.is_one(run):
+      return cls.of(net_file.read(run), **options)
     if not os.path.isdir(run):
       raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
     saved = saved_run.read(run, checkpoint)
     _, task = experiment.build(saved.config, saved.labels)
     name = saved.config.model.get('name', 'net')
     return cls(task, saved.variables, **{'name': f'{name}, step {saved.step}', **options})
+
+  @classmethod
+  def of(cls, net: net_file.SavedNet, **options: Any) -> 'Predictor':
+    """Return the predictor of a net without a run; `options` are the constructor's."""
+    _, task = experiment.build(net.config, net.labels)
+    known = {'name': net.name}
+    if net.threshold is not None:
+      known['threshold'] = net.threshold
+    return cls(task, net.variables, **{**known, **options})
 
   def __call__(
     self,
@@ -170,8 +186,9 @@ class Predictor:
       _check_image(image, number)
       regions.append(_regions(number, image, boxes[number], scores[number], detector))
     results = self._read(images, regions)
-    for _ in range(LOOKS - 1):
-      self._look_closer(images, regions, results)
+    whole = [number for number, found in enumerate(regions) if found is _WHOLE]
+    for _ in range(LOOKS - 1 if whole else 0):
+      self._look_closer(images, whole, results)
     return results[0] if single else results
 
   def _find(self, images, boxes, detector: DetectFn | None) -> list[Result]:
@@ -182,14 +199,14 @@ class Predictor:
         raise PosejaxError(
           f'{self.name} finds everything on a picture by itself; give it no boxes and no detector.'
         )
+    if not images:
+      return []
+    views = [self.task.view(image, None) for image in images]
+    outputs = self._run({'images': np.stack([canvas for canvas, _ in views])})
     results = []
-    for first in range(0, len(images), MAX_BATCH):
-      some = images[first : first + MAX_BATCH]
-      views = [self.task.view(image, None) for image in some]
-      outputs = self._run({'images': np.stack([canvas for canvas, _ in views])})
-      for row, image in enumerate(some):
-        one = {name: array[row] for name, array in outputs.items()}
-        results.append(self._found(one, views[row][1], image.shape[:2]))
+    for row, image in enumerate(images):
+      one = {name: array[row] for name, array in outputs.items()}
+      results.append(self._found(one, views[row][1], image.shape[:2]))
     return results
 
   def _found(self, one, crop_to_image, image_hw: tuple[int, int]) -> Result:
@@ -197,7 +214,7 @@ class Predictor:
     h, w = image_hw
     edges = np.clip(measures.boxes_in_image(one['boxes'], crop_to_image), 0, (w, h, w, h))
     # What lies in the canvas' free part has no extent here.
-    there = (one['scores'] >= self._box_threshold) & (edges[:, 2:] > edges[:, :2]).all(1)
+    there = (one['scores'] >= self._min_score) & (edges[:, 2:] > edges[:, :2]).all(1)
     instances = []
     for i in np.flatnonzero(there):
       box = box_geometry.clip(
@@ -212,12 +229,11 @@ class Predictor:
       instances.append(Instance(box.astype(np.float32), score, label, *points))
     return Result(image_hw, tuple(instances))
 
-  def _look_closer(self, images, regions, results: list[Result]) -> None:
+  def _look_closer(self, images, whole: list[int], results: list[Result]) -> None:
     """Look again where a whole picture showed somebody: the net has learnt from people's boxes."""
-    closer = {}
-    for number, found in enumerate(regions):
-      if found is _WHOLE and (box := _around(results[number])) is not None:
-        closer[number] = [(box, 1.0)]
+    closer = {
+      number: [(box, 1.0)] for number in whole if (box := _around(results[number])) is not None
+    }
     again = self._read([images[number] for number in closer], list(closer.values()))
     for number, result in zip(closer, again, strict=True):
       results[number] = result
@@ -245,8 +261,9 @@ class Predictor:
       self._maps = lambda images: np.asarray(maps(variables, images))
     h, w = image.shape[:2]
     heat = np.zeros((h, w), np.float32)
-    for instance in result.instances:
-      crop, crop_to_image = self.task.view(image, instance.box)
+    boxes = [None] if self.task.finds_all else [instance.box for instance in result.instances]
+    for box in boxes:
+      crop, crop_to_image = self.task.view(image, box)
       found = np.clip(self._maps(crop[None])[0], 0, 1).astype(np.float32)
       found = cv2.resize(found, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
       heat = np.maximum(heat, cv2.warpAffine(found, crop_to_image, (w, h)))
@@ -255,37 +272,38 @@ class Predictor:
   def _read(self, images, regions) -> list[Result]:
     places = [(i, box, score) for i, found in enumerate(regions) for box, score in found]
     instances: list[list[Instance]] = [[] for _ in images]
-    for first in range(0, len(places), MAX_BATCH):
-      some = places[first : first + MAX_BATCH]
-      views = [self.task.view(images[i], box) for i, box, _ in some]
+    if places:
+      views = [self.task.view(images[i], box) for i, box, _ in places]
       outputs = self._run({'images': np.stack([crop for crop, _ in views])})
-      for row, (i, box, score) in enumerate(some):
-        if box is None:
-          h, w = images[i].shape[:2]
-          box = np.array([0, 0, w - 1, h - 1], np.float32)
-        one = {name: array[row] for name, array in outputs.items()}
-        instances[i].append(self._instance(one, views[row][1], box, score))
+      boxes = [_whole_of(images[i]) if box is None else box for i, box, _ in places]
+      box_scores = [score for _, _, score in places]
+      found = self._instances(outputs, np.stack([matrix for _, matrix in views]), boxes, box_scores)
+      for (i, _, _), instance in zip(places, found, strict=True):
+        instances[i].append(instance)
     return [
       Result(image.shape[:2], tuple(sorted(found, key=lambda one: -one.score)))
       for image, found in zip(images, instances, strict=True)
     ]
 
-  def _instance(self, one, crop_to_image, box, box_score) -> Instance:
-    scores = np.clip(one['scores'], 0.0, 1.0)
-    if 'keypoints' not in one:
-      label = int(scores.argmax())
-      return Instance(box, float(scores[label]), label)
-    x, y = one['keypoints'].T
-    points = np.stack([x, y, np.ones_like(x)], -1) @ crop_to_image.T
-    score = oks.RESCORINGS[self.task.codec.rescoring]([box_score], scores[None])[0]
-    return Instance(
-      box,
-      float(np.clip(score, 0, 1)),
-      0,
-      points.astype(np.float32),
-      scores.astype(np.float32),
-      scores >= self.threshold,
-    )
+  def _instances(self, outputs, crop_to_image, boxes, box_scores) -> list[Instance]:
+    """Return an instance for each crop: of all at once, because NumPy's calls cost more than numbers."""
+    scores = np.minimum(np.maximum(outputs['scores'], 0), 1).astype(np.float32, copy=False)
+    if 'keypoints' not in outputs:
+      labels = scores.argmax(-1).tolist()
+      return [
+        Instance(box, float(row[label]), label)
+        for box, row, label in zip(boxes, scores, labels, strict=True)
+      ]
+    points = affine.transform_points(outputs['keypoints'], crop_to_image)
+    rescore = oks.RESCORINGS[self.task.codec.rescoring]
+    total = np.clip(rescore(box_scores, scores), 0, 1).tolist()
+    rows = zip(boxes, total, points, scores, scores >= self.threshold, strict=True)
+    return [Instance(box, score, 0, *of_keypoints) for box, score, *of_keypoints in rows]
+
+
+def _whole_of(image: np.ndarray) -> np.ndarray:
+  h, w = image.shape[:2]
+  return np.array([0, 0, w - 1, h - 1], np.float32)
 
 
 def _one_each(values: Any, images: Sequence, what: str) -> Sequence:
@@ -342,15 +360,15 @@ def _check_boxes(boxes: np.ndarray, scores: np.ndarray, image: np.ndarray, numbe
     raise PosejaxError(
       f'Boxes of picture {number} are {boxes.shape} with scores {scores.shape}; expected {_BOX_FORM}.'
     )
-  for place, box in enumerate(boxes):
-    if not np.isfinite(box).all() or (box[2:] < box[:2]).any():
+  h, w = image.shape[:2]
+  for place, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+    if not (-math.inf < x1 <= x2 < math.inf and -math.inf < y1 <= y2 < math.inf):
       raise PosejaxError(
-        f'Box {place} of picture {number} is {box.tolist()}; expected finite x1 <= x2 and y1 <= y2.'
+        f'Box {place} of picture {number} is {[x1, y1, x2, y2]}; expected finite x1 <= x2 and y1 <= y2.'
       )
-    h, w = image.shape[:2]
-    inside = box_geometry.clip(box, image.shape[:2])
-    if (box[2:] < 0).any() or (box[:2] > (w - 1, h - 1)).any():
+    if x2 < 0 or y2 < 0 or x1 > w - 1 or y1 > h - 1:
+      inside = box_geometry.clip(boxes[place], (h, w))
       raise PosejaxError(
-        f'Box {place} of picture {number}, {box.tolist()}, lies outside the picture of {w}x{h} pixels '
-        f'(nearest inside: {inside.tolist()}).'
+        f'Box {place} of picture {number}, {[x1, y1, x2, y2]}, lies outside the picture of {w}x{h} '
+        f'pixels (nearest inside: {inside.tolist()}).'
       )

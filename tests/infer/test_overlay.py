@@ -55,6 +55,14 @@ def test_a_limb_leads_from_one_keypoint_to_the_other_and_its_colour_is_its_sides
   np.testing.assert_array_equal(picture[110:, :100], GREY[110:, :100])
 
 
+def test_a_limb_from_edge_to_edge_is_faded_as_any():
+  # What is drawn on then is as wide as the picture.
+  wide = drawn(person([(2, 100), (100, 20), (317, 100)], 0.2))
+  short = drawn(person([(40, 100), (100, 20), (280, 100)], 0.2))
+  np.testing.assert_array_equal(wide[100, 160], short[100, 160])
+  assert np.abs(wide[100, 160].astype(int) - draw.SIDE_COLORS['left']).max() > 20
+
+
 def test_what_is_not_visible_is_not_drawn():
   picture = drawn(person([(40, 50), (200, 60), (140, 120)], visible=[False, True, True]))
   np.testing.assert_array_equal(picture[:, :100], GREY[:, :100])

@@ -16,7 +16,8 @@ from posejax import experiment
 from posejax.config import Config
 from posejax.data.synthetic.film import DrawnFilm
 from posejax.errors import PosejaxError
-from posejax.infer.predictor import MAX_BATCH, Predictor
+from posejax.infer.predictor import Predictor
+from posejax.infer.runtimes.base import MAX_BATCH
 from posejax.runs import checkpoint, saved_run
 from posejax.train import loop
 from tests.infer import finder

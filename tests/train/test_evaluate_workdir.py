@@ -55,11 +55,12 @@ def test_a_metric_that_is_not_finite_is_null(tmp_path):
 
 def test_a_full_disk_leaves_the_figures_of_before(workdir):
   (workdir / 'eval-2.json').write_text('{}')
-  (workdir / 'eval-2.json.tmp').symlink_to('/dev/full')
+  unfinished = workdir / f'.eval-2.{os.getpid()}.json'
+  unfinished.symlink_to('/dev/full')
   with pytest.raises(PosejaxError, match=r'eval-2\.json.*: the disk is full'):
     evaluate_workdir(str(workdir), 'latest')
   assert (workdir / 'eval-2.json').read_text() == '{}'
-  os.unlink(workdir / 'eval-2.json.tmp')
+  assert not unfinished.is_symlink()
   metrics = evaluate_workdir(str(workdir), 'latest')
   assert json.loads((workdir / 'eval-2.json').read_text()) == {'step': 2, **metrics}
 

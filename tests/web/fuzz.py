@@ -55,7 +55,7 @@ def broken(rng: random.Random, seeds: list[bytes]) -> bytes:
 def send_bytes(url: str, count: int, seed: int) -> collections.Counter:
   """Send broken pictures; return how many answers had which status."""
   rng, seeds, statuses = random.Random(seed), pictures(), collections.Counter()
-  connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+  connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
   for _ in range(count):
     body = broken(rng, seeds)
     headers = {'Content-Type': rng.choice(['image/jpeg', 'image/png', 'image/x'])}

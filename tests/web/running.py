@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -14,9 +15,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 def server(*arguments: str):
   """Start a server around `Beacons` at a free port; yield its process and address, then kill it."""
   command = [sys.executable, '-m', 'tests.web.running', *arguments]
-  process = subprocess.Popen(
-    command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-  )
+  # A file: what decoders say of thousands of broken pictures fills a pipe, and the server then waits.
+  with tempfile.NamedTemporaryFile('w') as errors:
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+    process.stderr = open(errors.name, encoding='utf-8')  # noqa: SIM115
   try:
     line = process.stdout.readline()
     found = re.search(r'https?://\S+', line)

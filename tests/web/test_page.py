@@ -68,7 +68,9 @@ def test_pictures_are_uploaded_drawn_and_saved(page, chromium, files, tmp_path):
   assert page.evaluate('document.querySelectorAll(".card").length') == 0
   assert page.evaluate('document.activeElement.id') == 'choose'
   assert page.problems == []
-  assert page.evaluate('document.documentElement.scrollWidth <= innerWidth')
+  assert page.evaluate(
+    'document.documentElement.scrollWidth <= document.documentElement.clientWidth'
+  )
 
 
 def test_a_broken_file_is_named_and_the_rest_goes_on(page, files):
@@ -152,7 +154,9 @@ def test_the_live_view(page):
   time.sleep(0.3)
   assert page.evaluate('window.sent') == sent
   assert page.problems == []
-  assert page.evaluate('document.documentElement.scrollWidth <= innerWidth')
+  assert page.evaluate(
+    'document.documentElement.scrollWidth <= document.documentElement.clientWidth'
+  )
 
 
 def test_leaving_the_live_view_stops_the_camera(chromium, url):

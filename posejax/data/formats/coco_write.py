@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from posejax import files
 from posejax.skeletons import SKELETONS, Skeleton
 
 CATEGORY_ID = 1
@@ -97,7 +98,6 @@ def write(
   if own is not None:
     contents[f'{os.path.splitext(path)[0]}-skeleton.json'] = own
   for name, content in contents.items():
-    with open(f'{name}.tmp', 'w', encoding='utf-8') as file:
+    with files.replacing(name) as temporary, open(temporary, 'w', encoding='utf-8') as file:
       json.dump(content, file)
-    os.replace(f'{name}.tmp', name)
   return list(contents)

@@ -1,5 +1,7 @@
 """Encoded pictures to arrays."""
 
+import struct
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,9 @@ _BETWEEN_SCANS = {0xC4, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 # Which byte after FF makes it a segment's marker, and no escaped FF, fill byte or restart marker.
 _IS_MARKER = np.ones(256, bool)
 _IS_MARKER[[0x00, *range(0xD0, 0xD8), 0xFF]] = False
+_PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+# What makes up a PNG's picture. The others are texts, colour profiles and the frames of animations.
+_PNG_CHUNKS = {b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND', b'eXIf'}
 
 
 def decode_image(
@@ -38,6 +43,8 @@ def decode_image(
     return image
   flags = cv2.IMREAD_COLOR_RGB | (0 if apply_exif else cv2.IMREAD_IGNORE_ORIENTATION)
   decoded = None
+  if image.startswith(_PNG_SIGNATURE):
+    image = still_png(image, source)
   if image:
     try:
       decoded = cv2.imdecode(np.frombuffer(image, np.uint8), flags)
@@ -52,6 +59,35 @@ def decode_image(
       'Fetch the file again or leave it out.'
     )
   return decoded
+
+
+def still_png(data: bytes, name: str) -> bytes:
+  """Return a PNG with what makes up its first picture, and check that its chunks are all there.
+
+  OpenCV 5 takes as much memory as a chunk says it has, 4 GiB for a file of 166 bytes, before it looks
+  whether that is there.
+
+  Raises:
+    PosejaxError: it is cut short.
+  """
+  kept = [data[:8]]
+  position, kind = 8, b''
+  while kind != b'IEND':
+    if position + 12 > len(data):
+      break
+    length, kind = struct.unpack_from('>I4s', data, position)
+    end = position + 12 + length
+    if end > len(data):
+      break
+    if kind in _PNG_CHUNKS:
+      kept.append(data[position:end])
+    position = end
+  else:
+    return b''.join(kept)
+  raise PosejaxError(
+    f'{name}: a PNG picture cut short or damaged at byte {position} of {len(data)}. '
+    'Fetch the file again or leave it out.'
+  )
 
 
 def _jpeg_fault(data: bytes) -> str | None:

@@ -8,8 +8,8 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from posejax import files
 from posejax.errors import PosejaxError
-from posejax.infer.frames import replacing
 
 BATCHES = (1, 3)
 """Sizes of batch that a file is tried with."""
@@ -138,10 +138,10 @@ def write(path: str, data: bytes, verify: Callable[[bytes], Verdict]) -> Verdict
   """
   try:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with files.replacing(path) as temporary:
+      with open(temporary, 'wb') as file:
+        file.write(data)
+      with open(temporary, 'rb') as file:
+        return verify(file.read())
   except OSError as error:
-    raise PosejaxError(f'Cannot write {path}: {error}.') from error
-  with replacing.replacing(path) as temporary:
-    with open(temporary, 'wb') as file:
-      file.write(data)
-    with open(temporary, 'rb') as file:
-      return verify(file.read())
+    raise files.explain(path, error) from error

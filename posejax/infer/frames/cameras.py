@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 import time
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -42,7 +43,8 @@ def open_camera(number: int) -> 'CameraReader':
 class CameraReader(Reader):
   """Give the newest frame of a camera each time one is asked for; frames in between are dropped.
 
-  A thread keeps reading, so that a slow consumer is never behind. A frame is given once.
+  A thread keeps reading, so that a slow consumer is never behind. A frame is given once. A camera that is
+  unplugged ends it, and `faults` says so.
 
   Args:
     capture: an opened camera.
@@ -89,16 +91,24 @@ class CameraReader(Reader):
     if self._closed.is_set():
       raise StopIteration
     if newest is None:
-      raise PosejaxError(
-        f'{self.name}: the camera gives no more frames, after {self._index}. '
-        'See that it is plugged in, and start again.'
-      )
+      # What was seen until then is the user's: as of a film that breaks off, it is kept.
+      self._end()
     image, now = newest
     if self._start is None:
       self._start = now
     frame = Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now - self._start, self._index, self.name)
     self._index += 1
     return frame
+
+  def _end(self) -> NoReturn:
+    remedy = 'See that it is plugged in, and start again.'
+    if self._index == 0:
+      raise PosejaxError(f'{self.name}: the camera gives no frames. {remedy}')
+    if not self.faults:
+      self.faults.append(
+        f'{self.name}: the camera gives no more frames, after {self._index}. {remedy}'
+      )
+    raise StopIteration
 
   def close(self) -> None:
     """End the thread and let go of the camera."""

@@ -39,7 +39,7 @@ def decode_picture(data: bytes, name: str = 'image', max_pixels: int = MAX_PIXEL
     # Neither has transparency: the fourth channel of a bitmap is mostly left at 0.
     return decode.decode_image(data, apply_exif=True, source=name)
   if kind == 'PNG':
-    data = headers.still_png(data, name)
+    data = decode.still_png(data, name)
   try:
     # Only the flag that keeps transparency keeps 16 bits, grey and the unturned picture as well.
     image, kinds, metadata = cv2.imdecodeWithMetadata(

@@ -53,7 +53,7 @@ class Reader(abc.ABC, Iterator[Frame]):
     """Return the next frame.
 
     Raises:
-      PosejaxError: the source has nothing that can be decoded, or a camera gives no more frames.
+      PosejaxError: the source has nothing that can be decoded, or a camera gives no frames.
     """
 
   @abc.abstractmethod

@@ -96,39 +96,6 @@ def declared_size(data: bytes, name: str) -> tuple[int, int]:
   return h, w
 
 
-# What makes up a picture. The others are texts, colour profiles and the frames of animations.
-_PNG_CHUNKS = {b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND', b'eXIf'}
-
-
-def still_png(data: bytes, name: str) -> bytes:
-  """Return a PNG with what makes up its first picture, and check that its chunks are all there.
-
-  OpenCV 5 takes as much memory as a chunk says it has, 4 GiB for a file of 166 bytes, before it looks
-  whether that is there.
-
-  Raises:
-    PosejaxError: it is cut short.
-  """
-  kept = [data[:8]]
-  position, kind = 8, b''
-  while kind != b'IEND':
-    if position + 12 > len(data):
-      break
-    length, kind = struct.unpack_from('>I4s', data, position)
-    end = position + 12 + length
-    if end > len(data):
-      break
-    if kind in _PNG_CHUNKS:
-      kept.append(data[position:end])
-    position = end
-  else:
-    return b''.join(kept)
-  raise PosejaxError(
-    f'{name}: a PNG picture cut short or damaged at byte {position} of {len(data)}. '
-    'Fetch the file again or leave it out.'
-  )
-
-
 def _png(data: bytes) -> tuple[int, int]:
   w, h = struct.unpack_from('>II', data, 16)
   return (h, w) if data[12:16] == b'IHDR' else (0, 0)

@@ -10,6 +10,10 @@ import numpy as np
 
 from posejax.errors import PosejaxError
 
+MAX_BATCH = 8
+"""Examples that go through a net at once at the most: so much memory and no more, and one size to compile
+for beside 1."""
+
 
 class NotInstalledError(PosejaxError):
   """A runtime's library is not installed."""
@@ -24,9 +28,20 @@ class Runtime(abc.ABC):
 
   name: str
 
-  @abc.abstractmethod
   def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run it: `posejax.infer.export.pipeline` says what goes in and comes out. Safe in threads."""
+    count = len(inputs['images'])
+    if count <= MAX_BATCH:
+      return self._run(inputs, count)
+    parts = [
+      self._run({n: a[i : i + MAX_BATCH] for n, a in inputs.items()}, min(MAX_BATCH, count - i))
+      for i in range(0, count, MAX_BATCH)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+  @abc.abstractmethod
+  def _run(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Run it on `count` examples, `MAX_BATCH` at the most."""
 
   @abc.abstractmethod
   def describe(self) -> str:

@@ -36,8 +36,8 @@ class OnnxRuntime(Runtime):
     self._outputs = [output.name for output in self._session.get_outputs()]
     self._version = ort.__version__
 
-  def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run it."""
+  def _run(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    del count  # of any
     outputs = self._session.run(self._outputs, dict(inputs))
     return dict(zip(self._outputs, outputs, strict=True))
 

@@ -50,8 +50,8 @@ class OpenVino(Runtime):
     self._model = core.compile_model(graph, 'CPU', settings)
     self._version = openvino.__version__.split('-')[0]
 
-  def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run it."""
+  def _run(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    del count  # of any
     request = self._model.create_infer_request()
     request.infer(dict(inputs))
     return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._outputs)}

@@ -6,42 +6,33 @@ import jax
 import numpy as np
 
 from posejax.infer.export.pipeline import Pipeline
-from posejax.infer.runtimes.base import Runtime
+from posejax.infer.runtimes.base import MAX_BATCH, Runtime
 
-MANY = 8
-"""The larger size of batch; the smaller is 1. Every further size would be compiled when it first comes,
-in the middle of a film."""
 _FEW = 2
-"""So many at most go through one by one; more are filled up to `MANY`."""
+"""So many at most go through one by one; more are filled up to `MAX_BATCH`."""
 
 
 class Xla(Runtime):
-  """A pipeline, compiled for the default device."""
+  """A pipeline, compiled for the default device, for batches of 1 and of `MAX_BATCH`.
+
+  Every further size would be compiled when it first comes, in the middle of a film.
+  """
 
   name = 'xla'
 
   def __init__(self, pipeline: Pipeline):
     self._variables = jax.device_put(pipeline.variables)
-    self._run = jax.jit(pipeline.apply)
+    self._apply = jax.jit(pipeline.apply)
 
-  def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run it, on `MANY` examples at a time, and the last few one by one."""
-    count, parts = len(inputs['images']), []
-    start = 0
-    while start < count:
-      size = min(MANY, count - start)
-      size = 1 if size <= _FEW else size
-      parts.append(self._part({name: a[start : start + size] for name, a in inputs.items()}, size))
-      start += size
-    if len(parts) == 1:
-      return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-  def _part(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    if 1 < count < MANY:
-      inputs = {name: np.resize(array, (MANY, *array.shape[1:])) for name, array in inputs.items()}
-    outputs = self._run(self._variables, inputs)
-    return {name: np.asarray(array)[:count] for name, array in outputs.items()}
+  def _run(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    if count in (1, MAX_BATCH):
+      outputs = self._apply(self._variables, inputs)
+      return {name: np.asarray(array) for name, array in outputs.items()}
+    if count <= _FEW:
+      parts = [self._run({n: a[i : i + 1] for n, a in inputs.items()}, 1) for i in range(count)]
+      return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    filled = {name: np.resize(a, (MAX_BATCH, *a.shape[1:])) for name, a in inputs.items()}
+    return {name: array[:count] for name, array in self._run(filled, MAX_BATCH).items()}
 
   def describe(self) -> str:
     """Return the device."""

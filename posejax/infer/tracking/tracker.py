@@ -224,6 +224,8 @@ class Tracker:
     A net that looks into the box of somebody hidden finds who stands in front, twice. The track that
     expected that pose less has lost its person.
     """
+    if len(owner) < 2:
+      return
     numbers, tracks = list(owner), list(owner.values())
     figures, expected = self._figures([found[n] for n in numbers]), self._expected(tracks, time)
     same = associate.sameness(figures, figures, self._sigmas) >= self._same_similarity
@@ -253,8 +255,6 @@ class Tracker:
   def _merge(self, time: float) -> None:
     """Drop the younger of two tracks that have been on one person for a while; one without id at once."""
     tracks = sorted((t for t in self._tracks if t.found), key=lambda t: t.id or math.inf)
-    figures = self._expected(tracks, time)
-    alike = associate.sameness(figures, figures, self._sigmas) >= self._same_similarity
     # Of two of whom one is not found nothing is known: their time runs on.
     found, known = {t.id for t in tracks}, {t.id for t in self._tracks}
     since = {
@@ -262,6 +262,11 @@ class Tracker:
       for ids, began in self._alike_since.items()
       if known.issuperset(ids) and not found.issuperset(ids)
     }
+    self._alike_since, before = since, self._alike_since
+    if len(tracks) < 2:
+      return
+    figures = self._expected(tracks, time)
+    alike = associate.sameness(figures, figures, self._sigmas) >= self._same_similarity
     gone = []
     for i, older in enumerate(tracks):
       for j in range(i + 1, len(tracks)):
@@ -271,10 +276,9 @@ class Tracker:
         if younger.id is None:
           gone.append(younger)
           continue
-        began = since[older.id, younger.id] = self._alike_since.get((older.id, younger.id), time)
+        began = since[older.id, younger.id] = before.get((older.id, younger.id), time)
         if time - began >= self._merge_seconds:
           gone.append(younger)
-    self._alike_since = since
     self._tracks = [t for t in self._tracks if t not in gone]
 
   def _figures(self, seen: list[Sighting]) -> associate.Figures:

@@ -1,4 +1,6 @@
+import resource
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -20,6 +22,10 @@ def picture():
 
 def _encode(rgb, extension, *options):
   return cv2.imencode(extension, rgb[..., ::-1], options)[1].tobytes()
+
+
+def _chunk(kind, data):
+  return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
 
 
 def _with_exif(jpeg, orientation, thumbnail=b''):
@@ -102,8 +108,24 @@ class TestBadBytes:
 
   def test_truncated_png(self, picture):
     png = _encode(picture, '.png')
-    with pytest.raises(PosejaxError, match='not a picture'):
+    with pytest.raises(PosejaxError, match='PNG picture cut short or damaged at byte'):
       decode.decode_image(png[: len(png) // 2])
+
+  def test_a_png_chunk_that_says_it_has_4_gib(self, picture):
+    png = bytearray(_encode(picture, '.png'))
+    place = png.index(b'IDAT') - 4
+    png[place] = 0xFE
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PosejaxError, match=f'damaged at byte {place}'):
+      decode.decode_image(bytes(png))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1e6  # KB
+
+  def test_what_a_png_tells_beside_its_picture_changes_nothing(self, picture):
+    png = _encode(picture, '.png')
+    text, gamma = _chunk(b'tEXt', b'Author\0somebody'), _chunk(b'gAMA', struct.pack('>I', 10_000))
+    start = png.index(b'IDAT') - 4
+    full = png[:start] + gamma + text + png[start:] + b'after the end'
+    np.testing.assert_array_equal(decode.decode_image(full), picture)
 
   @pytest.mark.parametrize('progressive', [0, 1])
   def test_foreign_marker_in_the_image_data(self, picture, progressive):

@@ -97,7 +97,7 @@ def test_a_file_that_disagrees_is_not_left(tmp_path):
   # What was there before stays, and nothing else.
   assert (tmp_path / 'net.onnx').read_bytes() == before
   assert os.listdir(tmp_path) == ['net.onnx']
-  with pytest.raises(PosejaxError, match='Cannot write'):
+  with pytest.raises(PosejaxError, match='cannot be written'):
     check.write(str(tmp_path / 'net.onnx' / 'x'), b'', verify)
 
 

@@ -29,8 +29,17 @@ def test_the_newest_frame_only_and_an_unplugged_camera_is_said(capture):
     frame = next(reader)
     assert (frame.index, frame.time, frame.name) == (0, 0.0, 'camera:0')
     assert np.abs(frame.image.astype(int) - drawn.patches(29)).mean() < 5
-    with pytest.raises(PosejaxError, match='camera:0: the camera gives no more frames, after 1'):
-      next(reader)
+    for _ in range(2):
+      with pytest.raises(StopIteration):
+        next(reader)
+    (fault,) = reader.faults
+    assert fault.startswith('camera:0: the camera gives no more frames, after 1. See')
+
+
+def test_a_camera_that_never_gave_a_frame(tmp_path):
+  reader = cameras.CameraReader(cv2.VideoCapture(str(tmp_path / 'none')), 'camera:0')
+  with reader, pytest.raises(PosejaxError, match='camera:0: the camera gives no frames. See'):
+    next(reader)
 
 
 def test_times_increase_and_closing_ends_the_thread(capture):

@@ -50,8 +50,9 @@ def test_keypoints(name, pipeline):
   assert chosen.runtime.name == name
   assert str(chosen) == chosen.runtime.describe()
   inputs = check.try_inputs(pipeline.crop_size, in_image=True)
+  inputs = {name: np.resize(array, (11, *array.shape[1:])) for name, array in inputs.items()}
   expected = pipeline(**inputs)
-  for size in (3, 1, 2):
+  for size in (3, 1, 2, 11):
     some = {name: array[:size] for name, array in inputs.items()}
     found = chosen.runtime(some)
     assert {n: (a.shape, str(a.dtype)) for n, a in found.items()} == {
@@ -81,11 +82,14 @@ def test_results_are_ones_own(pipeline):
   np.testing.assert_array_equal(first, kept)
 
 
+EXAMPLE = {'images': np.zeros((1, 2, 3, 3), np.uint8)}
+
+
 class _Sleeps(Runtime):
   def __init__(self, name, seconds):
     self.name, self._seconds = name, seconds
 
-  def __call__(self, inputs):
+  def _run(self, inputs, count):
     time.sleep(self._seconds)
     return {}
 
@@ -103,13 +107,13 @@ def test_the_fastest_that_is_installed():
     'onnx': lambda: _Sleeps('onnx', 0.002),
     'openvino': _missing,
   }
-  chosen = choose.fastest(makers, {})
+  chosen = choose.fastest(makers, EXAMPLE)
   assert chosen.runtime.name == 'onnx'
   assert list(chosen.milliseconds) == ['onnx', 'xla']
-  assert str(chosen).startswith('onnx, slept, the fastest of onnx 2.')
+  assert str(chosen).startswith('onnx, slept, the fastest of onnx ')
   assert str(chosen).endswith("pip install 'posejax[openvino]'.")
   with pytest.raises(PosejaxError, match='openvino is not installed'):
-    choose.fastest({'openvino': _missing}, {})
+    choose.fastest({'openvino': _missing}, EXAMPLE)
 
 
 def test_what_is_not_installed_is_said_in_one_sentence(pipeline, monkeypatch):

@@ -18,7 +18,9 @@ _NOMINAL_FPS = 30
 # Encoders in the order of preference and their options: good pictures at a speed that leaves the cores to
 # the net. All of them play in browsers; builds of FFmpeg without x264 have one of the others.
 ENCODERS = {
-  'libx264': {'crf': '20', 'preset': 'veryfast'},
+  # How motion is refined costs most of the preset. As superfast does it: a quarter less time and the same
+  # quality, in files a tenth to a half larger; superfast itself makes them twice that.
+  'libx264': {'crf': '20', 'preset': 'veryfast', 'x264-params': 'subme=1'},
   'libopenh264': {'b': '4000000'},
   'h264_videotoolbox': {'b': '4000000'},
   'libvpx-vp9': {'crf': '32', 'b': '0', 'deadline': 'realtime', 'cpu-used': '8', 'row-mt': '1'},

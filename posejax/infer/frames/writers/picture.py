@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from posejax import draw
-from posejax.infer.frames import replacing
+from posejax import draw, files
 
 
 def write_picture(path: str, image: np.ndarray) -> None:
@@ -16,5 +15,7 @@ def write_picture(path: str, image: np.ndarray) -> None:
   Raises:
     PosejaxError: the folder is missing, the disk is full, or the name's ending is no picture's.
   """
-  with replacing.replacing(path) as temporary:
-    draw.save(temporary, image)
+  try:
+    draw.save(path, image)
+  except OSError as error:
+    raise files.explain(path, error) from error

@@ -7,7 +7,8 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from posejax.infer.frames import channel, library, replacing
+from posejax import files
+from posejax.infer.frames import channel, library
 
 _GROUND = 40  # the dark grey of contact sheets
 
@@ -29,7 +30,7 @@ class Writer(abc.ABC):
 
   def __init__(self, path: str, depth: int = 4):
     self._av = library.load_av()
-    self._file = replacing.Replacement(path)
+    self._file = files.Replacement(path)
     self._container: Any = None
     self._size: tuple[int, int] | None = None
     self._last_time = -math.inf
@@ -61,7 +62,7 @@ class Writer(abc.ABC):
       self._behind.put((image, time))
     except self._errors as error:
       self.abandon()
-      raise self._file.explain(error) from error
+      raise files.explain(self._file.path, error) from error
 
   def close(self) -> None:
     """Finish the file and put it in its place; may be called again.
@@ -80,7 +81,7 @@ class Writer(abc.ABC):
       self._container.close()
       self._file.commit()
     except self._errors as error:
-      raise self._file.explain(error) from error
+      raise files.explain(self._file.path, error) from error
     finally:
       self._remove()
 
