@@ -1,26 +1,21 @@
 """Published nets, ready to use: MoveNet for poses, NanoDet-g for boxes."""
 
-from collections.abc import Mapping
+import dataclasses
 
 import cv2
 import jax
 import numpy as np
 
-from posejax import experiment, labels, skeletons
+from posejax import experiment
 from posejax import weights as checkpoints
 from posejax.codecs import nanodet as nanodet_codec
-from posejax.config import Config
 from posejax.infer.predictor import DetectFn, Predictor
-from posejax.models import movenet, nanodet
+from posejax.models import nanodet
+from posejax.runs import published_nets
 from posejax.tasks import net
 from posejax.weights import get
-from posejax.weights.families import movenet as movenet_weights
 from posejax.weights.families import nanodet as nanodet_weights
 
-MODELS: Mapping[str, str] = {'movenet_lightning': 'lightning', 'movenet_thunder': 'thunder'}
-"""Name, as of the weights -> variant, of the nets that find one person's pose."""
-BOX_PADDING = 1.25
-"""Source: measured, docs/movenet.md; where people stand close together, 1.0 is better."""
 THRESHOLD = 0.3
 """Source: MoveNet's model card, tfhub.dev/google/movenet/singlepose/lightning/4."""
 DETECTED = 0.4
@@ -35,32 +30,18 @@ def predictor(name: str, *, flip: bool = False, **options) -> Predictor:
   """Return a published net, ready to run, for COCO's 17 keypoints.
 
   Args:
-    name: of `MODELS`, whose weights are in the cache.
+    name: of `posejax.runs.published_nets.NETS`, whose weights are in the cache.
     flip: average with the prediction for the mirrored crop, at twice the time.
     **options: of `Predictor`.
 
   Raises:
     PosejaxError: the weights are not in the cache, or are of another net.
   """
-  variant = MODELS[name]
-  config = Config.from_dict(
-    {
-      'task': {
-        'name': 'pose',
-        'crop_size': movenet.VARIANTS[variant].input_size,
-        'box_padding': BOX_PADDING,
-        'flip': flip,
-      },
-      'model': {'name': f'posejax_movenet_{variant}'},
-      'codec': {'name': 'movenet'},
-      'inputs': {'mean': movenet.INPUT_MEAN, 'std': movenet.INPUT_STD},
-    }
-  )
-  model, task = experiment.build(config, labels.people(skeletons.COCO))
-  variables = movenet_weights.to_variables(checkpoints.load(get.path(name)), model)
-  return Predictor(
-    task, variables, **{'name': f'MoveNet {variant}', 'threshold': THRESHOLD} | options
-  )
+  chosen = published_nets.read(name)
+  config = dataclasses.replace(chosen.config, task={**chosen.config.task, 'flip': flip})
+  _, task = experiment.build(config, chosen.labels)
+  options = {'name': chosen.name, 'threshold': THRESHOLD, **options}
+  return Predictor(task, chosen.variables, **options)
 
 
 def nanodet_detector(threshold: float = DETECTED) -> DetectFn:
