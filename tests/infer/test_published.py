@@ -1,8 +1,8 @@
 """Published nets in use, by weights of the same shapes in a cache of their own; and the boxes' frames."""
 
-import hashlib
 import json
 import os
+import pathlib
 
 import cv2
 from hypothesis import given, settings
@@ -15,37 +15,19 @@ from posejax.codecs import nanodet as nanodet_codec
 from posejax.errors import PosejaxError
 from posejax.infer import published
 from posejax.weights import published as pins
-from tests.goldens import seeded_movenet
+from tests import published_files
 
-GOLDENS = os.path.join(os.path.dirname(__file__), '..', 'goldens')
-
-
-def write(folder, golden, stem):
-  """Write a graph file of seeded weights; return its pins."""
-  with np.load(os.path.join(GOLDENS, f'{golden}.npz')) as file:
-    shapes = json.loads(file['shapes'].tobytes())
-  tensors = seeded_movenet.weights(shapes)
-  weights = [{'name': n, 'shape': list(t.shape), 'dtype': str(t.dtype)} for n, t in tensors.items()]
-  manifest = {'weightsManifest': [{'paths': [f'{stem}.bin'], 'weights': weights}]}
-  content = {
-    f'{stem}.json': json.dumps(manifest).encode(),
-    f'{stem}.bin': b''.join(t.tobytes() for t in tensors.values()),
-  }
-  for name, data in content.items():
-    (folder / name).write_bytes(data)
-  return tuple(
-    pins.File(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items()
-  )
+GOLDENS = pathlib.Path(__file__).parents[1] / 'goldens'
 
 
 @pytest.fixture(scope='module')
 def cache(tmp_path_factory):
   folder = tmp_path_factory.mktemp('weights')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('POSEJAX_CACHE', str(folder))
-    for name, golden in (('movenet_lightning', 'movenet_lightning'), ('nanodet', 'nanodet_g')):
-      files = write(folder, golden, golden.replace('_', '-'))
-      patch.setitem(pins.PUBLISHED, name, pins.Published(files, 'seeded', 'nobody'))
+    published_files.use(patch, folder, 'lightning')
+    with np.load(GOLDENS / 'nanodet_g.npz') as file:
+      shapes = json.loads(file['shapes'].tobytes())
+    patch.setitem(pins.PUBLISHED, 'nanodet', published_files.write(folder, shapes, 'nanodet-g'))
     yield folder
 
 

