@@ -87,6 +87,10 @@ and, averaged with the mirrored crop's where that is on, the outputs that its co
 | `coordinates` | float32 `[B, K, 2]`: x, y as fractions of the crop; `[B, K, 4]` with sigmas' logits |
 | `logits` | float32 `[B, H, W, K + 1]`: of every pixel's class, background first |
 
+A detector's are `boxes` float32 `[B, M, 4]`, by edges like the batch's, `scores` float32 `[B, M]` and
+`labels` int32 `[B, M]`, the surest first and all 0 where there are no more, and where it finds keypoints
+`keypoints_crop` `[B, M, K, 2]` and `keypoint_scores` `[B, M, K]`.
+
 A classifier's are `logits` and `scores` (their softmax), float32 `[B, C]`, and `labels`, int32 `[B]`.
 """
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import jax
+import numpy as np
 
 from posejax import paths
 from posejax.models import movenet
@@ -27,9 +28,8 @@ def movenet_shapes(variant: str) -> dict[str, list[int]]:
   }
 
 
-def write(folder: pathlib.Path, shapes: Mapping[str, list[int]], stem: str) -> pins.Published:
-  """Write a graph's file of seeded weights; return what pins it."""
-  tensors = seeded_movenet.weights(shapes)
+def write(folder: pathlib.Path, tensors: Mapping[str, np.ndarray], stem: str) -> pins.Published:
+  """Write a graph's file; return what pins it."""
   weights = [{'name': n, 'shape': list(t.shape), 'dtype': str(t.dtype)} for n, t in tensors.items()]
   manifest = {'weightsManifest': [{'paths': [f'{stem}.bin'], 'weights': weights}]}
   content = {
@@ -41,7 +41,7 @@ def write(folder: pathlib.Path, shapes: Mapping[str, list[int]], stem: str) -> p
   files = tuple(
     pins.File(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items()
   )
-  return pins.Published(files, 'seeded', 'nobody')
+  return pins.Published(files, 'seeded', 'noise', 'none', 'none', 'nobody')
 
 
 def few_blocks(patch) -> None:
@@ -53,9 +53,21 @@ def few_blocks(patch) -> None:
   patch.setattr(mobilenet_v2, 'TAPS', {1: 4, 2: 8, 4: 16})
 
 
+def _make_people(tensors: dict[str, np.ndarray]) -> None:
+  """Scale the heads' noise so that people differ, with keypoints near them and in large boxes."""
+  names = family.peer_names(boxes=True)
+  for path, name in names.items():
+    if '/final/' in path and '/box_scale/' not in path:
+      tensors[name] *= np.float32(0.1)
+  tensors[names['head/box_scale/final/bias']] += 40
+
+
 def use(patch, folder: pathlib.Path, *variants: str) -> None:
   """Make `folder` the cache, with seeded MoveNets in it."""
   patch.setenv('POSEJAX_CACHE', str(folder))
   for variant in variants:
-    net = write(folder, movenet_shapes(variant), f'movenet-{variant}')
+    tensors = seeded_movenet.weights(movenet_shapes(variant))
+    if movenet.VARIANTS[variant].boxes:
+      _make_people(tensors)
+    net = write(folder, tensors, f'movenet-{variant}')
     patch.setitem(pins.PUBLISHED, f'movenet_{variant}', net)

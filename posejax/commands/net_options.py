@@ -5,7 +5,7 @@ import os
 
 RUNS = 'runs'
 # As posejax.infer.published has them, which is slow to import.
-MODELS = ('movenet_lightning', 'movenet_thunder')
+MODELS = ('movenet_lightning', 'movenet_thunder', 'movenet_multipose')
 DETECTORS = ('nanodet',)
 
 
@@ -45,7 +45,8 @@ def add(command: argparse.ArgumentParser) -> None:
   command.add_argument(
     '--detector',
     choices=DETECTORS,
-    help='finds people where no boxes are given; else the whole picture is one person',
+    help='finds people where no boxes are given; else the whole picture is one person, but to '
+    'movenet_multipose, which finds everybody by itself',
   )
 
 

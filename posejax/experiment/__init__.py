@@ -9,14 +9,18 @@ import flax.linen as nn
 from posejax.config import Config
 from posejax.data import sources
 from posejax.errors import PosejaxError, nearest
-from posejax.experiment import classification, pose
+from posejax.experiment import classification, everybody, pose
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
 
 __all__ = ['TASKS', 'Evaluation', 'Experiment', 'Kind', 'build', 'from_config']
 
-TASKS: dict[str, Kind] = {'pose': pose.KIND, 'classification': classification.KIND}
+TASKS: dict[str, Kind] = {
+  'pose': pose.KIND,
+  'classification': classification.KIND,
+  'everybody': everybody.KIND,
+}
 """Name, as in `config.task.name` -> how such an experiment is built."""
 
 

@@ -1,6 +1,7 @@
 """A net in use: pictures in, what is on them out, in pixels of the pictures."""
 
 from collections.abc import Callable, Sequence
+import dataclasses
 import os
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from posejax import experiment
 from posejax.errors import PosejaxError
+from posejax.geometry import affine
 from posejax.geometry import boxes as box_geometry
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.results import Instance, Result
@@ -25,6 +27,8 @@ DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
 THRESHOLD = 0.2
 """Score from which on a keypoint is shown."""
+MIN_SCORE = 0.3
+"""Score from which on what a net finds by itself on a picture is somebody or something."""
 _BOX_FORM = '[N, 4] (x1, y1, x2, y2) and [N]'
 LOOKS = 3
 """At a picture without boxes: the whole of it, then twice the box around what was found. On 120 drawn
@@ -53,7 +57,8 @@ class Predictor:
     threshold: score from which on a keypoint counts as visible.
     task: what the net does.
     runtime: what computes, in words.
-    detector: finds the boxes where none are given; None where the whole picture is one person's.
+    detector: finds the boxes where none are given; None where the whole picture is one person's, or where
+      the net finds everybody by itself.
   """
 
   def __init__(
@@ -66,6 +71,7 @@ class Predictor:
     runtime: str = 'xla',
     precision: str = 'float32',
     detector: DetectFn | None = None,
+    min_score: float = MIN_SCORE,
   ):
     """Make a net ready to use; `load` does it for a run.
 
@@ -77,11 +83,15 @@ class Predictor:
       runtime: 'xla', 'onnx', 'openvino', or 'auto' for the fastest of those that are installed.
       precision: of OpenVINO: 'float32' or 'bfloat16'.
       detector: finds the boxes where none are given.
+      min_score: of a net that finds everybody by itself: who scores less is nobody.
 
     Raises:
-      PosejaxError: the runtime is unknown or not installed.
+      PosejaxError: the runtime is unknown or not installed, or there is a detector for a net that needs
+        none.
     """
-    self.task, self.labels = task, task.labels
+    if task.finds_all and detector is not None:
+      raise PosejaxError(f'{name} finds everybody by itself; leave the detector out.')
+    self.task, self.labels, self._min_score = task, task.labels, min_score
     self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
     self.pipeline = Pipeline(
@@ -92,6 +102,7 @@ class Predictor:
       box_padding=task.box_padding,
       # What is no person's is stretched corner on corner.
       convention=task.codec.convention if task.codec else 'udp',
+      finds_all=task.finds_all,
     )
     choice = choose.create(runtime, self.pipeline, example, precision)
     self.runtime, self._run = str(choice), choice.runtime
@@ -131,7 +142,8 @@ class Predictor:
       images: uint8 RGB `[h, w, 3]` of any size, or a sequence of them.
       boxes: `[N, 4]` xyxy in pixels of the picture, one for each person to look at (or a sequence of
         such, one a picture). Without boxes and detector a picture is one person's: the whole of it is
-        looked at, and then the box around who was found.
+        looked at, and then the box around who was found. A net that finds everybody by itself looks
+        for them in the whole picture, or in the boxes.
       scores: `[N]` of the boxes, in [0, 1] (or a sequence of such); 1 where None.
       detector: finds the boxes where none are given, instead of the predictor's own.
 
@@ -154,7 +166,7 @@ class Predictor:
       _check_image(image, number)
       regions.append(_regions(number, image, boxes[number], scores[number], detector))
     results = self._read(images, regions)
-    for _ in range(LOOKS - 1):
+    for _ in range(0 if self.task.finds_all else LOOKS - 1):
       self._look_closer(images, regions, results)
     return results[0] if single else results
 
@@ -191,8 +203,9 @@ class Predictor:
       self._maps = lambda images: np.asarray(maps(variables, images))
     h, w = image.shape[:2]
     heat = np.zeros((h, w), np.float32)
-    for instance in result.instances:
-      crop, crop_to_image = self.task.view(image, instance.box)
+    boxes = [None] if self.task.finds_all else [instance.box for instance in result.instances]
+    for box in boxes:
+      crop, crop_to_image = self.task.view(image, box)
       found = np.clip(self._maps(crop[None])[0], 0, 1).astype(np.float32)
       found = cv2.resize(found, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
       heat = np.maximum(heat, cv2.warpAffine(found, crop_to_image, (w, h)))
@@ -210,7 +223,10 @@ class Predictor:
           h, w = images[i].shape[:2]
           box = np.array([0, 0, w - 1, h - 1], np.float32)
         one = {name: array[row] for name, array in outputs.items()}
-        instances[i].append(self._instance(one, views[row][1], box, score))
+        if self.task.finds_all:
+          instances[i] += self._everybody(one, views[row][1], images[i].shape[:2], score)
+        else:
+          instances[i].append(self._instance(one, views[row][1], box, score))
     return [
       Result(image.shape[:2], tuple(sorted(found, key=lambda one: -one.score)))
       for image, found in zip(images, instances, strict=True)
@@ -221,8 +237,7 @@ class Predictor:
     if 'keypoints' not in one:
       label = int(scores.argmax())
       return Instance(box, float(scores[label]), label)
-    x, y = one['keypoints'].T
-    points = np.stack([x, y, np.ones_like(x)], -1) @ crop_to_image.T
+    points = affine.transform_points(one['keypoints'], crop_to_image)
     score = oks.RESCORINGS[self.task.codec.rescoring]([box_score], scores[None])[0]
     return Instance(
       box,
@@ -232,6 +247,29 @@ class Predictor:
       scores.astype(np.float32),
       scores >= self.threshold,
     )
+
+  def _everybody(self, one, view_to_image, image_hw, box_score) -> list[Instance]:
+    """Return all that is sure enough of what was found at once."""
+    corners = affine.transform_points(one['boxes'].reshape(-1, 2, 2), view_to_image)
+    boxes = box_geometry.clip(corners.reshape(-1, 4), image_hw)
+    found = []
+    for place in np.flatnonzero(one['scores'] >= self._min_score):
+      instance = Instance(
+        boxes[place].astype(np.float32),
+        float(np.clip(box_score * one['scores'][place], 0, 1)),
+        int(one['labels'][place]),
+      )
+      if 'keypoints' in one:
+        scores = np.clip(one['keypoint_scores'][place], 0, 1).astype(np.float32)
+        points = affine.transform_points(one['keypoints'][place], view_to_image)
+        instance = dataclasses.replace(
+          instance,
+          keypoints=points.astype(np.float32),
+          keypoint_scores=scores,
+          visible=scores >= self.threshold,
+        )
+      found.append(instance)
+    return found
 
 
 def _one_each(values: Any, images: Sequence, what: str) -> Sequence:

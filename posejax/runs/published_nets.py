@@ -20,8 +20,9 @@ from posejax.weights.families import movenet as movenet_weights
 NETS: Mapping[str, str] = {
   'movenet_lightning': 'lightning',
   'movenet_thunder': 'thunder',
+  'movenet_multipose': 'multipose',
 }
-"""Name, as of the weights -> variant, of the nets that find poses."""
+"""Name, as of the weights -> variant, of the nets that find poses; multipose everybody's at once."""
 BOX_PADDING = 1.25
 """Source: measured, docs/movenet.md; where people stand close together, 1.0 is better."""
 
@@ -52,11 +53,12 @@ def read(name: str) -> PublishedNet:
     PosejaxError: the weights are not in the cache, or are of another net.
   """
   variant = NETS[name]
+  known = movenet.VARIANTS[variant]
   config = Config.from_dict(
     {
       'task': {
-        'name': 'pose',
-        'crop_size': movenet.VARIANTS[variant].input_size,
+        'name': 'everybody' if known.boxes else 'pose',
+        'crop_size': known.input_size,
         'box_padding': BOX_PADDING,
       },
       'model': {'name': f'posejax_movenet_{variant}'},

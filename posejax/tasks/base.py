@@ -47,6 +47,8 @@ class Task:
       empty dict of predictions draws what goes in, a first batch with its targets.
     codec: reads keypoints off the net's outputs; None where it finds none.
     taken: how `infer` takes predictions, for metrics' names: 'flip+shift', 'flip', 'noflip' or nothing.
+    finds_all: whether the net finds everything on a whole picture at once; `infer` then gives `boxes`,
+      `scores` and `labels` of each picture, and nobody need say where to look.
     box_padding: what `view` shows of a box is so many times as large as the box, brought to the aspect
       of `input_size`; 1 where it shows the box itself. So whoever looks for the next box of a film need
       not pad it, and programs without posejax can cut out as `view` does.
@@ -63,6 +65,7 @@ class Task:
   draw: Callable[[Batch, Predictions], dict[str, np.ndarray]]
   codec: Codec | None = None
   taken: str = ''
+  finds_all: bool = False
   box_padding: float = 1.0
 
 

@@ -5,8 +5,6 @@ import os
 import pathlib
 
 import cv2
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 import pytest
 
@@ -16,6 +14,7 @@ from posejax.errors import PosejaxError
 from posejax.infer import published
 from posejax.weights import published as pins
 from tests import published_files
+from tests.goldens import seeded_movenet
 
 GOLDENS = pathlib.Path(__file__).parents[1] / 'goldens'
 
@@ -24,10 +23,12 @@ GOLDENS = pathlib.Path(__file__).parents[1] / 'goldens'
 def cache(tmp_path_factory):
   folder = tmp_path_factory.mktemp('weights')
   with pytest.MonkeyPatch.context() as patch:
-    published_files.use(patch, folder, 'lightning')
+    published_files.few_blocks(patch)
+    published_files.use(patch, folder, 'lightning', 'multipose')
     with np.load(GOLDENS / 'nanodet_g.npz') as file:
       shapes = json.loads(file['shapes'].tobytes())
-    patch.setitem(pins.PUBLISHED, 'nanodet', published_files.write(folder, shapes, 'nanodet-g'))
+    tensors = seeded_movenet.weights(shapes)
+    patch.setitem(pins.PUBLISHED, 'nanodet', published_files.write(folder, tensors, 'nanodet-g'))
     yield folder
 
 
@@ -82,26 +83,6 @@ def test_boxes_of_a_detector_lie_in_the_picture(cache, monkeypatch):
   assert scores.tolist() == [0.9, 0.5]
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(20, 400), st.integers(20, 400), st.integers(0, 99), st.integers(0, 99))
-def test_a_point_is_found_where_the_fit_says(h, w, x, y):
-  size = (96, 128)
-  image = np.zeros((h, w, 3), np.uint8)
-  radius = min(h, w) // 3
-  center = [
-    radius + round(share * (side - 1 - 2 * radius) / 99) for share, side in ((x, w), (y, h))
-  ]
-  cv2.circle(image, center, radius, (255, 255, 255), -1)
-  shown, scale, shift = published.fitted(image, size)
-  assert shown.shape == (*size, 3)
-  rows, columns = np.nonzero(image[..., 0])
-  weight = shown[..., 0].astype(float)
-  v, u = np.mgrid[: size[0], : size[1]]
-  found = np.array([(u * weight).sum(), (v * weight).sum()]) / weight.sum()
-  expected = scale * np.array([columns.mean(), rows.mean()]) + shift
-  np.testing.assert_allclose(found, expected, atol=0.1)
-
-
 @pytest.mark.parametrize(
   ('words', 'message'),
   [
@@ -109,6 +90,7 @@ def test_a_point_is_found_where_the_fit_says(h, w, x, y):
     (['--model=movenet_lightning', '--checkpoint=latest'], 'give either'),
     (['--model=movenet_thunder'], '`posejax weights get movenet_thunder`'),
     (['--detector=nanodet', '--boxes=boxes.json'], '--boxes and --detector'),
+    (['--detector=nanodet', '--model=movenet_multipose'], 'finds everybody by itself'),
   ],
 )
 def test_what_cannot_be_is_said(words, message, cache, tmp_path, capsys):

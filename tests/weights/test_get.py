@@ -24,7 +24,7 @@ def cache(tmp_path, monkeypatch):
     published.File(name, len(content), hashlib.sha256(content).hexdigest())
     for name, content in CONTENT.items()
   )
-  net = published.Published(files, 'a tiny one', 'nobody')
+  net = published.Published(files, 'a tiny one', 'dots', 'half of them', 'all', 'nobody')
   monkeypatch.setitem(published.PUBLISHED, 'tiny', net)
   monkeypatch.setenv('POSEJAX_CACHE', str(tmp_path / 'cache'))
   return tmp_path / 'cache'

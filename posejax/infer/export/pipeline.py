@@ -10,7 +10,10 @@
 | `keypoints` | float32 `[B, K, 2]`, pixels of the crop, or of the picture by the affines |
 | `scores` | float32 `[B, K]`, as `task.infer` gives them |
 
-A classifier has the `scores` alone, float32 `[B, C]`.
+A classifier has the `scores` alone, float32 `[B, C]`. A net that finds everybody on a picture has M of
+them, the surest first: `boxes` float32 `[B, M, 4]` (xyxy, pixel centres at integers), their `scores`
+`[B, M]` and `labels` int32 `[B, M]`, and where it finds keypoints, `keypoints` `[B, M, K, 2]` and
+`keypoint_scores` `[B, M, K]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +29,7 @@ from posejax.geometry import affine
 from posejax.labels import LabelSpace
 from posejax.types import Predictions, Variables
 
+_TYPES = {'labels': jnp.int32}  # of outputs, beside float32
 FORMAT = 1
 """Of the description that goes with a file; another number is another form."""
 InferFn = Callable[[Variables, jax.Array], Predictions]
@@ -44,6 +48,7 @@ class Pipeline:
     in_image: whether keypoints are wanted in the pictures' frame, by affines.
     box_padding: how many times a box, brought to the crop's aspect, the crops show; of `posejax.tasks`.
     convention: where they lie to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
+    finds_all: whether the net finds everything on a whole picture at once.
   """
 
   infer: InferFn
@@ -53,6 +58,16 @@ class Pipeline:
   in_image: bool = False
   box_padding: float = 1.0
   convention: str = 'msra'
+  finds_all: bool = False
+
+  @property
+  def outputs(self) -> tuple[str, ...]:
+    """Return the names of the outputs."""
+    keypoints = ('keypoints',) if self.labels.skeleton else ()
+    if not self.finds_all:
+      return (*keypoints, 'scores')
+    points = ('keypoints', 'keypoint_scores') if keypoints else ()
+    return ('boxes', 'scores', 'labels', *points)
 
   def __call__(self, **inputs: jax.Array) -> dict[str, jax.Array]:
     """Return keypoints and scores."""
@@ -61,13 +76,23 @@ class Pipeline:
   def apply(self, variables: Variables, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return keypoints and scores; the variables are an argument, to lie on the device."""
     predictions = self.infer(variables, inputs['images'])
-    found = {'scores': predictions['scores'].astype(jnp.float32)}
-    if self.labels.skeleton is None:
-      return found
-    keypoints = predictions['keypoints_crop']
-    if self.in_image:
-      keypoints = affine.transform_points(keypoints, inputs['affines'])
-    return {'keypoints': keypoints.astype(jnp.float32), **found}
+    found = {name: predictions[name] for name in self.outputs if name in predictions}
+    if 'keypoints' in self.outputs:
+      found['keypoints'] = self._placed(predictions['keypoints_crop'], inputs)
+    if self.finds_all:
+      edges = predictions['boxes'].reshape(*predictions['boxes'].shape[:-1], 2, 2)
+      # The last pixel that a box covers is one before its edge.
+      corners = self._placed(edges - jnp.array([[0.0], [1.0]]), inputs)
+      found['boxes'] = corners.reshape(predictions['boxes'].shape)
+    return {name: found[name].astype(_TYPES.get(name, jnp.float32)) for name in self.outputs}
+
+  def _placed(self, points: jax.Array, inputs: Mapping[str, jax.Array]) -> jax.Array:
+    """Return points `[B, ..., 2]` of crops where they are wanted."""
+    if not self.in_image:
+      return points
+    affines = inputs['affines']
+    between = (1,) * (points.ndim - 3)
+    return affine.transform_points(points, affines.reshape(len(affines), *between, 2, 3))
 
   def inputs(self, batch: Any = None) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the inputs' shapes and types, for a batch of any size unless one is given."""
@@ -88,7 +113,7 @@ class Pipeline:
         'convention': self.convention,
         'frame': 'image' if self.in_image else 'crop',
         'inputs': list(self.inputs(1)),
-        'outputs': ['keypoints', 'scores'] if self.labels.skeleton else ['scores'],
+        'outputs': list(self.outputs),
         'labels': self.labels.to_json(),
       }
     )
