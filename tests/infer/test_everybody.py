@@ -79,7 +79,7 @@ def test_who_scores_less_is_nobody_and_boxes_say_where_to_look(multipose, monkey
   cut_out = multipose(image[12:89, 95:146].copy()).instances
   for one, other in zip(inside, cut_out, strict=True):
     assert one.score == pytest.approx(other.score, abs=1e-6)
-    np.testing.assert_allclose(one.keypoints, other.keypoints + [95, 12], atol=1e-3)
+    np.testing.assert_allclose(one.keypoints, other.keypoints + np.array([95, 12]), atol=1e-3)
 
 
 def test_what_is_looked_at_can_be_drawn(multipose):
