@@ -54,13 +54,12 @@ def read(name: str) -> PublishedNet:
   """
   variant = NETS[name]
   known = movenet.VARIANTS[variant]
+  task = {'crop_size': known.input_size, 'box_padding': BOX_PADDING}
+  # One person's is read off one look, as it is published.
+  task |= {'name': 'everybody'} if known.boxes else {'name': 'pose', 'flip': False}
   config = Config.from_dict(
     {
-      'task': {
-        'name': 'everybody' if known.boxes else 'pose',
-        'crop_size': known.input_size,
-        'box_padding': BOX_PADDING,
-      },
+      'task': task,
       'model': {'name': f'posejax_movenet_{variant}'},
       'codec': {'name': 'movenet'},
       'inputs': {'mean': movenet.INPUT_MEAN, 'std': movenet.INPUT_STD},

@@ -44,6 +44,7 @@ def picture(h, w):
 def test_a_published_net_is_a_predictor(lightning):
   assert (lightning.name, lightning.threshold) == ('MoveNet lightning', 0.3)
   assert lightning.task.input_size == (192, 192)
+  assert lightning.task.taken == 'noflip'
   assert lightning.labels.keypoints[0] == 'nose'
   box = np.array([[30.0, 20.0, 90.0, 130.0]])
   (instance,) = lightning(picture(150, 220), box).instances
