@@ -187,6 +187,7 @@ def main():
   parser.add_argument('--points', action='append', default=[], help="another program's file")
   parser.add_argument('--write_people', metavar='FILE', help='say who is looked for, and stop')
   parser.add_argument('--flip', action='store_true', help='published nets look at the mirror too')
+  parser.add_argument('--padding', type=float, help='of the boxes, for published nets')
   parser.add_argument('--runtime', default='xla')
   args = parser.parse_args()
   people = {}
@@ -221,9 +222,12 @@ def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
   if args.model or args.workdir:
     from posejax.infer import published
     from posejax.infer.predictor import Predictor
+    from posejax.runs import published_nets
     from posejax.weights.published import PUBLISHED
 
     startup.begin(startup.DEFAULT_CACHE)
+    if args.padding:
+      published_nets.BOX_PADDING = args.padding
     for name in args.model:
       net = published.predictor(name, flip=args.flip, runtime=args.runtime)
       yield by_predictor(net, PUBLISHED[name].licence, people)
