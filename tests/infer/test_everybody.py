@@ -16,6 +16,7 @@ from posejax.infer.results import to_dict
 from posejax.models import movenet
 from posejax.runs import published_nets
 from tests import published_files
+from tests.infer.frames import drawn
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -113,3 +114,15 @@ def test_a_detector_is_not_needed_and_training_is_refused(multipose):
     published.predictor('movenet_multipose', detector=lambda image: None)
   with pytest.raises(PosejaxError, match='not trained here'):
     multipose.task.loss({}, {}, None)
+
+
+def test_people_of_a_film_keep_their_ids(tmp_path):
+  pytest.importorskip('av', reason="needs pip install 'posejax[video]'")
+  path = tmp_path / 'film.mp4'
+  drawn.film(path, [0.0, 0.04, 0.08], image_fn=lambda i: picture(96, 128))
+  out = tmp_path / 'out'
+  assert cli.main(['predict', str(path), f'--out={out}', '--model=movenet_multipose']) == 0
+  entries = json.loads((out / 'film.json').read_text())
+  frames = [{e['track_id'] for e in entries if e['image_id'] == number} for number in range(3)]
+  assert frames[0]
+  assert frames[0] == frames[1] == frames[2]
