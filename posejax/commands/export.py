@@ -71,6 +71,11 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   if arguments.in_image and (arguments.quantize or arguments.format == 'web'):
     raise PosejaxError('--in_image goes with plain onnx and stablehlo files.')
   predictor = net_options.predictor(arguments)
+  if predictor.task.finds_all and (arguments.quantize or arguments.format == 'web'):
+    raise PosejaxError(
+      f'{predictor.name} finds everybody at once; it goes into plain onnx and stablehlo files, and '
+      '`posejax serve` has a page for it.'
+    )
   if arguments.format == 'web':
     _write_page(arguments, predictor)
   else:

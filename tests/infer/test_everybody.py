@@ -109,6 +109,13 @@ def test_an_exported_file_answers_as_the_net_does(multipose, tmp_path):
   assert agreement.num_keypoints == 4 * 6 * 17
 
 
+def test_what_would_not_work_is_not_exported(tmp_path, capsys):
+  words = ['--model=movenet_multipose', '--format=web', f'--out={tmp_path / "page"}']
+  assert cli.main(['export', *words]) == 2
+  assert 'plain onnx and stablehlo files' in capsys.readouterr().err
+  assert not (tmp_path / 'page').exists()
+
+
 def test_a_detector_is_not_needed_and_training_is_refused(multipose):
   with pytest.raises(PosejaxError, match='finds everybody by itself'):
     published.predictor('movenet_multipose', detector=lambda image: None)
