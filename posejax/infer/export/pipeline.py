@@ -90,9 +90,8 @@ class Pipeline:
     """Return points `[B, ..., 2]` of crops where they are wanted."""
     if not self.in_image:
       return points
-    affines = inputs['affines']
-    between = (1,) * (points.ndim - 3)
-    return affine.transform_points(points, affines.reshape(len(affines), *between, 2, 3))
+    between = tuple(range(1, points.ndim - 2))
+    return affine.transform_points(points, jnp.expand_dims(inputs['affines'], between))
 
   def inputs(self, batch: Any = None) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the inputs' shapes and types, for a batch of any size unless one is given."""
