@@ -189,7 +189,7 @@ class Config:
   best_mode: str = ''
   """'max' or 'min'; what `best_metric` asks for where empty."""
   init_from: str = ''
-  """Work directory of a run whose net to start from (`posejax.train.start`); chance where empty."""
+  """What to start from (`posejax.train.start`): a run's work directory, or a published net's name."""
   data: DataConfig = dataclasses.field(default_factory=DataConfig)
   inputs: InputsConfig = dataclasses.field(default_factory=InputsConfig)
   model: Options = dataclasses.field(default_factory=dict)

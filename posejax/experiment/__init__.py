@@ -9,7 +9,7 @@ import flax.linen as nn
 from posejax.config import Config
 from posejax.data import sources
 from posejax.errors import PosejaxError, nearest
-from posejax.experiment import classification, detection, pose
+from posejax.experiment import classification, detection, everybody, pose
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
@@ -20,6 +20,7 @@ TASKS: dict[str, Kind] = {
   'pose': pose.KIND,
   'classification': classification.KIND,
   'detection': detection.KIND,
+  'everybody': everybody.KIND,
 }
 """Name, as in `config.task.name` -> how such an experiment is built."""
 
@@ -65,10 +66,10 @@ def from_config(config: Config) -> Experiment:
   train_source = kind.source(config.data, 'train', config.seed, cached=config.data.cache)
   task_labels = kind.labels(train_source)
   model, task = kind.build(config, task_labels)
-  evaluations = {}
+  evaluate_on, evaluations = kind.evaluations(config, task, train_source), {}
   for name, data in config.evaluation_data().items():
     source = kind.source(data, 'eval', config.seed, cached=config.data.cache)
-    evaluations[name] = Evaluation(*kind.evaluation(config, task, train_source, source))
+    evaluations[name] = Evaluation(*evaluate_on(source, config.detections_on(name)))
   return Experiment(config, model, task, train_source, evaluations)
 
 

@@ -176,6 +176,14 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
   smoothing = Smoothing() if options.smooth else None
   # Heatmaps' maxima are no probabilities: a person of 0.3 is sure.
   tracker = Tracker(predictor.labels.skeleton, high_score=0.3, new_score=0.3, smoothing=smoothing)
+  if predictor.task.finds_all:
+
+    def tracked(frame: Frame) -> Result:
+      image_hw = frame.image.shape[:2]
+      people = tracker.update(predictor(frame.image).instances, frame.time, image_hw)
+      return Result(image_hw, tuple(one for one in people if one.track_id is not None))
+
+    return tracked
   follower = Follower(pose, predictor.detector, tracker, every=_DETECT_EVERY)
 
   def followed(frame: Frame) -> Result:

@@ -1,9 +1,11 @@
-"""What a new run's net starts from: chance, the net of another run, or a published backbone.
+"""What a new run's net starts from: chance, another net, or a published backbone.
 
-`config.init_from` names a run: its best checkpoint's parameters (the averaged ones where it has them)
-and batch statistics are taken by exact path and shape. Everything but the head must be there and fit. A
-head of the same build is taken too, except that its channels of keypoints are matched by name where
-the two runs have other skeletons; a head of another build starts anew, and so does what a loss learns.
+`config.init_from` names a published net, or a run: of that its best checkpoint's parameters (the averaged
+ones where it has them) and batch statistics. They are taken by exact path and shape. Everything but the
+head must be there and fit. A head of the same build is taken too, except that its channels of keypoints
+are matched by name where the two skeletons differ; a head of another build starts anew, and so does what
+a loss learns. Published nets have their batch norms folded in: where `config.model.batch_norm` asks for
+norms, they are put behind the convolutions again, and the net computes what it did.
 
 `config.model.init_from` names a file of another project: its backbone is taken whole, the head starts
 anew.
@@ -16,23 +18,25 @@ import dataclasses
 from functools import partial
 import os
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from posejax import experiment as experiments
-from posejax import labels, paths
+from posejax import paths
 from posejax.config import Config, InputsConfig
+from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
-from posejax.runs import checkpoint, saved_run
+from posejax.runs import checkpoint, published_nets, saved_run
+from posejax.train import by_keypoint
 from posejax.types import Variables
 from posejax.weights import convert
 from posejax.weights.families.names import NEVER_USED
 
 TAKEN, BY_KEYPOINT, INITIALISED, LEFT = 'taken', 'by keypoint', 'initialised', 'left behind'
 _LISTED = 8
+_NORM_IMAGES = 64
 _MAY_DIFFER = ('head', 'loss')
 
 
@@ -96,48 +100,86 @@ def begin(experiment: experiments.Experiment, variables: Variables) -> tuple[Var
     )
   if not file and not config.init_from:
     return variables, ''
-  take = _from_run if config.init_from else partial(_from_file, file)
+  take = _from_net if config.init_from else partial(_from_file, file)
   start = take(experiment, variables)
   sizes = {path: leaf.size for path, leaf in paths.flatten(variables).items()}
   return paths.replace(variables, start.values), start.table(sizes)
 
 
-def _from_run(experiment: experiments.Experiment, variables: Variables) -> Start:
+class _Net(NamedTuple):
+  """A net to start from.
+
+  Attributes:
+    title: for people.
+    config: of the run, or of the published net.
+    variables: what it has learnt, NumPy.
+    labels: what its outputs stand for.
+  """
+
+  title: str
+  config: Config
+  variables: Variables
+  labels: LabelSpace
+
+
+def _read(experiment: experiments.Experiment) -> _Net:
+  """Return the net that `config.init_from` names."""
+  name = experiment.config.init_from
+  if name in published_nets.NETS:
+    published = published_nets.read(name)
+    if experiment.config.model.get('batch_norm'):
+      published = published_nets.with_norms(published, _some_images(experiment))
+    return _Net(f'{name} ({published.name}, published)', *published[1:])
+  if not checkpoint.available_steps(name):
+    what = 'holds no checkpoint' if os.path.isdir(name) else 'does not exist'
+    raise PosejaxError(
+      f'config.init_from={name!r} {what}; name a work directory of a run, or a published net: '
+      f'{", ".join(published_nets.NETS)}.'
+    )
+  run = saved_run.read(name, 'best')
+  return _Net(_title(name, run), run.config, run.variables, run.labels)
+
+
+def _some_images(experiment: experiments.Experiment) -> np.ndarray:
+  """Return pictures to take norms' statistics from, uint8 `[B, H, W, 3]`."""
+  source = experiment.train_source
+  count = min(_NORM_IMAGES, len(source))
+  return EvalBatches(source, experiment.task.transform_eval, count)(0)['images']
+
+
+def _from_net(experiment: experiments.Experiment, variables: Variables) -> Start:
   config = experiment.config
-  workdir = config.init_from
-  if not checkpoint.available_steps(workdir):
-    what = 'holds no checkpoint' if os.path.isdir(workdir) else 'does not exist'
-    raise PosejaxError(f'config.init_from={workdir!r} {what}; name a work directory of a run.')
-  run = saved_run.read(workdir, 'best')
-  _check_inputs('config.init_from', workdir, run.config.inputs, config.inputs)
-  here, there = paths.flatten(variables), paths.flatten(run.variables)
-  axes = _keypoint_axes(experiment, run, here)
-  may_differ = {path for path in (*here, *there) if path in axes or _group(path) in _MAY_DIFFER}
-  _check_same_body(here, there, may_differ, config, run.config)
+  net = _read(experiment)
+  _check_inputs('config.init_from', config.init_from, net.config.inputs, config.inputs)
+  here, there = paths.flatten(variables), paths.flatten(net.variables)
+  places = by_keypoint.places(config, experiment.task, net.labels, here)
+  may_differ = {path for path in (*here, *there) if path in places or _group(path) in _MAY_DIFFER}
+  _check_same_body(here, there, may_differ, config, net.config)
 
   same_build = {}
   for group in {_group(path) for path in may_differ}:
     members = {path for path in may_differ if _group(path) == group}
-    same_build[group] = _shapes(here, members, axes) == _shapes(there, members, axes)
-  shared = _shared(run, experiment) if axes else []
+    same_build[group] = by_keypoint.builds_alike(members, here, there, places)
+  shared = by_keypoint.shared(net.labels, experiment.task.labels) if places else []
   values, origin = {}, {}
   for path, leaf in here.items():
     if path in may_differ and not same_build[_group(path)]:
       origin[path] = INITIALISED
-    elif path not in axes:
+    elif path not in places:
       values[path], origin[path] = there[path], TAKEN
-    elif axes[path] is None or not shared:
+    elif places[path] is None or not shared:
       origin[path] = INITIALISED
     else:
-      values[path], origin[path] = _moved(there[path], leaf, axes[path], shared), BY_KEYPOINT
+      values[path] = by_keypoint.moved(there[path], leaf, places[path], shared)
+      origin[path] = BY_KEYPOINT
   used = [path for path in there if origin.get(path) in (TAKEN, BY_KEYPOINT)]
   return Start(
-    source=_title(workdir, run),
+    source=net.title,
     values=values,
     origin=origin,
     left=tuple(_module(path) for path in there if path not in used),
     used=tuple(_module(path) for path in used),
-    notes=_keypoint_lists(run.labels, experiment.task.labels) if shared else (),
+    notes=by_keypoint.told(net.labels, experiment.task.labels) if shared else (),
   )
 
 
@@ -207,73 +249,6 @@ def _check_same_body(
       + '\n'.join(different[:_LISTED])
       + '\nSet config.model as it is there; only the head may be another one.'
     )
-
-
-def _keypoint_axes(
-  experiment: experiments.Experiment, run: saved_run.SavedRun, here: Mapping[str, Any]
-) -> dict[str, int | None]:
-  """Return the paths of arrays whose values belong to keypoints, where the two skeletons differ.
-
-  They are those that are larger in a net for one keypoint more: → the axis along which its index runs
-  over the keypoints, or None where it counts something else too, such as both coordinates.
-  """
-  skeleton = experiment.task.labels.skeleton
-  if experiment.task.labels.keypoints == run.labels.keypoints:
-    return {}
-  if skeleton is None or run.labels.skeleton is None:
-    return {}
-  wider = dataclasses.replace(
-    skeleton, keypoints=(*skeleton.keypoints, 'one more'), sigmas=(*skeleton.sigmas, 1.0)
-  )
-  _, task = experiments.build(experiment.config, labels.people(wider))
-  K, axes = skeleton.num_keypoints, {}
-  for path, leaf in paths.flatten(jax.eval_shape(task.init, jax.random.key(0))).items():
-    pairs = list(zip(here[path].shape, leaf.shape, strict=True))
-    grown = [axis for axis, (a, b) in enumerate(pairs) if a != b]
-    if grown:
-      axes[path] = grown[0] if [pairs[axis] for axis in grown] == [(K, K + 1)] else None
-  return axes
-
-
-def _shapes(
-  flat: Mapping[str, Any], which: Set[str], axes: Mapping[str, int | None]
-) -> dict[str, Any]:
-  """Return the shapes of `which`, without those that follow from the number of keypoints."""
-  shapes = {}
-  for path in which & flat.keys():
-    shape = list(flat[path].shape)
-    if path in axes:
-      shape = len(shape) if axes[path] is None else shape[: axes[path]] + shape[axes[path] + 1 :]
-    shapes[path] = shape
-  return shapes
-
-
-def _shared(run: saved_run.SavedRun, experiment: experiments.Experiment) -> list[tuple[int, int]]:
-  """Return the places there and here of keypoints that both skeletons name."""
-  there, here = run.labels.skeleton, experiment.task.labels.skeleton
-  return [
-    (there.index(name), i) for i, name in enumerate(here.keypoints) if name in there.keypoints
-  ]
-
-
-def _moved(
-  there: np.ndarray, here: jax.Array, axis: int, shared: list[tuple[int, int]]
-) -> np.ndarray:
-  """Return `here` with the values of shared keypoints, along `axis`, from their places `there`."""
-  value = np.moveaxis(np.array(here), axis, 0)
-  source = np.moveaxis(there, axis, 0)
-  for i, j in shared:
-    value[j] = source[i]
-  return np.moveaxis(value, 0, axis)
-
-
-def _keypoint_lists(there: LabelSpace, here: LabelSpace) -> tuple[str, ...]:
-  lists = {
-    'taken by name': [name for name in here.keypoints if name in there.keypoints],
-    'initialised': [name for name in here.keypoints if name not in there.keypoints],
-    'left behind': [name for name in there.keypoints if name not in here.keypoints],
-  }
-  return tuple(f'keypoints {fate}: {", ".join(n) or "none"}' for fate, n in lists.items())
 
 
 def _title(workdir: str, run: saved_run.SavedRun) -> str:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from posejax.errors import PosejaxError
-from posejax.weights.readers import safetensors, tfjs, torch_files
+from posejax.weights.readers import safetensors, tfjs, tflite, torch_files
 
 _SECTIONS = ('state_dict', 'model_state_dict', 'model')
 _PREFIXES = ('module.', 'model.', 'state_dict.')
@@ -17,10 +17,9 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Return the tensors of a checkpoint by name, without PyTorch and without running its pickle.
 
   Read are `.pth`, `.pt`, `.pth.tar` and the like in the zip form and in the one before PyTorch 1.6,
-  `.safetensors`, and the JSON of TensorFlow.js with its shards beside it; the content decides, not the
-  ending. Of a training checkpoint these are the
-  tensors of its `state_dict`, `model_state_dict` or `model` section; a prefix `module.`, `model.` or
-  `state_dict.` that all names share is taken off.
+  `.safetensors`, `.tflite`, and the JSON of TensorFlow.js with its shards beside it; the content decides,
+  not the ending. Of a training checkpoint these are the tensors of its `state_dict`, `model_state_dict`
+  or `model` section; a prefix `module.`, `model.` or `state_dict.` that all names share is taken off.
 
   Args:
     path: the file.
@@ -52,6 +51,8 @@ def strip_prefixes(tensors: dict[str, Any]) -> dict[str, Any]:
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
   start = file.read(_START_BYTES)
+  if tflite.is_tflite(start):
+    return _not_empty(tflite.read(file))
   if start.startswith(torch_files.ZIP_MAGIC):
     content = torch_files.read_zip(file)
   elif start[:1] == b'\x80':
@@ -67,7 +68,8 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
   else:
     kind = 'empty' if not start else f'something that begins with {start[:24]!r}'
     raise PosejaxError(
-      'it is not a checkpoint: neither what torch.save writes nor safetensors, but ' + kind
+      'it is not a checkpoint: neither what torch.save writes nor safetensors, TFLite or TensorFlow.js, '
+      f'but {kind}'
     )
   return content.read(_not_empty(_state_dict(content.value)))
 

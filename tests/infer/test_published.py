@@ -1,12 +1,10 @@
 """Published nets in use, by weights of the same shapes in a cache of their own; and the boxes' frames."""
 
-import hashlib
 import json
 import os
+import pathlib
 
 import cv2
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
 import pytest
 
@@ -15,37 +13,22 @@ from posejax.codecs import nanodet as nanodet_codec
 from posejax.errors import PosejaxError
 from posejax.infer import published
 from posejax.weights import published as pins
+from tests import published_files
 from tests.goldens import seeded_movenet
 
-GOLDENS = os.path.join(os.path.dirname(__file__), '..', 'goldens')
-
-
-def write(folder, golden, stem):
-  """Write a graph file of seeded weights; return its pins."""
-  with np.load(os.path.join(GOLDENS, f'{golden}.npz')) as file:
-    shapes = json.loads(file['shapes'].tobytes())
-  tensors = seeded_movenet.weights(shapes)
-  weights = [{'name': n, 'shape': list(t.shape), 'dtype': str(t.dtype)} for n, t in tensors.items()]
-  manifest = {'weightsManifest': [{'paths': [f'{stem}.bin'], 'weights': weights}]}
-  content = {
-    f'{stem}.json': json.dumps(manifest).encode(),
-    f'{stem}.bin': b''.join(t.tobytes() for t in tensors.values()),
-  }
-  for name, data in content.items():
-    (folder / name).write_bytes(data)
-  return tuple(
-    pins.File(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items()
-  )
+GOLDENS = pathlib.Path(__file__).parents[1] / 'goldens'
 
 
 @pytest.fixture(scope='module')
 def cache(tmp_path_factory):
   folder = tmp_path_factory.mktemp('weights')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('POSEJAX_CACHE', str(folder))
-    for name, golden in (('movenet_lightning', 'movenet_lightning'), ('nanodet', 'nanodet_g')):
-      files = write(folder, golden, golden.replace('_', '-'))
-      patch.setitem(pins.PUBLISHED, name, pins.Published(files, 'seeded', 'nobody'))
+    published_files.few_blocks(patch)
+    published_files.use(patch, folder, 'lightning', 'multipose')
+    with np.load(GOLDENS / 'nanodet_g.npz') as file:
+      shapes = json.loads(file['shapes'].tobytes())
+    tensors = seeded_movenet.weights(shapes)
+    patch.setitem(pins.PUBLISHED, 'nanodet', published_files.write(folder, tensors, 'nanodet-g'))
     yield folder
 
 
@@ -61,6 +44,7 @@ def picture(h, w):
 def test_a_published_net_is_a_predictor(lightning):
   assert (lightning.name, lightning.threshold) == ('MoveNet lightning', 0.3)
   assert lightning.task.input_size == (192, 192)
+  assert lightning.task.taken == 'noflip'
   assert lightning.labels.keypoints[0] == 'nose'
   box = np.array([[30.0, 20.0, 90.0, 130.0]])
   (instance,) = lightning(picture(150, 220), box).instances
@@ -100,26 +84,6 @@ def test_boxes_of_a_detector_lie_in_the_picture(cache, monkeypatch):
   assert scores.tolist() == [0.9, 0.5]
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(20, 400), st.integers(20, 400), st.integers(0, 99), st.integers(0, 99))
-def test_a_point_is_found_where_the_fit_says(h, w, x, y):
-  size = (96, 128)
-  image = np.zeros((h, w, 3), np.uint8)
-  radius = min(h, w) // 3
-  center = [
-    radius + round(share * (side - 1 - 2 * radius) / 99) for share, side in ((x, w), (y, h))
-  ]
-  cv2.circle(image, center, radius, (255, 255, 255), -1)
-  shown, scale, shift = published.fitted(image, size)
-  assert shown.shape == (*size, 3)
-  rows, columns = np.nonzero(image[..., 0])
-  weight = shown[..., 0].astype(float)
-  v, u = np.mgrid[: size[0], : size[1]]
-  found = np.array([(u * weight).sum(), (v * weight).sum()]) / weight.sum()
-  expected = scale * np.array([columns.mean(), rows.mean()]) + shift
-  np.testing.assert_allclose(found, expected, atol=0.1)
-
-
 @pytest.mark.parametrize(
   ('words', 'message'),
   [
@@ -127,6 +91,7 @@ def test_a_point_is_found_where_the_fit_says(h, w, x, y):
     (['--model=movenet_lightning', '--checkpoint=latest'], 'give either'),
     (['--model=movenet_thunder'], '`posejax weights get movenet_thunder`'),
     (['--detector=nanodet', '--boxes=boxes.json'], '--boxes and --detector'),
+    (['--detector=nanodet', '--model=movenet_multipose'], 'finds everybody by itself'),
   ],
 )
 def test_what_cannot_be_is_said(words, message, cache, tmp_path, capsys):

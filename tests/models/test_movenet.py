@@ -17,6 +17,7 @@ from posejax.models.heads.movenet import MoveNetHead
 from posejax.models.necks.movenet_fpn import double
 from posejax.weights.families import movenet as movenet_weights
 from posejax.weights.families import nanodet as nanodet_weights
+from tests import published_files
 from tests.goldens import seeded, seeded_movenet
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
@@ -161,10 +162,7 @@ def test_a_net_with_batch_norms_is_to_be_unfolded():
 
 
 def test_unfolded_batch_norms_leave_the_outputs_and_can_be_trained(monkeypatch):
-  # One block a stage compiles in a third of the time.
-  stages = tuple((channels, 1, stride) for channels, _, stride in mobilenet_v2.STAGES)
-  monkeypatch.setattr(mobilenet_v2, 'STAGES', stages)
-  monkeypatch.setattr(mobilenet_v2, 'TAPS', {1: 4, 2: 8, 4: 16})
+  published_files.few_blocks(monkeypatch)
   folded, model = (movenet.posejax_movenet('lightning', batch_norm=n) for n in (False, True))
   rng = np.random.default_rng(0)
   variables = jax.tree.map(

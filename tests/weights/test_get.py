@@ -24,7 +24,7 @@ def cache(tmp_path, monkeypatch):
     published.File(name, len(content), hashlib.sha256(content).hexdigest())
     for name, content in CONTENT.items()
   )
-  net = published.Published(files, 'a tiny one', 'nobody')
+  net = published.Published(files, 'a tiny one', 'dots', 'half of them', 'all', 'nobody')
   monkeypatch.setitem(published.PUBLISHED, 'tiny', net)
   monkeypatch.setenv('POSEJAX_CACHE', str(tmp_path / 'cache'))
   return tmp_path / 'cache'
@@ -181,7 +181,9 @@ def test_without_network_one_sentence_names_both_ways(cache):
 
 def test_the_commands(capsys, tmp_path, cache):
   assert cli.main(['weights', 'list']) == 0
-  assert '`posejax weights get tiny`' in capsys.readouterr().out
+  listed = capsys.readouterr().out
+  assert '`posejax weights get tiny`' in listed
+  assert '  measured   half of them\n' in listed
   assert cli.main(['weights', 'get', 'tiny', f'--from={write(tmp_path / "m")}']) == 0
   assert 'nobody; Apache-2.0' in capsys.readouterr().out
   assert cli.main(['weights', 'list']) == 0

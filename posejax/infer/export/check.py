@@ -61,9 +61,11 @@ class Agreement:
 
 def compare(found: Arrays, expected: Arrays) -> Agreement:
   """Return how far apart `keypoints` `[B, K, 2]`, if any, and `scores` `[B, K]` or `[B, C]` are."""
-  scores = np.asarray(expected['scores'])
+  # Of a net that finds everybody, each keypoint's, which says most.
+  name = 'keypoint_scores' if 'keypoint_scores' in expected else 'scores'
+  scores = np.asarray(expected[name])
   scale = max(1.0, float(np.abs(scores).max(initial=0)))
-  difference = np.abs(np.asarray(found['scores']) - scores) / scale
+  difference = np.abs(np.asarray(found[name]) - scores) / scale
   difference = np.where(np.isfinite(difference), difference, np.inf)
   if 'keypoints' not in expected:
     return Agreement(0, 0, 0, 0.0, float(difference.max()))

@@ -10,9 +10,10 @@
 | `keypoints` | float32 `[B, K, 2]`, pixels of the crop, or of the picture by the affines |
 | `scores` | float32 `[B, K]`, as `task.infer` gives them |
 
-A classifier has the `scores` alone, float32 `[B, C]`. A detector has `boxes` float32 `[B, M, 4]`, by
-edges on the canvas, `scores` `[B, M]` and `labels` int32 `[B, M]`, the surest first and 0 where there are
-no more, and where it finds them `keypoints` `[B, M, K, 2]` with `keypoint_scores` `[B, M, K]`.
+A classifier has the `scores` alone, float32 `[B, C]`. A net that finds everything on a picture has M
+things, the surest first and 0 where there are no more: `boxes` float32 `[B, M, 4]` (xyxy, by edges: pixel
+i lies between i and i + 1), their `scores` `[B, M]` and `labels` int32 `[B, M]`, and where it finds
+keypoints, `keypoints` `[B, M, K, 2]` and `keypoint_scores` `[B, M, K]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from posejax.geometry import affine
 from posejax.labels import LabelSpace
 from posejax.types import Predictions, Variables
 
+_TYPES = {'labels': jnp.int32}  # of outputs, beside float32
 FORMAT = 1
 """Of the description that goes with a file; another number is another form."""
 InferFn = Callable[[Variables, jax.Array], Predictions]
@@ -45,8 +47,8 @@ class Pipeline:
     labels: what the keypoints are.
     in_image: whether keypoints are wanted in the pictures' frame, by affines.
     box_padding: how many times a box, brought to the crop's aspect, the crops show; of `posejax.tasks`.
-    finds_all: whether the net is a detector's, of `posejax.tasks`; its frame is the canvas.
     convention: where they lie to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
+    finds_all: whether the net finds everything on a whole picture at once.
   """
 
   infer: InferFn
@@ -55,8 +57,17 @@ class Pipeline:
   labels: LabelSpace
   in_image: bool = False
   box_padding: float = 1.0
-  finds_all: bool = False
   convention: str = 'msra'
+  finds_all: bool = False
+
+  @property
+  def outputs(self) -> tuple[str, ...]:
+    """Return the names of the outputs."""
+    keypoints = ('keypoints',) if self.labels.skeleton else ()
+    if not self.finds_all:
+      return (*keypoints, 'scores')
+    points = ('keypoints', 'keypoint_scores') if keypoints else ()
+    return ('boxes', 'scores', 'labels', *points)
 
   def __call__(self, **inputs: jax.Array) -> dict[str, jax.Array]:
     """Return keypoints and scores."""
@@ -65,19 +76,22 @@ class Pipeline:
   def apply(self, variables: Variables, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return keypoints and scores; the variables are an argument, to lie on the device."""
     predictions = self.infer(variables, inputs['images'])
+    found = {name: predictions[name] for name in self.outputs if name in predictions}
+    if 'keypoints' in self.outputs:
+      found['keypoints'] = self._placed(predictions['keypoints_crop'], inputs)
     if self.finds_all:
-      outputs = {name: predictions[name] for name in ('boxes', 'scores', 'labels')}
-      if 'keypoints_crop' in predictions:
-        outputs['keypoints'] = predictions['keypoints_crop']
-        outputs['keypoint_scores'] = predictions['keypoint_scores']
-      return outputs
-    found = {'scores': predictions['scores'].astype(jnp.float32)}
-    if self.labels.skeleton is None:
-      return found
-    keypoints = predictions['keypoints_crop']
-    if self.in_image:
-      keypoints = affine.transform_points(keypoints, inputs['affines'])
-    return {'keypoints': keypoints.astype(jnp.float32), **found}
+      corners = predictions['boxes'].reshape(*predictions['boxes'].shape[:-1], 2, 2)
+      # Affines are about pixels' centres, half a pixel beside their edges.
+      corners = self._placed(corners - 0.5, inputs) + 0.5
+      found['boxes'] = corners.reshape(predictions['boxes'].shape)
+    return {name: found[name].astype(_TYPES.get(name, jnp.float32)) for name in self.outputs}
+
+  def _placed(self, points: jax.Array, inputs: Mapping[str, jax.Array]) -> jax.Array:
+    """Return points `[B, ..., 2]` of crops where they are wanted."""
+    if not self.in_image:
+      return points
+    between = tuple(range(1, points.ndim - 2))
+    return affine.transform_points(points, jnp.expand_dims(inputs['affines'], between))
 
   def inputs(self, batch: Any = None) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the inputs' shapes and types, for a batch of any size unless one is given."""
@@ -98,13 +112,7 @@ class Pipeline:
         'convention': self.convention,
         'frame': 'image' if self.in_image else 'crop',
         'inputs': list(self.inputs(1)),
-        'outputs': self._outputs(),
+        'outputs': list(self.outputs),
         'labels': self.labels.to_json(),
       }
     )
-
-  def _outputs(self) -> list[str]:
-    points = ['keypoints'] if self.labels.skeleton else []
-    if not self.finds_all:
-      return [*points, 'scores']
-    return ['boxes', 'scores', 'labels', *points, *('keypoint_scores' for _ in points)]

@@ -1,4 +1,8 @@
-"""Heads: feature maps by their stride to what a net outputs, `{name: array}`."""
+"""Heads: feature maps by their stride to what a net outputs, `{name: array}`.
+
+Where a variable or an output has several values for each keypoint, a keypoint's lie together, in the
+keypoints' order; `config.init_from` takes them over to another skeleton by that.
+"""
 
 import flax.linen as nn
 

@@ -1,0 +1,135 @@
+"""Everybody on a picture at once: MultiPose through the Predictor, the commands and files."""
+
+import json
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from posejax import cli
+from posejax.codecs import movenet_multi
+from posejax.errors import PosejaxError
+from posejax.infer import published
+from posejax.infer.export import files
+from posejax.infer.results import to_dict
+from posejax.models import movenet
+from posejax.runs import published_nets
+from tests import published_files
+from tests.infer.frames import drawn
+
+
+@pytest.fixture(scope='module', autouse=True)
+def cache(tmp_path_factory):
+  with pytest.MonkeyPatch.context() as patch:
+    published_files.few_blocks(patch)
+    published_files.use(patch, tmp_path_factory.mktemp('weights'), 'multipose')
+    yield
+
+
+@pytest.fixture(scope='module')
+def multipose():
+  return published.predictor('movenet_multipose', min_score=0.0)
+
+
+def picture(h, w):
+  soft = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+  return cv2.resize(soft, (w, h), interpolation=cv2.INTER_CUBIC)
+
+
+def test_people_are_those_of_the_decoding_in_pixels_of_the_picture(multipose):
+  image = picture(96, 128)
+  result = multipose(image)
+  # Twice as large, and 32 rows of nothing above and below.
+  fitted = np.zeros((256, 256, 3), np.uint8)
+  matrix = np.array([[2.0, 0, 0.5], [0, 2, 32.5]])
+  fitted = cv2.warpAffine(image, matrix, (256, 256), flags=cv2.INTER_LINEAR)
+  variables = published_nets.read('movenet_multipose').variables
+  outputs = movenet.posejax_movenet('multipose').apply(variables, fitted[None] / 127.5 - 1)
+  found = jax.device_get(movenet_multi.decode_multi(outputs))
+  order = np.argsort(-found['scores'][0], kind='stable')
+  assert len(result.instances) == 6
+  scores = [one.score for one in result.instances]
+  assert scores == sorted(scores, reverse=True)
+  assert len(set(scores)) == 6
+  for instance, i in zip(result.instances, order, strict=True):
+    assert instance.score == pytest.approx(found['scores'][0, i], abs=1e-5)
+    back = (found['keypoints_crop'][0, i] - [0.5, 32.5]) / 2
+    np.testing.assert_allclose(instance.keypoints, back, atol=0.02)
+    np.testing.assert_allclose(instance.keypoint_scores, found['keypoint_scores'][0, i], atol=1e-5)
+    assert instance.visible.tolist() == (instance.keypoint_scores >= 0.3).tolist()
+    inwards = np.array([[0.5, 0.5], [-0.5, -0.5]])  # from a box's edges to its outermost pixels
+    low, high = found['boxes_crop'][0, i].reshape(2, 2) + inwards
+    corners = (np.stack([low, high]) - [0.5, 32.5]) / 2
+    corners = np.clip(corners, 0, [127, 95])
+    np.testing.assert_allclose(instance.box.reshape(2, 2), corners, atol=0.3)
+  entry = to_dict(result, multipose.labels)['instances'][1]
+  assert entry['label'] == 'person'
+  assert len(entry['keypoints']) == 17
+
+
+def test_who_scores_less_is_nobody_and_boxes_say_where_to_look(multipose, monkeypatch):
+  image = picture(90, 150)
+  scores = [one.score for one in multipose(image).instances]
+  monkeypatch.setattr(multipose, '_min_score', (scores[1] + scores[2]) / 2)
+  assert [one.score for one in multipose(image).instances] == scores[:2]
+  assert len(multipose([image, image])) == 2
+  monkeypatch.setattr(multipose, '_min_score', 0.0)
+  # 1.25 times the box is looked at: from 95 to 145 along the row and from 12.5 to 87.5 down.
+  inside = multipose(image, np.array([[100.0, 20, 140, 80]])).instances
+  cut_out = multipose(image[12:89, 95:146].copy()).instances
+  for one, other in zip(inside, cut_out, strict=True):
+    assert one.score == pytest.approx(other.score, abs=1e-6)
+    np.testing.assert_allclose(one.keypoints, other.keypoints + np.array([95, 12]), atol=1e-3)
+
+
+def test_what_is_looked_at_can_be_drawn(multipose):
+  image = picture(60, 90)
+  heat = multipose.heat(image, multipose(image))
+  assert heat.shape == (60, 90)
+  assert 0 <= heat.min() < heat.max() <= 1
+
+
+def test_predict_writes_everybody(tmp_path, capsys):
+  folder = tmp_path / 'in'
+  folder.mkdir()
+  cv2.imwrite(str(folder / 'one.png'), picture(60, 90))
+  out = tmp_path / 'out'
+  words = ['predict', str(folder), f'--out={out}', '--model=movenet_multipose', '--heatmaps']
+  assert cli.main(words) == 0
+  assert 'MoveNet multipose; XLA' in capsys.readouterr().out
+  entries = json.loads((out / 'predictions.json').read_text())
+  assert all(len(entry['keypoints']) == 51 for entry in entries)
+  assert (out / 'one.jpg').exists()
+
+
+def test_an_exported_file_answers_as_the_net_does(multipose, tmp_path):
+  pytest.importorskip('onnxruntime', reason="needs pip install 'posejax[export]'")
+  agreement = files.write_onnx(str(tmp_path / 'net.onnx'), multipose.pipeline)
+  assert agreement.num_keypoints == 4 * 6 * 17
+
+
+def test_what_would_not_work_is_not_exported(tmp_path, capsys):
+  words = ['--model=movenet_multipose', '--format=web', f'--out={tmp_path / "page"}']
+  assert cli.main(['export', *words]) == 2
+  assert 'plain onnx and stablehlo files' in capsys.readouterr().err
+  assert not (tmp_path / 'page').exists()
+
+
+def test_a_detector_is_not_needed_and_training_is_refused(multipose):
+  with pytest.raises(PosejaxError, match='finds everybody by itself'):
+    published.predictor('movenet_multipose', detector=lambda image: None)
+  with pytest.raises(PosejaxError, match='not trained here'):
+    multipose.task.loss({}, {}, None)
+
+
+def test_people_of_a_film_keep_their_ids(tmp_path):
+  pytest.importorskip('av', reason="needs pip install 'posejax[video]'")
+  path = tmp_path / 'film.mp4'
+  drawn.film(path, [0.0, 0.04, 0.08], image_fn=lambda i: picture(96, 128))
+  out = tmp_path / 'out'
+  assert cli.main(['predict', str(path), f'--out={out}', '--model=movenet_multipose']) == 0
+  entries = json.loads((out / 'film.json').read_text())
+  frames = [{e['track_id'] for e in entries if e['image_id'] == number} for number in range(3)]
+  assert frames[0]
+  assert frames[0] == frames[1] == frames[2]
