@@ -1,7 +1,8 @@
 """One run of a sweep in a process of its own: `python -m posejax.sweep.child WORKDIR [--cpus=0,1]`.
 
-Trains what the work directory's config.json says. Standard input is a pipe that the sweep holds open
-as long as it lives: when it ends, however, the run stops as on SIGTERM, with a checkpoint.
+The first line of standard input is the config, in JSON: the run itself writes it into its work directory
+once its data were found good. The sweep holds that pipe open as long as it lives: when it ends, however,
+the run stops as on SIGTERM, with a checkpoint.
 """
 
 import time
@@ -9,6 +10,7 @@ import time
 _BEGAN = time.monotonic()  # before the slow imports: the times shown count from the process's start
 
 import argparse  # noqa: E402
+import json  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
@@ -31,18 +33,19 @@ def main() -> None:
   arguments = parser.parse_args()
   if arguments.cpus:  # before any thread starts: threads inherit them
     os.sched_setaffinity(0, {int(cpu) for cpu in arguments.cpus.split(',')})
+  config = json.loads(sys.stdin.readline())
   threading.Thread(target=_stop_when_input_ends, daemon=True).start()
 
   from absl import logging
 
   from posejax import startup
-  from posejax.runs import workdirs
+  from posejax.config import Config
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
   startup.begin(os.environ.get('JAX_COMPILATION_CACHE_DIR', startup.DEFAULT_CACHE))
   from posejax.train.loop import train
 
-  train(workdirs.read_config(arguments.workdir), arguments.workdir, _BEGAN)
+  train(Config.from_dict(config), arguments.workdir, _BEGAN)
 
 
 if __name__ == '__main__':

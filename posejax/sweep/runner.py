@@ -1,7 +1,9 @@
 """Runs a sweep: a process per run, so many at a time, resumable at any moment."""
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -112,18 +114,20 @@ class _Sweep:
   def _start(self, run: Run) -> None:
     slot, workdir = self.free.pop(0), self.workdir(run)
     os.makedirs(workdir, exist_ok=True)
-    workdirs.write_config(workdir, run.config)
     command = [sys.executable, '-m', 'posejax.sweep.child', workdir]
     if slot.cpus:
       command.append('--cpus=' + ','.join(map(str, slot.cpus)))
     with open(self.log_path(run), 'a') as log:
       popen = subprocess.Popen(
         command,
-        stdin=subprocess.PIPE,  # never written to: it ends when this process does, killed or not
+        bufsize=0,
+        stdin=subprocess.PIPE,  # kept open: it ends when this process does, killed or not
         stdout=log,
         stderr=subprocess.STDOUT,
         env=_environment(slot),
       )
+    with contextlib.suppress(BrokenPipeError):  # its exit code tells
+      popen.stdin.write(json.dumps(run.config.to_dict()).encode() + b'\n')
     self.processes.append(_Process(run, popen, slot))
     self.states[run.name] = results.RUNNING
 
