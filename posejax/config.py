@@ -149,7 +149,7 @@ class EvaluateConfig:
   batch_size: int | None = None
   """Examples per evaluation batch over all devices; batch_size where unset."""
   detections: str = ''
-  """A person detector's boxes, COCO's result JSON, to measure AP on; the annotated boxes where empty."""
+  """A person detector's boxes on the main set, COCO's result JSON; annotated ones where empty."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Config:
   optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
   evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
   evaluations: Options = dataclasses.field(default_factory=dict)
-  """Further sets to measure on: name -> keys of `data` that differ. Metrics are `<name>/<metric>`."""
+  """Further sets: name -> keys of `data` that differ, `detections`. Metrics are `<name>/<metric>`."""
   early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
 
   def __post_init__(self):
@@ -227,6 +227,9 @@ class Config:
   def evaluation_data(self) -> dict[str, DataConfig]:
     """Return name -> `data` of every set to evaluate on; the main one, first, is called 'eval'.
 
+    `evaluate.detections` are boxes on the pictures of the main set; of another one they are its own
+    `detections`, beside the keys of `data` (`detections_on`).
+
     Raises:
       PosejaxError: a set has no keys, or unknown ones.
     """
@@ -237,6 +240,7 @@ class Config:
         raise PosejaxError(
           f'config.evaluations.{name}={own!r} must be a name other than "eval" with keys of config.data.'
         )
+      own = {key: value for key, value in own.items() if key != 'detections'}
       section = f'config.evaluations.{name}'
       _from_dict(DataConfig, own, section)
       source = {key: value for key, value in own.items() if key in _SOURCE_KEYS}
@@ -244,6 +248,11 @@ class Config:
       values = {**dataclasses.asdict(self.data), **other, 'eval': {**self.data.eval, **source}}
       found[name] = _from_dict(DataConfig, values, section)
     return found
+
+  def detections_on(self, name: str) -> str:
+    """Return the file of a detector's boxes on a set of `evaluation_data`; empty for annotated ones."""
+    own = self.evaluations.get(name)
+    return self.evaluate.detections if own is None else own.get('detections', '')
 
   @classmethod
   def from_dict(cls, values: dict[str, Any]) -> 'Config':
@@ -263,7 +272,7 @@ class Config:
 # which the sources' fingerprints hold to be the same (`posejax.train.loop`).
 _MAY_CHANGE = ('num_steps', 'log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
 _PLACES = (
-  'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton',
+  'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'detections',
 )  # fmt: skip
 
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from configs import pose_densenet
+from posejax import experiment
 from posejax.config import Config
+from posejax.data.sources.detections import DetectedPeople
 from posejax.errors import PosejaxError
+from posejax.metrics import median
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
 from posejax.train.evaluate_workdir import evaluate_workdir
@@ -114,6 +117,27 @@ def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
     evaluate_workdir(workdir, 'latest', {'batch_size': 4})
   with pytest.raises(PosejaxError, match=r'trained on the keypoints .*top_left.*have .*nose'):
     evaluate_workdir(workdir, 'latest', {'data.annotations': ''})
+
+
+def test_a_detectors_boxes_belong_to_one_set(trained, tmp_path, monkeypatch):
+  folder = trained[0]
+  with open(os.path.join(folder, 'signs.json')) as file:
+    annotations = json.load(file)['annotations']
+  boxes = [
+    {'image_id': a['image_id'], 'category_id': 3, 'bbox': a['bbox'], 'score': 0.5}
+    for a in annotations
+  ]
+  layouts.write(tmp_path / 'boxes.json', boxes)
+  asked, median_pose = [], median.median_pose
+  monkeypatch.setattr(
+    median, 'median_pose', lambda *arrays: asked.append(1) or median_pose(*arrays)
+  )
+  found = {'detections': str(tmp_path / 'boxes.json')}
+  built = experiment.from_config(config(folder, evaluations={'found': found, 'again': {}}))
+  looked_into = {name: type(one.source) for name, one in built.evaluations.items()}
+  assert looked_into['found'] is DetectedPeople
+  assert DetectedPeople not in (looked_into['eval'], looked_into['again'])
+  assert asked == [1]  # of the training set, whatever is measured beside it
 
 
 def test_data_may_move_but_not_change(trained, tmp_path):

@@ -81,8 +81,8 @@ def facing(skeleton, batch):
   return (x[:, left] <= x[:, right]).astype('int32')
 
 
-def evaluation(config, task, train_source, source):
-  """Return what is evaluated on, and how."""
+def evaluations(config, task, train_source):
+  """Return how any set is evaluated."""
   del train_source
   skeleton = SKELETONS[from_options('task', config.task, FacingOptions).skeleton]
 
@@ -95,7 +95,8 @@ def evaluation(config, task, train_source, source):
     del records
     return accuracy.summarize_accuracy(sums, task.labels.class_names)
 
-  return source, Evaluator(measure, summarize, main_metric='accuracy')
+  evaluator = Evaluator(measure, summarize, main_metric='accuracy')
+  return lambda source, detections: (source, evaluator)
 
 
-experiment.TASKS['facing'] = experiment.Kind(sources.create_people, task_labels, build, evaluation)
+experiment.TASKS['facing'] = experiment.Kind(sources.create_people, task_labels, build, evaluations)

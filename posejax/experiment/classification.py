@@ -11,7 +11,7 @@ from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.whole_picture import WholePicture
 from posejax.errors import PosejaxError
-from posejax.experiment.kind import Kind
+from posejax.experiment.kind import EvaluateOn, Kind
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task, net
 from posejax.tasks.classification import task as classification
@@ -47,10 +47,19 @@ def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
   return model, task
 
 
-def _evaluation(
-  config: Config, task: Task, train_source: sources.Source, source: sources.Source
-) -> tuple[sources.Source, Evaluator]:
+def _evaluations(config: Config, task: Task, train_source: sources.Source) -> EvaluateOn:
   del config, train_source  # nothing to set, and no baseline
+  return partial(_evaluate_on, task)
+
+
+def _evaluate_on(
+  task: Task, source: sources.Source, detections: str
+) -> tuple[sources.Source, Evaluator]:
+  if detections:
+    raise PosejaxError(
+      f'config.evaluate.detections={detections!r} are boxes of people; a classifier sees whole pictures. '
+      'Leave it empty.'
+    )
   theirs = _labels(source)
   if theirs != task.labels:
     raise PosejaxError(
@@ -59,4 +68,4 @@ def _evaluation(
   return source, classification.evaluator(task.labels)
 
 
-KIND = Kind(sources.create, _labels, _build, _evaluation)
+KIND = Kind(sources.create, _labels, _build, _evaluations)

@@ -9,6 +9,7 @@ from posejax.data import sources
 from posejax.data.formats import coco_read, coco_write
 from posejax.data.transforms import instances
 from posejax.errors import PosejaxError
+from posejax.experiment.kind import EvaluateOn
 from posejax.metrics import box_ap, coco_ap
 from posejax.tasks import Evaluator, Task
 from posejax.tasks.detection.measures import MAIN_METRIC, DetectionMetrics
@@ -17,22 +18,25 @@ from posejax.tasks.detection.options import DetectionOptions
 _LOG = logging.getLogger(__name__)
 
 
-def create(
-  config: Config, task: Task, train_source: sources.Source, source: sources.Source
-) -> tuple[sources.Source, Evaluator]:
-  """Return what is evaluated on, and what there is to measure: AP of boxes, and of keypoints if found.
+def create(config: Config, task: Task, train_source: sources.Source) -> EvaluateOn:
+  """Return what says of a set what is measured on it: AP of boxes, and of keypoints if found.
 
-  Says what of either source's boxes is not learnt from or not measured.
+  Says what of either source's boxes is not learnt from or not measured. What it returns raises a
+  PosejaxError where the set has other classes or another skeleton, or where there are detections.
 
   Args:
     config: of detection.
     task: of that config.
     train_source: what is learnt from.
-    source: of the evaluation's set.
-
-  Raises:
-    PosejaxError: the set has other classes or another skeleton.
   """
+  number = from_options('task', config.task, DetectionOptions).max_instances
+  _tell_what_is_left_out(train_source, number)
+  return partial(_evaluate_on, task, number)
+
+
+def _evaluate_on(
+  task: Task, max_instances: int, source: sources.Source, detections: str
+) -> tuple[sources.Source, Evaluator]:
   ours, theirs = task.labels, source.label_space
   if ours.class_names != theirs.class_names:
     raise PosejaxError(
@@ -43,15 +47,12 @@ def create(
     raise PosejaxError(
       f'The net knows the keypoints {list(ours.keypoints)}; {source.name!r} has {list(theirs.keypoints)}.'
     )
-  if config.evaluate.detections:
+  if detections:
     raise PosejaxError(
-      f'config.evaluate.detections={config.evaluate.detections!r} are boxes for pose nets to look into; '
+      f'config.evaluate.detections={detections!r} are boxes for pose nets to look into; '
       'a detector finds its own. Leave it empty.'
     )
-  number = from_options('task', config.task, DetectionOptions).max_instances
-  for one in (train_source, source):
-    for reason, count in instances.survey(one, number).items():
-      _LOG.warning('%s: %d %s are left out of training.', one.name, count, reason)
+  _tell_what_is_left_out(source, max_instances)
   metrics = _metrics(task, source)
   evaluator = Evaluator(
     measure=lambda predictions, batch: {},
@@ -61,6 +62,11 @@ def create(
     results=metrics.results,
   )
   return source, evaluator
+
+
+def _tell_what_is_left_out(source: sources.Source, max_instances: int) -> None:
+  for reason, count in instances.survey(source, max_instances).items():
+    _LOG.warning('%s: %d %s are left out of training.', source.name, count, reason)
 
 
 def _metrics(task: Task, source: sources.Source) -> DetectionMetrics:

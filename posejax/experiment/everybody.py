@@ -10,9 +10,9 @@ from posejax.config import Config, from_options
 from posejax.data import sources
 from posejax.data.transforms import fitting
 from posejax.errors import PosejaxError
-from posejax.experiment.kind import Kind
+from posejax.experiment.kind import EvaluateOn, Kind
 from posejax.labels import LabelSpace
-from posejax.tasks import Evaluator, Task, net
+from posejax.tasks import Task, net
 from posejax.tasks.pose import everybody
 
 
@@ -49,13 +49,11 @@ def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
   return model, task
 
 
-def _evaluation(
-  config: Config, task: Task, train_source: sources.Source, source: sources.Source
-) -> tuple[sources.Source, Evaluator]:
-  del config, task, train_source, source
+def _evaluations(config: Config, task: Task, train_source: sources.Source) -> EvaluateOn:
+  del config, task, train_source
   raise PosejaxError(
     "config.task.name='everybody' is neither trained nor evaluated; `posejax predict` uses it."
   )
 
 
-KIND = Kind(sources.create, lambda source: source.label_space, _build, _evaluation)
+KIND = Kind(sources.create, lambda source: source.label_space, _build, _evaluations)

@@ -10,6 +10,8 @@ from posejax.data.sources import Source
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
 
+EvaluateOn = Callable[[Source, str], tuple[Source, Evaluator]]
+
 
 class Kind(NamedTuple):
   """How the experiments of one task are built.
@@ -19,10 +21,12 @@ class Kind(NamedTuple):
       pictures or its people; see `posejax.data.sources`.
     labels: `source to train on -> LabelSpace`; refuses a source that the task cannot learn from.
     build: `(config, labels) -> (net, task)`; needs no data.
-    evaluation: `(config, task, source to train on, source) -> (source as it is evaluated, evaluator)`.
+    evaluations: `(config, task, source to train on) -> evaluate_on`, where `evaluate_on(source,
+      detections) -> (source as it is evaluated, evaluator)` for each set; `detections` is the path of a
+      detector's boxes on it, or empty.
   """
 
   source: Callable[..., Source]
   labels: Callable[[Source], LabelSpace]
   build: Callable[[Config, LabelSpace], tuple[nn.Module, Task]]
-  evaluation: Callable[[Config, Task, Source, Source], tuple[Source, Evaluator]]
+  evaluations: Callable[[Config, Task, Source], EvaluateOn]

@@ -1,5 +1,7 @@
 """What a pose experiment evaluates on, and how it is measured: from a config and its sources."""
 
+from collections.abc import Callable
+import functools
 from functools import partial
 import logging
 
@@ -10,6 +12,7 @@ from posejax.data import sources
 from posejax.data.formats import coco_read
 from posejax.data.sources import detections
 from posejax.errors import PosejaxError
+from posejax.experiment.kind import EvaluateOn
 from posejax.metrics import coco_ap, median
 from posejax.tasks import Evaluator, Task
 from posejax.tasks.pose.measures import PoseMetrics
@@ -18,28 +21,33 @@ _LOG = logging.getLogger(__name__)
 _MEDIAN_EXAMPLES = 2000
 
 
-def create(
-  config: Config, task: Task, train_source: sources.Source, source: sources.Source
-) -> tuple[sources.Source, Evaluator]:
-  """Return what is evaluated on, and what there is to measure: AP and PCKh where the data allow it.
+def create(config: Config, task: Task, train_source: sources.Source) -> EvaluateOn:
+  """Return what says of a set what is measured on it: AP and PCKh where the data allow it.
+
+  What it returns raises a PosejaxError where the set has another skeleton, where annotations and skeleton
+  don't belong together, or where there are detections and it is not of COCO's format.
 
   Args:
     config: a pose config.
     task: of that config.
     train_source: whose median pose is measured beside the net.
-    source: of the evaluation's set.
-
-  Raises:
-    PosejaxError: the set has another skeleton, or annotations and skeleton don't belong together.
   """
+  del config  # nothing to set
+  return partial(_evaluate_on, task, functools.cache(partial(_median_pose, train_source, task)))
+
+
+def _evaluate_on(
+  task: Task, median_pose: Callable[[], np.ndarray], source: sources.Source, boxes: str
+) -> tuple[sources.Source, Evaluator]:
   ours, theirs = task.labels.keypoints, source.label_space.keypoints
   if ours != theirs:
     raise PosejaxError(
       f'The net knows the keypoints {list(ours)}; {source.name!r} has {list(theirs)}. Map them to the '
       "net's with config.data.name='mixture'."
     )
-  source = _evaluated_source(config, source)
-  metrics = _metrics(task, train_source, source)
+  if boxes:
+    source = _detected(source, boxes)
+  metrics = _metrics(task, median_pose, source)
   evaluator = Evaluator(
     measure=metrics.measure,
     records=metrics.records,
@@ -49,15 +57,12 @@ def create(
   return source, evaluator
 
 
-def _evaluated_source(config: Config, source: sources.Source) -> sources.Source:
-  """Return what is evaluated on: `source`, or the boxes of `config.evaluate.detections` on it.
+def _detected(source: sources.Source, path: str) -> sources.Source:
+  """Return the people that a detector found on a source's pictures.
 
   Raises:
-    PosejaxError: there are detections, and the source is not of COCO's format or has other pictures.
+    PosejaxError: the source is not of COCO's format or has other pictures.
   """
-  path = config.evaluate.detections
-  if not path:
-    return source
   if not sources.has_annotations(source):
     raise PosejaxError(
       f"config.evaluate.detections={path!r} needs a data set of COCO's format, with everybody on its "
@@ -70,7 +75,9 @@ def _evaluated_source(config: Config, source: sources.Source) -> sources.Source:
   return detections.DetectedPeople(source, boxes)
 
 
-def _metrics(task: Task, train_source: sources.Source, source: sources.Source) -> PoseMetrics:
+def _metrics(
+  task: Task, median_pose: Callable[[], np.ndarray], source: sources.Source
+) -> PoseMetrics:
   skeleton, (H, W) = task.labels.skeleton, task.input_size
   labelled = not isinstance(source, detections.DetectedPeople)
   average_precision = None
@@ -95,7 +102,7 @@ def _metrics(task: Task, train_source: sources.Source, source: sources.Source) -
   return PoseMetrics(
     skeleton,
     task.input_size,
-    _median_pose(train_source, task) if labelled else None,
+    median_pose() if labelled else None,
     labelled,
     _has_heads(source),
     average_precision,
