@@ -7,6 +7,7 @@ import numpy as np
 from posejax.errors import PosejaxError, nearest
 from posejax.infer import published
 from posejax.infer.predictor import DetectFn, Predictor
+from posejax.runs import net_file
 from posejax.tasks.detection.measures import PERSON
 
 DETECTORS = {'nanodet': published.nanodet_detector}
@@ -17,7 +18,8 @@ def create(name: str, threshold: float | None = None) -> DetectFn:
   """Return a detector of people: `picture -> (boxes [N, 4], scores [N])`.
 
   Args:
-    name: of `DETECTORS`, or the work directory of a detection run, whose best checkpoint is taken.
+    name: of `DETECTORS`, or the work directory of a detection run, whose best checkpoint is taken, or its
+      net in a file.
     threshold: score of the boxes that are returned; the detector's own where None.
 
   Raises:
@@ -25,7 +27,7 @@ def create(name: str, threshold: float | None = None) -> DetectFn:
   """
   if name in DETECTORS:
     return DETECTORS[name](**({} if threshold is None else {'threshold': threshold}))
-  if not os.path.isdir(name):
+  if not os.path.isdir(name) and not net_file.is_one(name):
     raise PosejaxError(
       f'--detector={name} is neither the folder of a run nor a published detector.'
       + nearest(name, DETECTORS)

@@ -18,7 +18,7 @@ import dataclasses
 from functools import partial
 import os
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +27,8 @@ from posejax import paths
 from posejax.config import Config, InputsConfig
 from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
-from posejax.labels import LabelSpace
-from posejax.runs import checkpoint, published_nets, saved_run
+from posejax.runs import checkpoint, net_file, published_nets, saved_run
+from posejax.runs.net_file import SavedNet
 from posejax.train import by_keypoint
 from posejax.types import Variables
 from posejax.weights import convert
@@ -106,38 +106,25 @@ def begin(experiment: experiments.Experiment, variables: Variables) -> tuple[Var
   return paths.replace(variables, start.values), start.table(sizes)
 
 
-class _Net(NamedTuple):
-  """A net to start from.
-
-  Attributes:
-    title: for people.
-    config: of the run, or of the published net.
-    variables: what it has learnt, NumPy.
-    labels: what its outputs stand for.
-  """
-
-  title: str
-  config: Config
-  variables: Variables
-  labels: LabelSpace
-
-
-def _read(experiment: experiments.Experiment) -> _Net:
+def _read(experiment: experiments.Experiment) -> SavedNet:
   """Return the net that `config.init_from` names."""
   name = experiment.config.init_from
   if name in published_nets.NETS:
     published = published_nets.read(name)
     if experiment.config.model.get('batch_norm'):
       published = published_nets.with_norms(published, _some_images(experiment))
-    return _Net(f'{name} ({published.name}, published)', *published[1:])
+    return published._replace(name=f'{name} ({published.name}, published)')
+  if net_file.is_one(name):
+    return net_file.read(name)._replace(name=name)
   if not checkpoint.available_steps(name):
     what = 'holds no checkpoint' if os.path.isdir(name) else 'does not exist'
     raise PosejaxError(
-      f'config.init_from={name!r} {what}; name a work directory of a run, or a published net: '
+      f'config.init_from={name!r} {what}; name a work directory of a run, a file of one net, or a '
+      'published net: '
       f'{", ".join(published_nets.NETS)}.'
     )
   run = saved_run.read(name, 'best')
-  return _Net(_title(name, run), run.config, run.variables, run.labels)
+  return SavedNet(_title(name, run), run.config, run.variables, run.labels)
 
 
 def _some_images(experiment: experiments.Experiment) -> np.ndarray:
@@ -174,7 +161,7 @@ def _from_net(experiment: experiments.Experiment, variables: Variables) -> Start
       origin[path] = BY_KEYPOINT
   used = [path for path in there if origin.get(path) in (TAKEN, BY_KEYPOINT)]
   return Start(
-    source=net.title,
+    source=net.name,
     values=values,
     origin=origin,
     left=tuple(_module(path) for path in there if path not in used),

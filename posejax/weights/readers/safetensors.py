@@ -13,6 +13,7 @@ import numpy as np
 from posejax.errors import PosejaxError
 
 _LENGTH_BYTES = 8
+_METADATA = '__metadata__'
 _MAX_HEADER = 100_000_000  # the format's own limit
 _DTYPES = {
   name: np.dtype(dtype).newbyteorder('<')
@@ -46,6 +47,25 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
   Raises:
     PosejaxError: the header is damaged, or does not fit the rest of the file.
   """
+  header, data_start, size = _header(file)
+  header.pop(_METADATA, None)
+  return {name: _read_tensor(file, name, entry, data_start, size) for name, entry in header.items()}
+
+
+def read_metadata(file: BinaryIO) -> dict[str, str]:
+  """Return the texts that the file says of itself.
+
+  Raises:
+    PosejaxError: the header is damaged.
+  """
+  metadata = _header(file)[0].get(_METADATA, {})
+  if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+    raise PosejaxError(f'its metadata are not texts by name: {metadata!r:.200}')
+  return metadata
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int, int]:
+  """Return the header, where the tensors' bytes begin, and the file's size."""
   size = os.fstat(file.fileno()).st_size
   file.seek(0)
   length = int.from_bytes(file.read(_LENGTH_BYTES), 'little')
@@ -58,8 +78,7 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
     raise PosejaxError(f'its header is not valid JSON ({error})') from error
   if not isinstance(header, dict):
     raise PosejaxError(f'its header is a {type(header).__name__}, not a JSON object')
-  header.pop('__metadata__', None)
-  return {name: _read_tensor(file, name, entry, data_start, size) for name, entry in header.items()}
+  return header, data_start, size
 
 
 def _read_tensor(file: BinaryIO, name: str, entry: Any, data_start: int, size: int) -> np.ndarray:
