@@ -1,4 +1,4 @@
-"""Keypoints of a run's net for the people of a source, whoever annotated them."""
+"""Keypoints of a net for the people of a source, whoever annotated them."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,28 +11,28 @@ from posejax.data.batches import EvalBatches
 from posejax.data.executors import threads
 from posejax.errors import PosejaxError
 from posejax.geometry import affine
-from posejax.runs.saved_run import SavedRun
+from posejax.runs.net_file import SavedNet
 
 
 class SourcePredictor:
-  """Keypoints of a run's net for the people of any source of its skeleton's figures.
+  """Keypoints of a net for the people of any source of its skeleton's figures.
 
   Unlike an evaluation it needs neither the run's data nor labels. It is compiled once.
   """
 
-  def __init__(self, run: SavedRun):
+  def __init__(self, net: SavedNet):
     """Build the net.
 
     Raises:
-      PosejaxError: the run is not one of poses.
+      PosejaxError: it finds no poses.
     """
-    if run.labels.skeleton is None:
+    if net.labels.skeleton is None:
       raise PosejaxError(
-        f'This run has config.task.name={run.config.task["name"]!r}; keypoints need a pose run.'
+        f'{net.name} has config.task.name={net.config.task["name"]!r}; keypoints need a pose net.'
       )
     self._mesh = devices.make_mesh()
-    _, task = experiments.build(run.config, run.labels)
-    size = run.config.evaluate.batch_size or run.config.batch_size
+    _, task = experiments.build(net.config, net.labels)
+    size = net.config.evaluate.batch_size or net.config.batch_size
     # The run may have had another number of devices.
     self._batch_size = -(-size // self._mesh.size) * self._mesh.size
     self._transform = task.transform_eval
@@ -44,7 +44,7 @@ class SourcePredictor:
       return points, predictions['scores']
 
     self._predict = jax.jit(predict, in_shardings=(whole, split), out_shardings=split)
-    self._variables = devices.put_replicated(run.variables, self._mesh)
+    self._variables = devices.put_replicated(net.variables, self._mesh)
 
   def __call__(
     self, source, progress: Callable[[Iterable[int]], Iterable[int]] = iter

@@ -1,15 +1,24 @@
-"""`posejax data pseudo-label`: a run's confident predictions on unlabelled pictures, to train on."""
+"""`posejax data pseudo-label`: a net's confident predictions on unlabelled pictures, to train on."""
 
 import argparse
+
+from posejax.commands import net_options
 
 
 def register(commands) -> None:
   """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
-  text = "write a run's confident predictions on unlabelled pictures as annotations to train on"
+  text = "write a net's confident predictions on unlabelled pictures as annotations to train on"
   command = commands.add_parser('pseudo-label', help=text, description=text.capitalize() + '.')
-  command.add_argument('--workdir', required=True, metavar='RUN', help='of the trained run')
+  which = command.add_mutually_exclusive_group(required=True)
+  which.add_argument('--workdir', metavar='RUN', help='of the trained run')
+  which.add_argument('--model', choices=net_options.MODELS, help='a published net instead of a run')
   command.add_argument(
-    '--checkpoint', default='best', help="'best' (the default), 'latest' or a step"
+    '--checkpoint', default='best', help="of the run: 'best' (the default), 'latest' or a step"
+  )
+  command.add_argument(
+    '--flip',
+    action='store_true',
+    help='with --model: average with the mirrored crop, at twice the time',
   )
   command.add_argument('--images', required=True, metavar='DIR', help='folder of the pictures')
   command.add_argument(
@@ -49,23 +58,22 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   from posejax.data.sources import unlabelled
   from posejax.errors import PosejaxError
   from posejax.infer import source_people
-  from posejax.runs import saved_run
 
   path = options.file_to_write('--out', arguments.out, ('.json',))
   passes = options.positive('--passes', arguments.passes)
-  run = saved_run.read(arguments.workdir, arguments.checkpoint)
-  predict = source_people.SourcePredictor(run)
-  K = run.labels.skeleton.num_keypoints
+  net = _net(arguments)
+  predict = source_people.SourcePredictor(net)
+  K = net.labels.skeleton.num_keypoints
   fewest = -(-K // 2) if arguments.min_keypoints is None else arguments.min_keypoints
   if not 1 <= fewest <= K:
     raise PosejaxError(
-      f'--min_keypoints={fewest} must be from 1 to {K}, the keypoints of this run.'
+      f'--min_keypoints={fewest} must be from 1 to {K}, the keypoints of this net.'
     )
   found = unlabelled.find(arguments.images, arguments.on_error, _bar('pictures'))
   if arguments.boxes:
-    people, skipped = unlabelled.from_file(found, run.labels.skeleton, arguments.boxes)
+    people, skipped = unlabelled.from_file(found, net.labels.skeleton, arguments.boxes)
   else:
-    people, skipped = unlabelled.whole_pictures(found, run.labels.skeleton), {}
+    people, skipped = unlabelled.whole_pictures(found, net.labels.skeleton), {}
   keypoints, scores = predict(people, _bar('predictions'))
   for number in range(2, 1 if arguments.boxes else passes + 1):
     boxes = pseudo_labels.tightened(people.names, keypoints, scores, found.sizes, people.boxes)
@@ -88,13 +96,12 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     )
   info = {
     'description': 'predictions of a net, not labels of people',
-    'run': arguments.workdir,
-    'step': run.step,
+    'net': net.name,
     'min_score': arguments.min_score,
     'min_keypoints': fewest,
   }
   annotations, *skeleton = coco_write.write(
-    path, run.labels.skeleton, made.images, made.annotations, info
+    path, net.labels.skeleton, made.images, made.annotations, info
   )
   own = f' --config.data.skeleton={skeleton[0]}' if skeleton else ''
   print(
@@ -102,6 +109,26 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     f'--config.data.images={arguments.images}{own}'
   )
   return 0
+
+
+def _net(arguments: argparse.Namespace):
+  """Return the net that the options name, as `posejax.runs.net_file.SavedNet`."""
+  import dataclasses
+
+  from posejax.errors import PosejaxError
+  from posejax.runs import net_file, published_nets, saved_run
+
+  if arguments.workdir:
+    if arguments.flip:
+      raise PosejaxError("--flip goes with --model; a run's config says whether it averages.")
+    run = saved_run.read(arguments.workdir, arguments.checkpoint)
+    name = f'{arguments.workdir}, step {run.step}'
+    return net_file.SavedNet(name, run.config, run.variables, run.labels)
+  net = published_nets.read(arguments.model)
+  if arguments.flip:
+    config = dataclasses.replace(net.config, task={**net.config.task, 'flip': True})
+    net = net._replace(config=config)
+  return net
 
 
 def _bar(what: str):
