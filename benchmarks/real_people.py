@@ -9,6 +9,10 @@ keypoints that its skeleton shares with COCO's. COCO (DIR holds val2017/ and ann
 labelled keypoints on the pictures that are there, at the annotated boxes; AP. A net whose skeleton is not
 COCO's has no AP here. The time is the median of whole calls on one person: crop, net and decoding.
 
+`--details` adds PCK@0.20/torso on LSPET by keypoint, and by how people are turned: upright where the line
+from the middle of the shoulders to that of the hips is within 45 degrees of straight down, upside down
+likewise.
+
 Other programs take part by files, from environments of their own:
 
     python benchmarks/real_people.py --lspet=DIR --coco=DIR --write_people=people.json
@@ -139,8 +143,8 @@ def by_file(path: str) -> Found:
   return Found(**values)
 
 
-def lspet_figures(found: Found, people: list[Someone]) -> tuple[float, float]:
-  """Return PCK@0.20 by torso and by box over the keypoints that COCO's skeleton has too."""
+def lspet_figures(found: Found, people: list[Someone], which=slice(None)) -> dict[str, float]:
+  """Return PCK over the keypoints that COCO's skeleton has too, of all people or some."""
   shared = [
     (i, found.keypoints.index(name))
     for i, name in enumerate(LSP.keypoints)
@@ -154,10 +158,34 @@ def lspet_figures(found: Found, people: list[Someone]) -> tuple[float, float]:
   counted[:, here] = labelled[:, here]
   predicted = np.zeros_like(points)
   predicted[:, here] = found.places['lspet'][:, there, :2]
-  figures = pck.summarize_pck(
-    pck.pck_sums(predicted, points, counted, boxes, np.ones(len(people)), LSP), LSP
-  )
-  return figures['PCK@0.20/torso'], figures['PCK@0.20/box']
+  mask = np.zeros(len(people))
+  mask[which] = 1
+  return pck.summarize_pck(pck.pck_sums(predicted, points, counted, boxes, mask, LSP), LSP)
+
+
+def turned(people: list[Someone]) -> dict[str, np.ndarray]:
+  """Return the numbers of people by how they are turned; of whom a shoulder or hip lacks, nobody."""
+  places = {'upright': [], 'across': [], 'upside down': []}
+  ends = [
+    [LSP.index(f'{side}_{part}') for side in ('left', 'right')] for part in ('shoulder', 'hip')
+  ]
+  for number, one in enumerate(people):
+    if one.visibility[ends[0] + ends[1]].all():
+      x, y = one.keypoints[ends[1]].mean(0) - one.keypoints[ends[0]].mean(0)
+      name = 'across' if abs(y) < abs(x) else 'upright' if y > 0 else 'upside down'
+      places[name].append(number)
+  return {name: np.array(numbers) for name, numbers in places.items()}
+
+
+def details(found: Found, people: list[Someone]) -> str:
+  """Return figures by keypoint and by how people are turned, as lines."""
+  figures = lspet_figures(found, people)
+  rows = {
+    name: figures[f'PCK@0.20/torso/{name}'] for name in LSP.keypoints if name in COCO.keypoints
+  }
+  for name, numbers in turned(people).items():
+    rows[f'{name}, {len(numbers)} people'] = lspet_figures(found, people, numbers)['PCK@0.20/torso']
+  return '\n'.join(f'  {name}: {value:.3f}' for name, value in rows.items())
 
 
 def coco_figure(found: Found, people: list[Someone], folder: str) -> float | None:
@@ -189,6 +217,7 @@ def main():
   parser.add_argument('--flip', action='store_true', help='published nets look at the mirror too')
   parser.add_argument('--padding', type=float, help='of the boxes, for published nets')
   parser.add_argument('--runtime', default='xla')
+  parser.add_argument('--details', action='store_true', help='of LSPET by keypoint and posture')
   args = parser.parse_args()
   people = {}
   if args.lspet:
@@ -207,7 +236,10 @@ def main():
   print(', '.join(f'{len(everybody)} people of {name}' for name, everybody in people.items()))
   print('| net | torso | box | AP | ms | MB | licence |\n|---|---|---|---|---|---|---|')
   for found in contenders(args, people):
-    torso, box = lspet_figures(found, people['lspet']) if args.lspet else (None, None)
+    torso = box = None
+    if args.lspet:
+      values = lspet_figures(found, people['lspet'])
+      torso, box = values['PCK@0.20/torso'], values['PCK@0.20/box']
     ap = coco_figure(found, people['coco'], args.coco) if args.coco else None
     figures = ' | '.join('-' if value is None else f'{value:.3f}' for value in (torso, box, ap))
     print(
@@ -215,6 +247,8 @@ def main():
       f'{found.licence} |',
       flush=True,
     )
+    if args.details:
+      print(details(found, people['lspet']), flush=True)
 
 
 def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
@@ -229,7 +263,7 @@ def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
     if args.padding:
       published_nets.BOX_PADDING = args.padding
     for name in args.model:
-      net = published.predictor(name, flip=args.flip, runtime=args.runtime)
+      net = published.predictor(name, flip=args.flip or None, runtime=args.runtime)
       yield by_predictor(net, PUBLISHED[name].licence, people)
     for run in args.workdir:
       yield by_predictor(Predictor.load(run, runtime=args.runtime), '', people)

@@ -19,15 +19,16 @@ from posejax.train.loop import train
 _FOLDER = os.path.join(os.path.dirname(__file__), '..', 'configs')
 # Arguments that lead to another net or another way through the code, by config.
 _ARGUMENTS = {
+  'detect_rtmdet': ['smoke'],
   'detect_faster_rcnn': ['smoke'],
   'detect_keypoint_rcnn': ['smoke'],
+  'pose_compact': ['smoke'],
   'pose_densenet': ['smoke'],
   'pose_hrnet': ['smoke'],
   'pose_resnet': ['smoke', 'smoke,v2'],
   'pose_fcn8s': ['smoke'],
   'pose_movenet': ['smoke'],
   'pose_regression': ['smoke', 'smoke,loss=rle'],
-  'detect_rtmdet': ['smoke'],
   'svhn_cnn': ['smoke', 'smoke,mixed', 'smoke,variant=wide'],
 }
 _CASES = [(name, argument) for name, some in _ARGUMENTS.items() for argument in some]

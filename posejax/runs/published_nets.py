@@ -2,49 +2,37 @@
 
 from collections.abc import Mapping
 import dataclasses
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from posejax import labels, models, skeletons
-from posejax import weights as checkpoints
+from posejax import labels, models, skeletons, weights
 from posejax.config import Config
-from posejax.labels import LabelSpace
 from posejax.models import movenet
+from posejax.runs import net_file
+from posejax.runs.net_file import SavedNet
 from posejax.tasks import net
-from posejax.types import Variables
 from posejax.weights import get
 from posejax.weights.families import movenet as movenet_weights
+from posejax.weights.published import SHIPPED
 
 NETS: Mapping[str, str] = {
+  SHIPPED: '',
   'movenet_lightning': 'lightning',
   'movenet_thunder': 'thunder',
   'movenet_multipose': 'multipose',
 }
-"""Name, as of the weights -> variant, of the nets that find poses; multipose everybody's at once."""
+"""Name, as of the weights -> variant of MoveNet, of the nets that find poses, multipose everybody's."""
+THRESHOLD = 0.3
+"""Source: MoveNet's model card, tfhub.dev/google/movenet/singlepose/lightning/4."""
 BOX_PADDING = 1.25
 """Source: measured, docs/movenet.md; where people stand close together, 1.0 is better."""
 
 
-class PublishedNet(NamedTuple):
-  """What a published net is, as of a run.
+def read(name: str) -> SavedNet:
+  """Return a published net, of which nothing says how it was trained.
 
-  Attributes:
-    name: for people.
-    config: of the net; nothing of it says how it was trained, which is not known.
-    variables: NumPy.
-    labels: what its outputs stand for.
-  """
-
-  name: str
-  config: Config
-  variables: Variables
-  labels: LabelSpace
-
-
-def read(name: str) -> PublishedNet:
-  """Return a published net whose weights are in the cache, its batch norms folded in.
+  MoveNet's weights are taken from the cache, its batch norms folded in.
 
   Args:
     name: of `NETS`.
@@ -52,6 +40,8 @@ def read(name: str) -> PublishedNet:
   Raises:
     PosejaxError: the weights are not in the cache, or are of another net.
   """
+  if name == SHIPPED:
+    return net_file.read(get.path(name))
   variant = NETS[name]
   known = movenet.VARIANTS[variant]
   task = {'crop_size': known.input_size, 'box_padding': BOX_PADDING}
@@ -65,12 +55,13 @@ def read(name: str) -> PublishedNet:
       'inputs': {'mean': movenet.INPUT_MEAN, 'std': movenet.INPUT_STD},
     }
   )
-  tensors = checkpoints.load(get.path(name))
+  tensors = weights.load(get.path(name))
   variables = movenet_weights.to_variables(tensors, movenet.posejax_movenet(variant))
-  return PublishedNet(f'MoveNet {variant}', config, variables, labels.people(skeletons.COCO))
+  people = labels.people(skeletons.COCO)
+  return SavedNet(f'MoveNet {variant}', config, variables, people, THRESHOLD)
 
 
-def with_norms(published: PublishedNet, images: np.ndarray) -> PublishedNet:
+def with_norms(published: SavedNet, images: np.ndarray) -> SavedNet:
   """Return the same function with batch norms behind its convolutions again, to train it on.
 
   Args:

@@ -36,13 +36,15 @@ def cache_folder() -> str:
 
 
 def path(name: str) -> str:
-  """Return the graph's JSON of published weights, for `posejax.weights.load`.
+  """Return the file of published weights for `posejax.weights.load`: a graph's JSON, or what is shipped.
 
   Raises:
     PosejaxError: the name is unknown, or they are not in the cache.
   """
   folder = cache_folder()
   net = _known(name)
+  if not net.files:
+    return os.path.join(os.path.dirname(__file__), 'shipped', f'{name}.safetensors')
   for file in net.files:
     # Their content was checked when they came; of that it is still there the size tells.
     here = os.path.join(folder, file.name)
@@ -67,6 +69,8 @@ def get(name: str, source: str = '', urls: Sequence[str] = URLS) -> str:
       or nothing could be downloaded.
   """
   net, folder = _known(name), cache_folder()
+  if not net.files:
+    return path(name)
   try:
     os.makedirs(folder, exist_ok=True)
   except OSError as error:

@@ -27,7 +27,8 @@ class Published:
   """A published net.
 
   Attributes:
-    files: the graph's JSON, which `posejax.weights.load` reads, and the weights.
+    files: the graph's JSON, which `posejax.weights.load` reads, and the weights; none of a net that comes
+      with posejax itself, in `shipped/`.
     about: what it finds, for people.
     input: what it is shown.
     measured: how well it does it, as docs/movenet.md says it was measured.
@@ -36,7 +37,7 @@ class Published:
     licence: of the weights.
   """
 
-  files: tuple[File, File]
+  files: tuple[File, ...]
   about: str
   input: str
   measured: str
@@ -52,7 +53,19 @@ def _movenet(kind: str) -> str:
 _TFLITE = 'tensorflow.org/lite/examples/pose_estimation/overview'
 _NOT_PUBLISHED = 'no figure found'
 
+SHIPPED = 'posejax_compact'
+"""The net that comes with posejax: configs/pose_compact.py, docs/models/posejax_compact.md."""
+
 PUBLISHED: Mapping[str, Published] = {
+  SHIPPED: Published(
+    (),
+    "one person's 17 keypoints of COCO",
+    'crops of 128x128',
+    'PCK@0.20/torso 0.474 on 600 people of LSPET',
+    'here: docs/models/posejax_compact.md',
+    'posejax, configs/pose_compact.py',
+    'learnt from Leeds Sports Pose Extended, for research',
+  ),
   'movenet_lightning': Published(
     (
       File(

@@ -81,7 +81,6 @@ def test_the_newest_run_is_served_until_told_to_stop(tiny_run, tmp_path):
 @pytest.mark.parametrize(
   ('words', 'message'),
   [
-    ([], 'There is no run in '),
     (['--workdir=nowhere'], "There is no run at 'nowhere'"),
     (['--port=123456789', '--workdir=RUN'], 'Nothing can listen at 127.0.0.1:123456789'),
     (['--cert=none.pem', '--workdir=RUN'], 'There is no file none.pem'),

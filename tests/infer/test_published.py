@@ -91,7 +91,10 @@ def test_boxes_of_a_detector_lie_in_the_picture(cache, monkeypatch):
     (['--model=movenet_lightning', '--checkpoint=latest'], 'give either'),
     (['--model=movenet_thunder'], '`posejax weights get movenet_thunder`'),
     (['--detector=nanodet', '--boxes=boxes.json'], '--boxes and --detector'),
-    (['--detector=nanodet', '--model=movenet_multipose'], 'finds everybody by itself'),
+    (
+      ['--detector=nanodet', '--model=movenet_multipose'],
+      'finds everything on a picture by itself',
+    ),
   ],
 )
 def test_what_cannot_be_is_said(words, message, cache, tmp_path, capsys):
