@@ -1,10 +1,11 @@
 """Devices: the mesh, where arrays lie on it, and what goes between the host and them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import pickle
 from typing import Any
 
 import jax
+from jax import lax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
@@ -14,9 +15,27 @@ from posejax.errors import PosejaxError
 AXIS = 'data'
 
 
-def make_mesh() -> Mesh:
-  """Return the one-dimensional mesh of all devices of all processes."""
-  return Mesh(np.array(jax.devices()), (AXIS,))
+def make_mesh(found: Sequence[jax.Device] | None = None) -> Mesh:
+  """Return the one-dimensional mesh of all devices of all processes, or of those given.
+
+  The devices of a process lie side by side, so that its examples do too; by their numbers alone they
+  do not: the chips of a TPU slice are numbered by rows, and a host has a rectangle of them.
+  """
+  found = jax.devices() if found is None else found
+  return Mesh(np.array(sorted(found, key=lambda d: (d.process_index, d.id))), (AXIS,))
+
+
+def num_hosts(mesh: Mesh) -> int:
+  """Return how many processes have devices of a mesh."""
+  return len({device.process_index for device in mesh.devices.flat})
+
+
+def num_shares() -> int:
+  """Return over how many devices the batch of the step being traced is split; 1 outside of one."""
+  try:
+    return lax.axis_size(AXIS)
+  except NameError:
+    return 1
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -26,7 +26,7 @@ from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged
 from posejax.runs.progress import Progress
 from posejax.runs.report import Report, parameter_table
-from posejax.train import build, optim, start, state, step, stop
+from posejax.train import batch_norm, build, optim, start, state, step, stop
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batches_of, global_indices, train_batches
 from posejax.types import Variables
@@ -50,6 +50,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   first = jax.process_index() == 0
   mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
+  config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
     # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
     meta = checkpoint.read_meta(workdir) if checkpoint.available_steps(workdir) else None
@@ -57,6 +58,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
       config = resolve(config)
     else:
       config = continue_from(config, _config_before(workdir, meta), workdir)
+    config = batch_norm.chosen(config, mesh.size, is_new=meta is None)
     finished = checkpoint.finished_step(workdir, config)
     if finished is not None:
       _say_complete(workdir, finished, config, first)
@@ -193,7 +195,9 @@ class _Run:
     self.window.add(scalars)
 
   def _non_finite_message(self, number, bad, example_losses) -> str:
-    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(np.asarray(example_losses))]
+    # The loss is everybody's, so that all processes come here together.
+    losses = np.array(devices.gather(devices.local_rows(example_losses).tolist()))
+    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(losses)]
     which = f'examples {ids.tolist()}' if len(ids) else 'the gradient, not one example'
     steps = checkpoint.available_steps(self.workdir)
     kept = f'The checkpoint of step {steps[-1]} is good. ' if steps else ''
@@ -336,8 +340,9 @@ class _Run:
     found = jax.devices()
     self.progress.say(
       f'{config.model.get("name")}: {count:,} parameters, {config.dtype}, batch {config.batch_size} on '
-      f'{len(found)} {found[0].device_kind} device(s), {config.parallel} semantics'
+      f'{len(found)} {found[0].device_kind} device(s)'
     )
+    self.progress.say(batch_norm.describe(config, self.mesh.size))
     self.progress.say('Optimiser: ' + optim.describe(config.optimizer, config.batch_size))
     if self.scales.factors:
       factors = self.scales.describe(train_state.variables)
