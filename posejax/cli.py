@@ -10,6 +10,7 @@ from posejax.commands import (
   doctor,
   experiment,
   export,
+  plan,
   predict,
   serve,
   sweep,
@@ -17,7 +18,7 @@ from posejax.commands import (
 )
 from posejax.errors import PosejaxError
 
-_COMMANDS = (experiment, predict, serve, export, data, weights, convert, sweep, doctor)
+_COMMANDS = (experiment, predict, serve, export, data, weights, convert, sweep, plan, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
