@@ -103,7 +103,11 @@ class OptimizerConfig:
   learning_rate: float = 1e-3
   """Peak learning rate, for batches of `reference_batch_size`."""
   reference_batch_size: int | None = None
-  """The learning rate is scaled by batch_size / reference_batch_size (not scaled where unset)."""
+  """The learning rate follows batch_size / reference_batch_size (not where unset)."""
+  batch_scaling: str = 'linear'
+  """How it follows: 'linear' (SGD), 'sqrt' (Adam and its like)."""
+  max_learning_rate: float | None = None
+  """What it is capped at, however large the batch (not capped where unset)."""
   schedule: str = 'cosine'
   """'constant', 'cosine', 'step' or 'plateau'."""
   schedule_steps: int | None = None
@@ -177,8 +181,7 @@ class Config:
   reduce_dtype: str = 'float32'
   """Type in which devices average gradients: 'float32' or, half as many bytes, 'bfloat16'."""
   parallel: str = 'jit'
-  """What `model.bn_group_size` is where unset. 'pmap': 'device', as the published recipes trained. 'jit':
-  'global', and on more than 8 devices what needs no exchange (`posejax.train.batch_norm`)."""
+  """`model.bn_group_size` where unset. 'pmap': 'device'; 'jit': by how many devices there are."""
   log_every_steps: int = 20
   """Training metrics are averaged over so many steps and written once."""
   eval_every_steps: int = 200
@@ -212,6 +215,7 @@ class Config:
     _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
     _check_choice('reduce_dtype', self.reduce_dtype, ('float32', 'bfloat16'))
     _check_choice('parallel', self.parallel, ('jit', 'pmap'))
+    _check_choice('optimizer.batch_scaling', self.optimizer.batch_scaling, ('linear', 'sqrt'))
     _check_choice('best_mode', self.best_mode, ('', 'max', 'min'))
     _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
     _check_choice('data.executor', self.data.executor, ('tfdata', 'threads', 'processes'))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import pickle
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jax import lax
@@ -13,6 +13,7 @@ import numpy as np
 from posejax.errors import PosejaxError
 
 AXIS = 'data'
+_T = TypeVar('_T')
 
 
 def make_mesh(found: Sequence[jax.Device] | None = None) -> Mesh:
@@ -117,3 +118,25 @@ def gather(items: list[Any]) -> list[Any]:
   rows = multihost_utils.process_allgather(padded)
   parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
   return [item for part in parts for item in part]
+
+
+def from_first(read: Callable[[], _T]) -> _T:
+  """Return on every process what `read` gives on process 0; every process must call it.
+
+  What one process saw of a shared folder another may see seconds later, and all must act on the same.
+
+  Raises:
+    PosejaxError: `read` raised it on process 0.
+  """
+  if jax.process_count() == 1:
+    return read()
+  answer = []
+  if jax.process_index() == 0:
+    try:
+      answer = [(read(), None)]
+    except PosejaxError as error:
+      answer = [(None, error)]
+  ((value, error),) = gather(answer)
+  if error is not None:
+    raise error
+  return value

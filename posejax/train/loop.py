@@ -19,14 +19,14 @@ import numpy as np
 
 from posejax import devices
 from posejax import experiment as experiments
-from posejax.config import Config, continue_from, resolve
+from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.runs import checkpoint, older, workdirs
+from posejax.runs import checkpoint, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged
 from posejax.runs.progress import Progress
 from posejax.runs.report import Report, parameter_table
-from posejax.train import batch_norm, build, optim, start, state, step, stop
+from posejax.train import batch_norm, build, optim, origin, start, state, step, stop
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batches_of, global_indices, train_batches
 from posejax.types import Variables
@@ -51,15 +51,9 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
+  origin.check_same(config)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
-    # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
-    meta = checkpoint.read_meta(workdir) if checkpoint.available_steps(workdir) else None
-    if meta is None:
-      config = resolve(config)
-    else:
-      config = continue_from(config, _config_before(workdir, meta), workdir)
-    config = batch_norm.chosen(config, mesh.size, is_new=meta is None)
-    finished = checkpoint.finished_step(workdir, config)
+    config, meta, finished = origin.find(config, workdir, mesh.size)
     if finished is not None:
       _say_complete(workdir, finished, config, first)
       return {}
@@ -71,12 +65,6 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
       with contextlib.closing(progress), contextlib.closing(report):
         run = _Run(experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag)
         return run.go()
-
-
-def _config_before(workdir: str, meta: dict[str, Any]) -> Config:
-  """Return the config to go on with; where its file is gone, the newest checkpoint's `meta` has it."""
-  before = workdirs.read_config(workdir)
-  return Config.from_dict(older.config_values(meta['config'])) if before is None else before
 
 
 @contextlib.contextmanager
