@@ -1,6 +1,7 @@
 """What accelerators do by their makers' figures."""
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 from posejax.errors import PosejaxError, nearest
@@ -54,15 +55,7 @@ class Slices:
   @property
   def chips_per_slice(self) -> int:
     """How many chips one slice has."""
-    product = 1
-    for side in self.sides:
-      product *= side
-    return product
-
-  @property
-  def num_chips(self) -> int:
-    """How many chips all slices have."""
-    return self.chips_per_slice * self.num_slices
+    return math.prod(self.sides)
 
 
 def parse(topology: str) -> tuple[Chip, tuple[int, ...]]:

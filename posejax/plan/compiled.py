@@ -14,9 +14,10 @@ from posejax import experiment as experiments
 from posejax.config import Config, resolve
 from posejax.data.batches import TrainBatches
 from posejax.errors import PosejaxError
+from posejax.experiment import batch_norm
 from posejax.plan import collectives
 from posejax.plan.model import Cost
-from posejax.train import batch_norm, build
+from posejax.train import build
 
 # The compiler's library would look for the machine's own TPU, and complain that there is none.
 _NO_TPU_HERE = {

@@ -3,12 +3,12 @@
 import collections
 from collections.abc import Sequence
 
+from posejax.experiment import batch_norm
 from posejax.plan import model
 from posejax.plan.chips import Slices
 from posejax.plan.collectives import Collective
 from posejax.plan.compiled import Compiled
 from posejax.plan.measured import Rates
-from posejax.train import batch_norm
 
 
 def compiled_lines(compiled: Compiled, num_devices: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 On several devices the step runs once per device on that device's share of the batch. What goes between
 them is written in it: one average of gradients, losses and running statistics, and an exchange for each
-batch norm whose groups span devices (`posejax.train.batch_norm` says which groups). A compiler that
+batch norm whose groups span devices (`posejax.experiment.batch_norm` says which groups). A compiler that
 shards the step by itself sends four for each batch norm, and nobody can tell it in which type.
 """
 

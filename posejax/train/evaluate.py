@@ -96,7 +96,8 @@ class Evaluations:
     totals = jax.tree.map(np.asarray, totals)
     if evaluator.draw_totals is not None:
       panels |= evaluator.draw_totals(totals)
-    return evaluator.summarize(totals, records), panels
+    # AP matches all records: once, and not on every process at the same time.
+    return devices.from_first(lambda: evaluator.summarize(totals, records)), panels
 
 
 class _LocalRows(Mapping):

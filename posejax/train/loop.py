@@ -21,12 +21,13 @@ from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.runs import checkpoint, workdirs
+from posejax.experiment import batch_norm
+from posejax.runs import checkpoint, origin, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged
 from posejax.runs.progress import Progress
 from posejax.runs.report import Report, parameter_table
-from posejax.train import batch_norm, build, optim, origin, start, state, step, stop
+from posejax.train import build, optim, start, state, step, stop
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batches_of, global_indices, train_batches
 from posejax.types import Variables
@@ -176,7 +177,8 @@ class _Run:
 
   def _take(self, number: int, output: step.StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
-    scalars = {name: float(value) for name, value in output.scalars.items()}
+    # Fetched together: each alone would be waited for.
+    scalars = {name: float(value) for name, value in jax.device_get(output.scalars).items()}
     if not all(math.isfinite(value) for value in scalars.values()):
       bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
       raise PosejaxError(self._non_finite_message(number, bad, output.example_losses))

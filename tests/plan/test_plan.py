@@ -55,7 +55,7 @@ def test_a_step_is_compiled_for_a_slice_that_is_not_here():
   step = compiled.compile_step(tiny.config(model__bn_group_size='device'), mesh)
   chip, sides = chips.parse('v5e:2x2')
   slices = chips.Slices(chip, sides, 1, devices.num_hosts(mesh))
-  assert (slices.num_chips, slices.num_hosts, mesh.size) == (4, 1, 4)
+  assert (slices.chips_per_slice, slices.num_hosts, mesh.size) == (4, 1, 4)
   assert {c.kind for c in step.cost.collectives} == {'all-reduce'}
   assert len(step.cost.collectives) <= 2
   # Gradients and running statistics, and a few scalars, in float32.

@@ -17,7 +17,8 @@ import numpy as np
 from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
-from posejax.train import batch_norm, build
+from posejax.experiment import batch_norm
+from posejax.train import build
 from tests import tiny
 
 COLLECTIVE = r'= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)\('

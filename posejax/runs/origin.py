@@ -3,11 +3,12 @@
 import importlib.metadata
 from typing import Any, NamedTuple
 
-from posejax import __version__, devices
+import posejax
+from posejax import devices
 from posejax.config import Config, continue_from, flatten, resolve
 from posejax.errors import PosejaxError
+from posejax.experiment import batch_norm
 from posejax.runs import checkpoint, older, workdirs
-from posejax.train import batch_norm
 
 _SHOWN = 3
 
@@ -33,7 +34,7 @@ def check_same(config: Config) -> None:
     PosejaxError: on all of them; it says what differs.
   """
   mine = {f'config.{key}': value for key, value in flatten(config.to_dict()).items()}
-  mine['posejax'] = __version__
+  mine['posejax'] = posejax.__version__
   mine |= {name: importlib.metadata.version(name) for name in ('jax', 'jaxlib')}
   first, *others = devices.gather([mine])
   for number, other in enumerate(others, start=1):

@@ -2,8 +2,7 @@
 
 import json
 
-from posejax.runs import checkpoint, workdirs
-from posejax.train import origin
+from posejax.runs import checkpoint, origin, workdirs
 from tests import processes, tiny
 
 TWO = """
@@ -11,7 +10,7 @@ import json
 import jax
 from posejax import devices, distributed
 from posejax.errors import PosejaxError
-from posejax.train import origin
+from posejax.runs import origin
 from tests import tiny
 
 distributed.initialize_from_environment()

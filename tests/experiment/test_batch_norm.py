@@ -4,7 +4,7 @@ import pytest
 
 from posejax.config import continue_from
 from posejax.errors import PosejaxError
-from posejax.train import batch_norm
+from posejax.experiment import batch_norm
 from tests import tiny
 
 
