@@ -11,6 +11,7 @@ from posejax.commands import (
   doctor,
   experiment,
   export,
+  plan,
   predict,
   serve,
   sweep,
@@ -18,7 +19,7 @@ from posejax.commands import (
 )
 from posejax.errors import PosejaxError
 
-_COMMANDS = (experiment, predict, serve, export, data, weights, convert, sweep, doctor)
+_COMMANDS = (experiment, predict, serve, export, data, weights, convert, sweep, plan, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -105,7 +105,11 @@ class OptimizerConfig:
   learning_rate: float = 1e-3
   """Peak learning rate, for batches of `reference_batch_size`."""
   reference_batch_size: int | None = None
-  """The learning rate is scaled by batch_size / reference_batch_size (not scaled where unset)."""
+  """The learning rate follows batch_size / reference_batch_size (not where unset)."""
+  batch_scaling: str = 'linear'
+  """How it follows: 'linear' (SGD), 'sqrt' (Adam and its like)."""
+  max_learning_rate: float | None = None
+  """What it is capped at, however large the batch (not capped where unset)."""
   schedule: str = 'cosine'
   """'constant', 'cosine', 'step' or 'plateau'."""
   schedule_steps: int | None = None
@@ -176,8 +180,10 @@ class Config:
   """Examples per step over all devices of all processes."""
   dtype: str = 'float32'
   """Compute type: 'float32' or 'bfloat16'. Parameters and batch-norm statistics stay float32."""
+  reduce_dtype: str = 'float32'
+  """Type in which devices average gradients: 'float32' or, half as many bytes, 'bfloat16'."""
   parallel: str = 'jit'
-  """'jit': batch norm sees the global batch. 'pmap': it sees each device's share."""
+  """`model.bn_group_size` where unset. 'pmap': 'device'; 'jit': by how many devices there are."""
   log_every_steps: int = 20
   """Training metrics are averaged over so many steps and written once."""
   eval_every_steps: int = 200
@@ -209,7 +215,9 @@ class Config:
       _check_positive(key, getattr(self, key))
     _check_positive('checkpoint_every_steps', self.checkpoint_every_steps)
     _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
+    _check_choice('reduce_dtype', self.reduce_dtype, ('float32', 'bfloat16'))
     _check_choice('parallel', self.parallel, ('jit', 'pmap'))
+    _check_choice('optimizer.batch_scaling', self.optimizer.batch_scaling, ('linear', 'sqrt'))
     _check_choice('best_mode', self.best_mode, ('', 'max', 'min'))
     _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
     _check_choice('data.executor', self.data.executor, ('tfdata', 'threads', 'processes'))
@@ -279,7 +287,7 @@ _PLACES = (
 def continue_from(new: Config, old: Config, workdir: str) -> Config:
   """Return `new` as the continuation of a run that was started with `old`.
 
-  The schedule stays laid out over the first run's steps.
+  The schedule stays laid out over the first run's steps, and batch norm as the first run chose it.
 
   Raises:
     PosejaxError: a key differs that may not; the message lists each with both values.
@@ -289,6 +297,9 @@ def continue_from(new: Config, old: Config, workdir: str) -> Config:
     new = dataclasses.replace(
       new, optimizer=dataclasses.replace(new.optimizer, schedule_steps=steps)
     )
+  group = 'bn_group_size'
+  if new.model.get(group) is None and group in old.model:
+    new = dataclasses.replace(new, model={**new.model, group: old.model[group]})
   flat_new, flat_old = flatten(new.to_dict()), flatten(old.to_dict())
   different = [
     f'  config.{key}: {flat_old.get(key, "not set")!r} there, {flat_new.get(key, "not set")!r} now'

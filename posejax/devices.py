@@ -1,10 +1,11 @@
 """Devices: the mesh, where arrays lie on it, and what goes between the host and them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import pickle
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+from jax import lax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
@@ -12,11 +13,30 @@ import numpy as np
 from posejax.errors import PosejaxError
 
 AXIS = 'data'
+_T = TypeVar('_T')
 
 
-def make_mesh() -> Mesh:
-  """Return the one-dimensional mesh of all devices of all processes."""
-  return Mesh(np.array(jax.devices()), (AXIS,))
+def make_mesh(found: Sequence[jax.Device] | None = None) -> Mesh:
+  """Return the one-dimensional mesh of all devices of all processes, or of those given.
+
+  The devices of a process lie side by side, so that its examples do too; by their numbers alone they
+  do not: the chips of a TPU slice are numbered by rows, and a host has a rectangle of them.
+  """
+  found = jax.devices() if found is None else found
+  return Mesh(np.array(sorted(found, key=lambda d: (d.process_index, d.id))), (AXIS,))
+
+
+def num_hosts(mesh: Mesh) -> int:
+  """Return how many processes have devices of a mesh."""
+  return len({device.process_index for device in mesh.devices.flat})
+
+
+def num_shares() -> int:
+  """Return over how many devices the batch of the step being traced is split; 1 outside of one."""
+  try:
+    return lax.axis_size(AXIS)
+  except NameError:
+    return 1
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -98,3 +118,25 @@ def gather(items: list[Any]) -> list[Any]:
   rows = multihost_utils.process_allgather(padded)
   parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
   return [item for part in parts for item in part]
+
+
+def from_first(read: Callable[[], _T]) -> _T:
+  """Return on every process what `read` gives on process 0; every process must call it.
+
+  What one process saw of a shared folder another may see seconds later, and all must act on the same.
+
+  Raises:
+    PosejaxError: `read` raised it on process 0.
+  """
+  if jax.process_count() == 1:
+    return read()
+  answer = []
+  if jax.process_index() == 0:
+    try:
+      answer = [(read(), None)]
+    except PosejaxError as error:
+      answer = [(None, error)]
+  ((value, error),) = gather(answer)
+  if error is not None:
+    raise error
+  return value

@@ -8,12 +8,17 @@
 | `POSEJAX_NUM_PROCESSES` | how many processes the run has |
 | `POSEJAX_PROCESS_ID` | which one this is, from 0 |
 | `POSEJAX_DISTRIBUTED=auto` | let JAX find all of that out itself: Cloud TPU, Open MPI |
+| `POSEJAX_JOIN_SECONDS` | how long to wait for the others to come (300) |
+| `POSEJAX_HEARTBEAT_SECONDS` | how long one that is silent is taken for alive (60) |
 
 Tasks that Slurm's `srun` started need none of them. Without any of these a run is one process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import os
+import sys
+import traceback
 from typing import Any
 
 from posejax.errors import PosejaxError
@@ -22,6 +27,11 @@ _ADDRESS = 'JAX_COORDINATOR_ADDRESS'
 _NUM_PROCESSES = 'POSEJAX_NUM_PROCESSES'
 _PROCESS_ID = 'POSEJAX_PROCESS_ID'
 _AUTO = 'POSEJAX_DISTRIBUTED'
+# Names of jax.distributed.initialize, our variables, and their defaults.
+_SECONDS = {
+  'initialization_timeout': ('POSEJAX_JOIN_SECONDS', '300'),
+  'heartbeat_timeout_seconds': ('POSEJAX_HEARTBEAT_SECONDS', '60'),
+}
 # What JAX itself takes for the sign of a Slurm task (jax/_src/clusters/slurm_cluster.py). A shell
 # inside an allocation has some of them, but is no task of a step.
 _SLURM = (
@@ -91,6 +101,20 @@ def plan(environ: Mapping[str, str]) -> dict[str, Any] | None:
   return None
 
 
+def seconds(environ: Mapping[str, str]) -> dict[str, int]:
+  """Return how long to wait for other processes, as arguments for `jax.distributed.initialize`.
+
+  Raises:
+    PosejaxError: a variable is not a whole number above 0.
+  """
+  found = {}
+  for argument, (name, default) in _SECONDS.items():
+    found[argument] = _integer({name: default, **environ}, name)
+    if found[argument] < 1:
+      raise PosejaxError(f'{name}={environ[name]} in the environment must be at least 1 second.')
+  return found
+
+
 def initialize_from_environment() -> None:
   """Join the other processes of this run where the environment says that there are any.
 
@@ -105,7 +129,7 @@ def initialize_from_environment() -> None:
   import jax
 
   try:
-    jax.distributed.initialize(**arguments)
+    jax.distributed.initialize(**arguments, **seconds(os.environ))
   except (RuntimeError, ValueError) as error:
     where = arguments.get('coordinator_address', 'found by JAX in the environment')
     raise PosejaxError(
@@ -113,3 +137,28 @@ def initialize_from_environment() -> None:
       'Check that process 0 runs, that its host and port are reachable from here and that every '
       'process was given a number of its own.'
     ) from error
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+  """End this process at once where what is inside fails, and others of its run would wait for it.
+
+  A process that leaves Python as usual first waits for the others, which wait for it in a computation.
+  One that is gone is missed by its heartbeat, and JAX ends the others.
+  """
+  if plan(os.environ) is None:
+    yield
+    return
+  import jax
+
+  try:
+    yield
+  except (Exception, KeyboardInterrupt) as error:
+    which = f'Process {jax.process_index()} of {jax.process_count()}'
+    if isinstance(error, PosejaxError):
+      print(f'{which}: Error: {error}', file=sys.stderr)
+    else:
+      print(f'{which}: {traceback.format_exc()}', file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

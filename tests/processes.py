@@ -4,10 +4,26 @@ import os
 import socket
 import subprocess
 import sys
+from typing import NamedTuple
+
+
+class Ended(NamedTuple):
+  """How a process ended, and what it wrote."""
+
+  code: int
+  out: str
+  err: str
 
 
 def last_lines(program):
   """Run Python code in two processes that find each other; return the last line each printed."""
+  ended = run(program)
+  assert [process.code for process in ended] == [0, 0], ended
+  return [process.out.splitlines()[-1] for process in ended]
+
+
+def run(program, **environ):
+  """Run Python code in two processes that find each other, with further variables; return their ends."""
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
@@ -16,6 +32,7 @@ def last_lines(program):
       [sys.executable, '-c', program],
       env={
         **os.environ,
+        **environ,
         'JAX_PLATFORMS': 'cpu',
         'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
         'POSEJAX_NUM_PROCESSES': '2',
@@ -28,9 +45,10 @@ def last_lines(program):
     for i in range(2)
   ]
   try:
-    outputs = [process.communicate(timeout=120) for process in processes]
+    outputs = [process.communicate(timeout=300) for process in processes]
   finally:
     for process in processes:
       process.kill()
-  assert [process.returncode for process in processes] == [0, 0], outputs
-  return [out.splitlines()[-1] for out, _ in outputs]
+  return [
+    Ended(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
+  ]

@@ -34,6 +34,20 @@ print('total', float(total))
 """
 
 
+ONE_FAILS = """
+import jax
+from posejax import devices, distributed
+from posejax.errors import PosejaxError
+
+distributed.initialize_from_environment()
+with distributed.ending_together():
+  if jax.process_index() == 1:
+    raise PosejaxError('the disk is full')
+  devices.gather([1])
+print('went on')
+"""
+
+
 def test_one_process_without_any_sign():
   assert distributed.plan({}) is None
   assert distributed.plan({'SLURM_JOB_ID': '77', 'SLURM_NTASKS': '8'}) is None  # a shell in salloc
@@ -76,3 +90,29 @@ def test_contradictions_are_named(change, message):
 
 def test_two_processes_add_up():
   assert processes.last_lines(SUM_OVER_PROCESSES) == ['total 11.0'] * 2
+
+
+def test_how_long_to_wait_is_set_by_the_environment():
+  assert distributed.seconds({}) == {
+    'initialization_timeout': 300,
+    'heartbeat_timeout_seconds': 60,
+  }
+  given = distributed.seconds({'POSEJAX_JOIN_SECONDS': '30', 'POSEJAX_HEARTBEAT_SECONDS': '7'})
+  assert given == {'initialization_timeout': 30, 'heartbeat_timeout_seconds': 7}
+  with pytest.raises(PosejaxError, match="POSEJAX_JOIN_SECONDS='soon' .* whole number"):
+    distributed.seconds({'POSEJAX_JOIN_SECONDS': 'soon'})
+  with pytest.raises(PosejaxError, match='POSEJAX_HEARTBEAT_SECONDS=0 .* at least 1 second'):
+    distributed.seconds({'POSEJAX_HEARTBEAT_SECONDS': '0'})
+
+
+def test_a_process_that_fails_takes_the_others_with_it_and_says_why():
+  waiting, failed = processes.run(ONE_FAILS, POSEJAX_HEARTBEAT_SECONDS='10')
+  assert failed.code == 1
+  assert 'Process 1 of 2: Error: the disk is full' in failed.err
+  assert waiting.code != 0
+  assert 'went on' not in waiting.out + failed.out
+
+
+def test_one_process_fails_as_python_does():
+  with pytest.raises(PosejaxError, match='the disk is full'), distributed.ending_together():
+    raise PosejaxError('the disk is full')

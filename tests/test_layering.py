@@ -23,7 +23,7 @@ LAYERS = [
   {'experiment'},
   {'runs'},
   {'train', 'infer'},
-  {'sweep', 'web'},
+  {'sweep', 'web', 'plan'},
   {'commands'},
   {'cli'},
 ]

@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
   """
   from absl import logging
 
-  from posejax import startup
+  from posejax import distributed, startup
   from posejax.commands import config_flags
   from posejax.runs import workdirs
 
@@ -96,15 +96,16 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
       + (f'; {workdir} has no config.json.' if workdir else '.')
     )
   startup.begin(arguments.compilation_cache)
-  if arguments.mode == 'eval':
-    from posejax.train.evaluate_workdir import evaluate_workdir
+  with distributed.ending_together():
+    if arguments.mode == 'eval':
+      from posejax.train.evaluate_workdir import evaluate_workdir
 
-    # The run's own config holds, but for what this command line sets.
-    evaluate_workdir(workdir, arguments.checkpoint, named.overrides if named else {})
-  else:
-    from posejax.train.loop import train
+      # The run's own config holds, but for what this command line sets.
+      evaluate_workdir(workdir, arguments.checkpoint, named.overrides if named else {})
+    else:
+      from posejax.train.loop import train
 
-    train(config, workdir, began)
+      train(config, workdir, began)
   return 0
 
 

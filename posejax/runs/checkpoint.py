@@ -64,6 +64,8 @@ class Checkpointer:
         preservation_policy=self._policy,
         cleanup_tmp_directories=True,
         enable_async_checkpointing=True,
+        # Of a shared folder one process may see another list than the next.
+        single_host_load_and_broadcast=jax.process_count() > 1,
       ),
     )
 

@@ -1,9 +1,9 @@
 """One place that puts state, step and evaluation step together and compiles them for the mesh.
 
-Two semantics behind one adapter. 'jit': one program over the global batch, sharded by the compiler;
-batch norm sees all of it. 'pmap': the same step once per device on that device's share, gradients
-averaged, batch norm local, as the published recipes trained (`jax.pmap` itself is jit of shard_map
-since JAX 0.8).
+On several devices the step runs once per device on that device's share of the batch. What goes between
+them is written in it: one average of gradients, losses and running statistics, and an exchange for each
+batch norm whose groups span devices (`posejax.experiment.batch_norm` says which groups). A compiler that
+shards the step by itself sends four for each batch norm, and nobody can tell it in which type.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from posejax.tasks.base import Evaluator, Task
 from posejax.train import lr_scales, optim, state
 from posejax.train.lr_scales import Scales
 from posejax.train.state import TrainState
-from posejax.train.step import TrainStep, make_train_step
+from posejax.train.step import StepOutput, TrainStep, make_train_step
 from posejax.types import Batch, Predictions, Variables
 
 EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
@@ -63,29 +63,36 @@ def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Tr
     optim.schedule(settings, config.batch_size),
     settings.ema_decay,
     scales=scales,
+    reduce_dtype=config.reduce_dtype,
   )
   init_state = partial(
     state.create, optimizer=optimizer, ema_decay=settings.ema_decay, scales=scales
   )
-  compiled = _compile(make_step, mesh, config.parallel)
+  compiled = _compile(make_step, mesh)
   return Training(scales, init_state, make_step(axis_name=None), compiled)
 
 
-def _compile(make_step: Callable[..., TrainStep], mesh: Mesh, parallel: str) -> TrainStep:
-  if parallel == 'jit':
+def _compile(make_step: Callable[..., TrainStep], mesh: Mesh) -> TrainStep:
+  if mesh.size == 1:
     step = make_step(axis_name=None)
   else:
+    whole, split = PartitionSpec(), PartitionSpec(devices.AXIS)
     # check_vma=False: the step averages what it must itself. With the check on, differentiating
     # with respect to replicated parameters would insert a second sum over the devices.
     step = jax.shard_map(
       make_step(axis_name=devices.AXIS),
       mesh=mesh,
-      in_specs=(PartitionSpec(), PartitionSpec(devices.AXIS), PartitionSpec()),
-      out_specs=PartitionSpec(),
+      in_specs=(whole, split, whole),
+      out_specs=(whole, StepOutput(whole, split)),
       check_vma=False,
     )
   whole, split = devices.replicated(mesh), devices.sharded(mesh)
-  return jax.jit(step, in_shardings=(whole, split, whole), out_shardings=whole, donate_argnums=0)
+  return jax.jit(
+    step,
+    in_shardings=(whole, split, whole),
+    out_shardings=(whole, StepOutput(whole, split)),
+    donate_argnums=0,
+  )
 
 
 def evaluation_step(task: Task, evaluator: Evaluator, mesh: Mesh) -> EvalStep:

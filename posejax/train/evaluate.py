@@ -103,7 +103,9 @@ class Evaluations:
     if evaluator.draw_totals is not None:
       panels |= evaluator.draw_totals(totals)
     results = dict if evaluator.results is None else partial(evaluator.results, records)
-    return Evaluated(evaluator.summarize(totals, records), panels, results)
+    # AP matches all records: once, and not on every process at the same time.
+    metrics = devices.from_first(lambda: evaluator.summarize(totals, records))
+    return Evaluated(metrics, panels, results)
 
 
 class _LocalRows(Mapping):

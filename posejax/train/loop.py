@@ -19,9 +19,10 @@ import numpy as np
 
 from posejax import devices
 from posejax import experiment as experiments
-from posejax.config import Config, continue_from, resolve
+from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full, nearest
-from posejax.runs import checkpoint, older, workdirs
+from posejax.experiment import batch_norm
+from posejax.runs import checkpoint, origin, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged
 from posejax.runs.progress import Progress
@@ -50,14 +51,10 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   first = jax.process_index() == 0
   mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
+  config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
+  origin.check_same(config)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
-    # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
-    meta = checkpoint.read_meta(workdir) if checkpoint.available_steps(workdir) else None
-    if meta is None:
-      config = resolve(config)
-    else:
-      config = continue_from(config, _config_before(workdir, meta), workdir)
-    finished = checkpoint.finished_step(workdir, config)
+    config, meta, finished = origin.find(config, workdir, mesh.size)
     if finished is not None:
       _say_complete(workdir, finished, config, first)
       return {}
@@ -69,12 +66,6 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
       with contextlib.closing(progress), contextlib.closing(report):
         run = _Run(experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag)
         return run.go()
-
-
-def _config_before(workdir: str, meta: dict[str, Any]) -> Config:
-  """Return the config to go on with; where its file is gone, the newest checkpoint's `meta` has it."""
-  before = workdirs.read_config(workdir)
-  return Config.from_dict(older.config_values(meta['config'])) if before is None else before
 
 
 @contextlib.contextmanager
@@ -186,14 +177,17 @@ class _Run:
 
   def _take(self, number: int, output: step.StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
-    scalars = {name: float(value) for name, value in output.scalars.items()}
+    # Fetched together: each alone would be waited for.
+    scalars = {name: float(value) for name, value in jax.device_get(output.scalars).items()}
     if not all(math.isfinite(value) for value in scalars.values()):
       bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
       raise PosejaxError(self._non_finite_message(number, bad, output.example_losses))
     self.window.add(scalars)
 
   def _non_finite_message(self, number, bad, example_losses) -> str:
-    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(np.asarray(example_losses))]
+    # The loss is everybody's, so that all processes come here together.
+    losses = np.array(devices.gather(devices.local_rows(example_losses).tolist()))
+    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(losses)]
     which = f'examples {ids.tolist()}' if len(ids) else 'the gradient, not one example'
     steps = checkpoint.available_steps(self.workdir)
     kept = f'The checkpoint of step {steps[-1]} is good. ' if steps else ''
@@ -336,8 +330,9 @@ class _Run:
     found = jax.devices()
     self.progress.say(
       f'{config.model.get("name")}: {count:,} parameters, {config.dtype}, batch {config.batch_size} on '
-      f'{len(found)} {found[0].device_kind} device(s), {config.parallel} semantics'
+      f'{len(found)} {found[0].device_kind} device(s)'
     )
+    self.progress.say(batch_norm.describe(config, self.mesh.size))
     self.progress.say('Optimiser: ' + optim.describe(config.optimizer, config.batch_size))
     if self.scales.factors:
       factors = self.scales.describe(train_state.variables)

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, from plain settings."""
 
 from collections.abc import Callable
+import math
 
 import jax
 import jax.numpy as jnp
@@ -76,13 +77,16 @@ def create(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def peak_learning_rate(config: OptimizerConfig, batch_size: int) -> float:
-  """Return the learning rate, scaled linearly by batch size where a reference is set.
+  """Return the learning rate, scaled by batch size where a reference is set, and capped.
 
-  Source: Goyal et al., "Accurate, Large Minibatch SGD" (2017).
+  Source: Goyal et al., "Accurate, Large Minibatch SGD" (2017), for the linear rule; Malladi et al., "On
+  the SDEs and Scaling Rules for Adaptive Gradient Algorithms" (2022), for the square root.
   """
-  if config.reference_batch_size is None:
-    return config.learning_rate
-  return config.learning_rate * batch_size / config.reference_batch_size
+  rate = config.learning_rate
+  if config.reference_batch_size is not None:
+    ratio = batch_size / config.reference_batch_size
+    rate *= math.sqrt(ratio) if config.batch_scaling == 'sqrt' else ratio
+  return rate if config.max_learning_rate is None else min(rate, config.max_learning_rate)
 
 
 def schedule(config: OptimizerConfig, batch_size: int) -> Schedule:
@@ -124,16 +128,17 @@ def schedule(config: OptimizerConfig, batch_size: int) -> Schedule:
 def describe(config: OptimizerConfig, batch_size: int) -> str:
   """Return the schedule in effect in one line, for the log."""
   peak = peak_learning_rate(config, batch_size)
-  scaled = (
-    ''
-    if config.reference_batch_size is None
-    else f' (= {config.learning_rate:g} x batch {batch_size} / {config.reference_batch_size})'
-  )
+  scaled = ''
+  if config.reference_batch_size is not None:
+    ratio = f'batch {batch_size} / {config.reference_batch_size}'
+    ratio = f'sqrt({ratio})' if config.batch_scaling == 'sqrt' else ratio
+    scaled = f' (= {config.learning_rate:g} x {ratio})'
+  capped = '' if config.max_learning_rate is None else f', at most {config.max_learning_rate:g}'
   rate = schedule(config, batch_size)
   total = config.schedule_steps
   marks = sorted({0, config.warmup_steps, total // 2, int(total * 0.9), max(total - 1, 0)})
   values = ', '.join(f'{step}: {float(rate(jnp.int32(step))):.3g}' for step in marks)
   return (
-    f'{config.name}, peak learning rate {peak:g}{scaled}, {config.schedule} over {total} steps, '
+    f'{config.name}, peak learning rate {peak:g}{scaled}{capped}, {config.schedule} over {total} steps, '
     f'warm-up {config.warmup_steps}, weight decay {config.weight_decay:g}; by step {values}'
   )

@@ -21,7 +21,8 @@ class StepOutput(NamedTuple):
   Attributes:
     scalars: `loss`, `grad_norm` (of what moves, before clipping), `learning_rate` (before factors) and
       the task's own.
-    example_losses: `[B]` over the global batch, to name the example of a non-finite loss.
+    example_losses: `[B]` over the global batch, each device's where its examples are; to name the
+      example of a non-finite loss.
   """
 
   scalars: dict[str, jax.Array]
@@ -38,6 +39,7 @@ def make_train_step(
   ema_decay: float | None = None,
   axis_name: str | None = None,
   scales: Scales = UNSCALED,
+  reduce_dtype: str = 'float32',
 ) -> TrainStep:
   """Return `(state, batch, root key) -> (state, StepOutput)`.
 
@@ -51,12 +53,19 @@ def make_train_step(
     ema_decay: of the moving average of the parameters; warmed up as (1 + s) / (10 + s), so that it
       forgets the initial parameters (Source: tf.train.ExponentialMovingAverage, num_updates).
     axis_name: where the step runs once per device on that device's share of the batch, the mesh
-      axis over which gradients, losses and batch-norm statistics are averaged.
+      axis over which gradients, losses and running statistics are averaged, all at once.
     scales: which parameters move at which factor of the learning rate.
+    reduce_dtype: in which gradients are averaged over the devices.
   """
 
-  def mean(tree):
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+  def mean(grads, others):
+    if axis_name is None:
+      return grads, others
+    dtypes = jax.tree.map(jnp.dtype, grads)
+    grads = jax.tree.map(lambda g: g.astype(reduce_dtype), grads)
+    # One call: compilers join the sums of its arrays, and each sum apart costs a round over the devices.
+    grads, others = jax.lax.pmean((grads, others), axis_name)
+    return jax.tree.map(lambda g, dtype: g.astype(dtype), grads, dtypes), others
 
   def train_step(
     state: TrainState, batch: Batch, root_key: jax.Array
@@ -74,11 +83,9 @@ def make_train_step(
         return task.loss({'params': params, **state.model_state}, batch, key)
 
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(moving)
-    loss, grads, model_state, scalars = mean((loss, grads, dict(aux.model_state), aux.scalars))
+    others = loss, dict(aux.model_state), aux.scalars
+    grads, (loss, model_state, scalars) = mean(grads, others)
     model_state = scales.keep_frozen(state.model_state, model_state)
-    example_losses = aux.example_losses
-    if axis_name is not None:
-      example_losses = jax.lax.all_gather(example_losses, axis_name, tiled=True)
 
     learning_rate = schedule(state.step) * state.learning_rate_scale
     updates, opt_state = optimizer.update(grads, state.opt_state, moving)
@@ -101,6 +108,6 @@ def make_train_step(
       'learning_rate': learning_rate,
       **scalars,
     }
-    return state, StepOutput(scalars, example_losses)
+    return state, StepOutput(scalars, aux.example_losses)
 
   return train_step

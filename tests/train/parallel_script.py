@@ -4,8 +4,11 @@ Prints one JSON object. SGD without momentum at learning rate 1 makes the change
 the gradient itself.
 """
 
+import collections
 import dataclasses
 import json
+import re
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -14,15 +17,19 @@ import numpy as np
 from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
+from posejax.experiment import batch_norm
 from posejax.train import build
 from tests import tiny
 
+COLLECTIVE = r'= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)\('
 
-def one_step(mesh: Mesh, semantics: str, bn_group_size: int | None = None):
+
+def one_step(mesh: Mesh, semantics: str = 'jit', bn_group_size=None, reduce_dtype='float32'):
   config = tiny.config(
     batch_size=16,
     parallel=semantics,
     data__augment={},
+    reduce_dtype=reduce_dtype,
     model__bn_group_size=bn_group_size,
     optimizer__name='sgd',
     optimizer__momentum=0.0,
@@ -30,15 +37,36 @@ def one_step(mesh: Mesh, semantics: str, bn_group_size: int | None = None):
     optimizer__schedule='constant',
     optimizer__schedule_steps=10,
   )
+  config = batch_norm.in_examples(config, mesh.size, 1)
+  config = batch_norm.chosen(config, mesh.size, is_new=True)
   experiment = experiments.from_config(config)
   variables = devices.compile_init(experiment.task.init, mesh)(jax.random.key(0))
   training = build.training(experiment.task, config, mesh, variables)
   before = devices.compile_init(training.init_state, mesh)(variables)
   params = jax.tree.map(np.array, before.params)
   batch = TrainBatches(experiment.train_source, experiment.task.transform_train, 0, 16)(0)
-  after, output = training.step(before, devices.put_batch(batch, mesh), jax.random.key(1))
+  arguments = before, devices.put_batch(batch, mesh), jax.random.key(1)
+  step = training.step.lower(*arguments).compile()
+  after, output = step(*arguments)
+  for statistic in jax.tree.leaves(after.model_state):
+    assert len({np.asarray(shard.data).tobytes() for shard in statistic.addressable_shards}) == 1
   gradient = jax.tree.map(lambda a, b: a - np.asarray(b), params, after.params)
-  return gradient, jax.tree.map(np.asarray, after.model_state), jax.tree.map(np.asarray, output)
+  return Step(
+    gradient,
+    jax.tree.map(np.asarray, after.model_state),
+    np.asarray(output.example_losses),
+    collections.Counter(re.findall(COLLECTIVE, step.as_text())),
+  )
+
+
+@dataclasses.dataclass
+class Step:
+  """What a step did: the gradient, the batch statistics after it, losses, and collectives by kind."""
+
+  gradient: Any
+  batch_stats: Any
+  example_losses: np.ndarray
+  collectives: dict[str, int]
 
 
 def difference(a, b) -> float:
@@ -47,37 +75,34 @@ def difference(a, b) -> float:
   return float(np.linalg.norm(a - b) / np.linalg.norm(a))
 
 
+def compared(a: Step, b: Step) -> dict[str, float]:
+  names = ('gradient', 'batch_stats', 'example_losses')
+  return {name: difference(getattr(a, name), getattr(b, name)) for name in names}
+
+
 def main():
   found = np.array(jax.devices())
-  one, eight = Mesh(found[:1], (devices.AXIS,)), Mesh(found, (devices.AXIS,))
+  one, eight = Mesh(found[:1], (devices.AXIS,)), devices.make_mesh()
   assert len(found) == 8
-  base = one_step(one, 'jit')
-  jit8 = one_step(eight, 'jit')
-  pmap8 = one_step(eight, 'pmap')
-  # Batch norm over groups of 2 examples is what 8 devices with 2 each compute locally.
-  groups1 = one_step(one, 'jit', bn_group_size=2)
-  print(
-    json.dumps(
-      {
-        'jit 1 | jit 8': dataclasses.asdict(Compared(base, jit8)),
-        'groups of 2 on 1 | pmap 8': dataclasses.asdict(Compared(groups1, pmap8)),
-        'jit 1 | pmap 8': dataclasses.asdict(Compared(base, pmap8)),
-      }
-    )
-  )
-
-
-@dataclasses.dataclass
-class Compared:
-  """Relative differences of gradient, batch statistics, and the losses of the examples."""
-
-  gradient: float
-  batch_stats: float
-  example_losses: float
-
-  def __init__(self, a, b):
-    self.gradient, self.batch_stats = difference(a[0], b[0]), difference(a[1], b[1])
-    self.example_losses = difference(a[2].example_losses, b[2].example_losses)
+  steps = {
+    'one': one_step(one),
+    'one, groups of 2': one_step(one, bn_group_size=2),
+    'one, groups of 4': one_step(one, bn_group_size=4),
+    'eight': one_step(eight),
+    'eight, groups of 4': one_step(eight, bn_group_size=4),
+    'eight, device': one_step(eight, bn_group_size='device'),
+    'eight, pmap, bfloat16': one_step(eight, 'pmap', reduce_dtype='bfloat16'),
+  }
+  pairs = [
+    ('one', 'eight'),
+    ('one, groups of 4', 'eight, groups of 4'),
+    ('one, groups of 2', 'eight, device'),
+    ('one, groups of 2', 'eight, pmap, bfloat16'),
+    ('one', 'eight, device'),
+  ]
+  differences = {f'{a} | {b}': compared(steps[a], steps[b]) for a, b in pairs}
+  collectives = {name: step.collectives for name, step in steps.items()}
+  print(json.dumps({'differences': differences, 'collectives': collectives}))
 
 
 if __name__ == '__main__':

@@ -37,6 +37,16 @@ def test_learning_rate_scales_with_the_batch_where_asked():
   scaled = make(learning_rate=0.1, reference_batch_size=256)
   assert optim.peak_learning_rate(scaled, 1024) == pytest.approx(0.4)
   assert '0.1 x batch 1024 / 256' in optim.describe(scaled, 1024)
+  root = make(learning_rate=0.1, reference_batch_size=256, batch_scaling='sqrt')
+  assert optim.peak_learning_rate(root, 1024) == pytest.approx(0.2)
+  assert optim.peak_learning_rate(root, 64) == pytest.approx(0.05)
+  assert '0.1 x sqrt(batch 1024 / 256))' in optim.describe(root, 1024)
+  capped = make(learning_rate=0.1, reference_batch_size=256, max_learning_rate=0.15)
+  assert optim.peak_learning_rate(capped, 1024) == 0.15
+  assert optim.peak_learning_rate(capped, 256) == 0.1
+  assert 'learning rate 0.15 (= 0.1 x batch 1024 / 256), at most 0.15' in optim.describe(
+    capped, 1024
+  )
 
 
 def run(config, gradients, start):

@@ -1,0 +1,98 @@
+"""The collectives of a compiled program, read from its text."""
+
+import math
+import re
+from typing import NamedTuple
+
+_KINDS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute')
+# `%name = TYPE all-reduce(` or `all-reduce-start(`; a `-done` only waits for what was started.
+_INSTRUCTION = re.compile(rf'^\s*(?:ROOT )?%?[\w.\-]+ = ([^"]+?) ({"|".join(_KINDS)})(-start)?\(')
+_COMPUTATION = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) .*\{$')
+_STARTED = re.compile(r' async-start\(.*calls=%?([\w.\-]+)')
+_SHAPE = re.compile(r'([a-z]\w*)\[([\d,<=]*)\]')
+_LAYOUT = re.compile(r'\{[^{}]*\}')
+_BITS = re.compile(r'\d+')
+
+
+class Collective(NamedTuple):
+  """One exchange between devices.
+
+  Attributes:
+    kind: 'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all' or 'collective-permute'.
+    size: bytes a device holds of what is exchanged as a whole: of an all-gather the gathered, of a
+      reduce-scatter what is scattered.
+    devices: how many take part together.
+    is_async: whether the program goes on computing meanwhile.
+  """
+
+  kind: str
+  size: int
+  devices: int
+  is_async: bool
+
+
+def read(text: str, num_devices: int) -> list[Collective]:
+  """Return the collectives of a program, in its text's order.
+
+  One inside a loop counts once.
+
+  Args:
+    text: of a compiled program, `compiled.as_text()`.
+    num_devices: that it is compiled for.
+  """
+  started = set(_STARTED.findall(text))
+  found, computation = [], ''
+  for line in text.splitlines():
+    if match := _COMPUTATION.match(line):
+      computation = match.group(1)
+    elif match := _INSTRUCTION.match(line):
+      type_text, kind, start = match.groups()
+      devices = _group_size(line, num_devices)
+      size = _size(type_text, kind, start is not None)
+      size *= devices if kind == 'reduce-scatter' else 1
+      found.append(Collective(kind, size, devices, start is not None or computation in started))
+  return found
+
+
+def _size(type_text: str, kind: str, is_start: bool) -> int:
+  """Return the bytes of an instruction's result.
+
+  What starts a gather or a permutation results in a pair (operands, results, ...); what starts a
+  reduction has the type of the reduction.
+  """
+  parts = _top_level(_without_layouts(type_text))
+  if is_start and kind != 'all-reduce' and len(parts) > 1:
+    parts = parts[1:2]
+  return sum(_bytes(*shape) for part in parts for shape in _SHAPE.findall(part))
+
+
+def _without_layouts(text: str) -> str:
+  return _LAYOUT.sub('', re.sub(r'/\*.*?\*/', '', text))
+
+
+def _top_level(text: str) -> list[str]:
+  """Return the members of a tuple type, or the one type."""
+  text = text.strip()
+  if not text.startswith('('):
+    return [text]
+  parts, depth = [''], 0
+  for letter in text[1:-1]:
+    depth += (letter in '([') - (letter in ')]')
+    if letter == ',' and depth == 0:
+      parts.append('')
+    else:
+      parts[-1] += letter
+  return parts
+
+
+def _bytes(dtype: str, dims: str) -> int:
+  bits = 8 if dtype == 'pred' else int(match.group()) if (match := _BITS.search(dtype)) else 0
+  return math.ceil(math.prod(int(d.lstrip('<=')) for d in dims.split(',') if d) * bits / 8)
+
+
+def _group_size(line: str, num_devices: int) -> int:
+  if match := re.search(r'replica_groups=\[\d+,(\d+)\]', line):
+    return int(match.group(1))
+  if match := re.search(r'replica_groups=\{\{([\d,]+)\}', line):
+    return match.group(1).count(',') + 1
+  return num_devices

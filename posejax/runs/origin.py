@@ -1,0 +1,76 @@
+"""Where a run begins or goes on: decided by one process, and the same on all."""
+
+import importlib.metadata
+from typing import Any, NamedTuple
+
+import posejax
+from posejax import devices
+from posejax.config import Config, continue_from, flatten, resolve
+from posejax.errors import PosejaxError
+from posejax.experiment import batch_norm
+from posejax.runs import checkpoint, older, workdirs
+
+_SHOWN = 3
+
+
+class Origin(NamedTuple):
+  """Where a run begins.
+
+  Attributes:
+    config: to run with.
+    meta: of the checkpoint to go on from; None for a new run.
+    finished: the step that the run ended at; None where there is something to do.
+  """
+
+  config: Config
+  meta: dict[str, Any] | None
+  finished: int | None
+
+
+def check_same(config: Config) -> None:
+  """Refuse processes of one run that were started with another config or installation than the first.
+
+  Raises:
+    PosejaxError: on all of them; it says what differs.
+  """
+  mine = {f'config.{key}': value for key, value in flatten(config.to_dict()).items()}
+  mine['posejax'] = posejax.__version__
+  mine |= {name: importlib.metadata.version(name) for name in ('jax', 'jaxlib')}
+  first, *others = devices.gather([mine])
+  for number, other in enumerate(others, start=1):
+    different = [
+      f'{key} is {first.get(key, "not set")!r} on process 0 and {other.get(key, "not set")!r} on {number}'
+      for key in sorted(first.keys() | other.keys())
+      if first.get(key) != other.get(key)
+    ]
+    if different:
+      raise PosejaxError(
+        f'The processes of this run differ: {"; ".join(different[:_SHOWN])}. Start all of them with the '
+        'same command and the same installation.'
+      )
+
+
+def find(config: Config, workdir: str, num_devices: int) -> Origin:
+  """Return where the run in a work directory begins, as process 0 sees it.
+
+  Raises:
+    PosejaxError: the run that is there has another config, or its checkpoint is damaged.
+  """
+  return devices.from_first(lambda: _find(config, workdir, num_devices))
+
+
+def _find(config: Config, workdir: str, num_devices: int) -> Origin:
+  # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
+  meta = checkpoint.read_meta(workdir) if checkpoint.available_steps(workdir) else None
+  if meta is None:
+    config = resolve(config)
+  else:
+    config = continue_from(config, _config_before(workdir, meta), workdir)
+  config = batch_norm.chosen(config, num_devices, is_new=meta is None)
+  return Origin(config, meta, checkpoint.finished_step(workdir, config))
+
+
+def _config_before(workdir: str, meta: dict[str, Any]) -> Config:
+  """Return the config to go on with; where its file is gone, the newest checkpoint's `meta` has it."""
+  before = workdirs.read_config(workdir)
+  return Config.from_dict(older.config_values(meta['config'])) if before is None else before

@@ -1,0 +1,79 @@
+"""Which examples batch norm sees: words, numbers, what is chosen, and what does not fit."""
+
+import pytest
+
+from posejax.config import continue_from
+from posejax.errors import PosejaxError
+from posejax.experiment import batch_norm
+from tests import tiny
+
+
+def group(config):
+  return config.model.get('bn_group_size')
+
+
+@pytest.mark.parametrize(
+  ('given', 'expected'),
+  [('device', 32), ('host', 128), ('global', 1024), (8, 8), (32, 32), (64, 64), (None, None)],
+)
+def test_words_become_numbers_of_examples(given, expected):
+  config = tiny.config(batch_size=1024, model__bn_group_size=given)
+  assert group(batch_norm.in_examples(config, 32, 8)) == expected
+
+
+@pytest.mark.parametrize(
+  ('given', 'message'),
+  [
+    ('devise', "bn_group_size='devise' must be .* Did you mean 'device'"),
+    (48, 'bn_group_size=48 must divide config.batch_size=96 .* share of 32 .*; try 32 or 96'),
+    (24, 'bn_group_size=24 must divide .* divide their share of 32'),
+    (0, 'bn_group_size=0'),
+    (2.5, r'bn_group_size=2\.5'),
+  ],
+)
+def test_what_does_not_fit_is_named(given, message):
+  config = tiny.config(batch_size=96, model__bn_group_size=given)
+  with pytest.raises(PosejaxError, match=message):
+    batch_norm.in_examples(config, 3, 1)
+
+
+@pytest.mark.parametrize(
+  ('num_devices', 'share', 'expected'),
+  [
+    (1, 32, None),
+    (8, 4, None),
+    (16, 32, 32),
+    (256, 16, 16),
+    (256, 8, 16),
+    (256, 3, 24),  # the fewest devices that have 16 examples and divide 256
+    (9, 1, 9),
+  ],
+)
+def test_many_devices_exchange_nothing_if_each_has_enough(num_devices, share, expected):
+  config = tiny.config(batch_size=num_devices * share)
+  assert group(batch_norm.chosen(config, num_devices, is_new=True)) == expected
+
+
+def test_what_was_begun_or_set_is_kept():
+  config = tiny.config(batch_size=512)
+  assert group(batch_norm.chosen(config, 16, is_new=False)) is None
+  assert group(batch_norm.chosen(tiny.config(parallel='pmap'), 4, is_new=False)) == 2
+  begun = batch_norm.chosen(config, 16, is_new=True)
+  assert group(batch_norm.chosen(begun, 4, is_new=False)) == 32
+  assert group(continue_from(config, begun, 'somewhere')) == 32
+  other = tiny.config(batch_size=512, model__bn_group_size=64)
+  with pytest.raises(PosejaxError, match='model.bn_group_size: 32 there, 64 now'):
+    continue_from(other, begun, 'somewhere')
+
+
+@pytest.mark.parametrize(
+  ('given', 'told'),
+  [
+    (None, 'of the whole batch of 1024, exchanged between 32 devices'),
+    (64, 'of groups of 64 examples, exchanged between 2 devices'),
+    (16, 'of groups of 16 examples; config.model.bn_group_size sets it'),
+  ],
+)
+def test_the_log_says_what_it_is(given, told):
+  config = tiny.config(batch_size=1024, model__bn_group_size=given)
+  assert told in batch_norm.describe(config, 32)

@@ -1,0 +1,88 @@
+"""Collectives read from programs' texts, in the forms that compilers write them."""
+
+import pytest
+
+from posejax.plan import collectives
+from posejax.plan.collectives import Collective
+
+CASES = {
+  'one array': (
+    '%r.1 = f32[256,4]{1,0:T(8,128)} all-reduce(%a), channel_id=1, replica_groups={{0,1},{2,3}}, '
+    'use_global_device_ids=true, to_apply=%add',
+    Collective('all-reduce', 4096, 2, False),
+  ),
+  'several arrays, types and an index comment': (
+    '  ROOT %r = (f32[]{:T(128)}, bf16[3,5]{1,0:T(8,128)(2,1)S(1)}, /*index=2*/pred[7]) all-reduce(%a, '
+    '%b, %c), replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%add',
+    Collective('all-reduce', 4 + 30 + 7, 8, False),
+  ),
+  'groups as a grid': (
+    'g = f32[4,2,64]{2,1,0} all-gather(x), dimensions={0}, replica_groups=[2,4]<=[4,2]T(1,0)',
+    Collective('all-gather', 2048, 4, False),
+  ),
+  'all devices': (
+    '%r = f32[10] all-reduce(%a), replica_groups={}, to_apply=%add',
+    Collective('all-reduce', 40, 8, False),
+  ),
+  'what is scattered is as large as all results': (
+    '%s = f32[1,2,256]{2,1,0} reduce-scatter(%x), replica_groups={{0,1},{2,3},{4,5},{6,7}}, '
+    'dimensions={0}, to_apply=%add',
+    Collective('reduce-scatter', 2 * 2048, 2, False),
+  ),
+  'a started reduction': (
+    '%r = (f32[8]{0}, f32[2,2]{1,0}) all-reduce-start(%a, %b), replica_groups=[1,8]<=[8], to_apply=%add',
+    Collective('all-reduce', 48, 8, True),
+  ),
+  'a started gather has operands and results': (
+    '%g = (f32[1,16]{1,0}, f32[8,16]{1,0}) all-gather-start(%a), replica_groups=[1,8]<=[8]',
+    Collective('all-gather', 512, 8, True),
+  ),
+  'a started gather of several': (
+    '%g = ((f32[1,16]{1,0}, s8[1,3]), (f32[8,16]{1,0}, s8[8,3])) all-gather-start(%a, %b), '
+    'replica_groups=[1,8]<=[8]',
+    Collective('all-gather', 512 + 24, 8, True),
+  ),
+  'a started permutation has context': (
+    '%p = (bf16[6]{0}, bf16[6]{0}, u32[], u32[]) collective-permute-start(%a), '
+    'source_target_pairs={{0,1},{1,0}}',
+    Collective('collective-permute', 12, 8, True),
+  ),
+  'exchange of all with all': (
+    '%x = (f32[2], f32[2]) all-to-all(%a, %b), replica_groups={{0,1}}',
+    Collective('all-to-all', 16, 2, False),
+  ),
+}
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_each_form(name):
+  line, expected = CASES[name]
+  assert collectives.read(line, 8) == [expected]
+
+
+def test_what_a_computation_started_elsewhere_does_is_asynchronous():
+  text = """
+%wrapped (p: f32[8,4]) -> f32[1,4] {
+  %p = f32[8,4]{1,0} parameter(0)
+  ROOT %s = f32[1,4]{1,0} reduce-scatter(%p), replica_groups=[1,8]<=[8], dimensions={0}, to_apply=%add
+}
+
+ENTRY %main (p: f32[8,4]) -> f32[1,4] {
+  %p = f32[8,4]{1,0} parameter(0)
+  %begin = ((f32[8,4]{1,0}), f32[1,4]{1,0}, u32[]) async-start(%p), calls=%wrapped
+  %beside = f32[2]{0} all-reduce(%q), replica_groups=[1,8]<=[8], to_apply=%add
+  ROOT %end = f32[1,4]{1,0} async-done(%begin)
+}
+"""
+  assert collectives.read(text, 8) == [
+    Collective('reduce-scatter', 128, 8, True),
+    Collective('all-reduce', 8, 8, False),
+  ]
+
+
+def test_what_only_mentions_one_is_none():
+  text = """
+  %d = f32[8] all-reduce-done(%r)
+  %a = f32[8] add(%all-reduce.1, %b), metadata={op_name="psum all-reduce(x)"}
+"""
+  assert collectives.read(text, 8) == []
