@@ -23,6 +23,7 @@ NETS = {
     },
     (64, 32),
   ),
+  'rtmdet_nano': ({'num_classes': 2}, (64, 32)),
   'svhn_cnn': ({}, (24, 32)),
   'net': (
     {

@@ -203,6 +203,7 @@ FAMILIES = {
   r'posejax_movenet_\w+': 'posejax_movenet_lightning',
   'nanodet_g': 'nanodet_g',
   r'faster_rcnn_\w+|keypoint_rcnn_\w+': 'keypoint_rcnn_light',
+  r'rtmdet_\w+': 'rtmdet_nano',
   'svhn_cnn': 'svhn_cnn',
   'net': 'net',
 }
