@@ -162,7 +162,7 @@ def test_serving_a_phone():
 
 
 def test_exporting(monkeypatch, capsys):
-  (block,) = blocks_with('posejax export')
+  block, _ = blocks_with('posejax export')
   *exports, read = commands(block)
   for line in exports:
     posejax(line, monkeypatch, capsys)
@@ -178,6 +178,13 @@ def test_exporting(monkeypatch, capsys):
   (one,) = predictor(image, [[0, 0, w - 1, h - 1]]).instances
   assert [row[0] for row in rows] == list(predictor.labels.keypoints)
   np.testing.assert_allclose(np.array([row[1:3] for row in rows], float), one.keypoints, atol=0.2)
+
+
+def test_a_net_in_a_file(monkeypatch, capsys):
+  _, block = blocks_with('posejax export')
+  for line in commands(block):
+    posejax(line, monkeypatch, capsys)
+  assert os.path.exists('by_file/predictions.json')
 
 
 def test_a_page_without_a_server(monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """The real training step, compiled for devices that are here or only described."""
 
 from collections.abc import Sequence
+import importlib.util
 import os
 from typing import NamedTuple
 
@@ -75,11 +76,7 @@ def described(topology: str, num_slices: int) -> Sequence[jax.Device]:
 
 
 def _has_compiler() -> bool:
-  try:
-    import libtpu  # noqa: F401
-  except ImportError:
-    return False
-  return True
+  return importlib.util.find_spec('libtpu') is not None
 
 
 def compile_step(config: Config, mesh: Mesh) -> Compiled:

@@ -11,6 +11,7 @@ from posejax.errors import PosejaxError
 from posejax.models import compose, layers
 
 BACKBONES = {
+  'cspnext': ({'depth': 0.167, 'width': 0.125}, (8, 16, 32)),
   'densenet': ({'depth': 121}, (4, 8, 16, 32)),
   'densenet_compact': ({}, (4, 8, 16)),
   'hrnet': ({'width': 32, 'modules': [0, 0, 1], 'blocks': 1}, (4,)),
@@ -39,9 +40,9 @@ def shapes(model):
 
 def test_every_part_of_the_tables_is_tried_below():
   assert set(models.BACKBONES) == set(BACKBONES)
-  # Those of several outputs are tried in their nets, tests/models/test_movenet.py.
-  assert set(models.HEADS) == {*HEADS, 'movenet', 'nanodet'}
-  assert set(models.NECKS) == {'top_down', 'movenet_fpn', 'nanodet_pan'}
+  # Those of several outputs are tried in their nets, tests/models/test_movenet.py and the like.
+  assert set(models.HEADS) == {*HEADS, 'movenet', 'nanodet', 'rtmdet'}
+  assert set(models.NECKS) == {'top_down', 'movenet_fpn', 'nanodet_pan', 'cspnext_pafpn', 'fpn'}
 
 
 @pytest.mark.parametrize('backbone', BACKBONES)

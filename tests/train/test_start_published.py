@@ -115,7 +115,10 @@ def test_norms_that_are_asked_for_leave_the_function():
   ('changes', 'message'),
   [
     ({'name': 'movenet_thunder'}, 'Get them once with `posejax weights get movenet_thunder`'),
-    ({'name': 'movenet'}, 'does not exist; name a work directory of a run, or a published net: '),
+    (
+      {'name': 'movenet'},
+      'does not exist; name a work directory of a run, a file of one net, or a published net: ',
+    ),
     ({'model': {**LIGHTNING, 'name': 'posejax_movenet_thunder'}}, 'arrays outside the head differ'),
     ({'inputs': {}}, r"'movenet_lightning' was trained with other inputs:\n  config\.inputs\.mean"),
   ],

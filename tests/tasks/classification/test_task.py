@@ -63,7 +63,7 @@ def measured(labels, batch_size=8):
 
 def test_accuracy_and_recall_over_padded_batches():
   labels = [0, 3, 3, 8, 8, 8, 9, 1, 2, 4]
-  metrics, panels = measured(labels)
+  metrics, panels, _ = measured(labels)
   assert metrics['accuracy'] == pytest.approx(0.8)
   assert metrics['recall/3'] == 0
   assert metrics['recall/8'] == 1
