@@ -54,7 +54,7 @@ def get_config(arg=None):
     'mosaic': 0.1,
   }
   config.data.name = 'synthetic_scenes'
-  config.num_steps = 1500
+  config.num_steps = 2500
   config.batch_size = 16
   config.log_every_steps = 50
   config.eval_every_steps = 500
