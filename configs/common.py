@@ -206,6 +206,29 @@ def small(config: ml_collections.ConfigDict) -> None:
   config.optimizer.warmup_steps = 100
 
 
+def drawn_scenes(config: ml_collections.ConfigDict) -> None:
+  """Set what a light detector learns from on two CPU cores: drawn scenes, varied, and when to look."""
+  config.data.name = 'synthetic_scenes'
+  config.data.augment = {
+    'name': 'none',
+    'flip': 0.5,
+    'scale': 0.25,
+    'shift': 0.1,
+    'shift_probability': 0.5,
+    'color': 0.5,
+    'brightness': 0.2,
+    'contrast': 0.2,
+    'saturation': 0.3,
+    'hue': 0.02,
+  }
+  # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
+  config.data.num_train_examples = 2048
+  config.data.cache = True
+  config.log_every_steps = 50
+  config.eval_every_steps = 500
+  config.checkpoint_every_steps = 500
+
+
 def smoke(config: ml_collections.ConfigDict) -> None:
   """Shrink a config to two steps on a few people, to see that everything runs."""
   config.num_steps = 2

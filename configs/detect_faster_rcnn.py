@@ -44,6 +44,7 @@ def get_config(arg=None):
 def base():
   """Return what both kinds of nets start from: drawn scenes, for two cores."""
   config = common.get_default()
+  common.drawn_scenes(config)
   # What is left free of a canvas is next to nothing once it is normalised.
   fill = (124, 116, 104)
   config.task = {'name': 'detection', 'crop_size': (192, 256), 'max_instances': 24, 'fill': fill}
@@ -53,27 +54,8 @@ def base():
   config.optimizer.warmup_steps = 100
   config.optimizer.final_fraction = 0.02
   config.optimizer.clip_norm = 10.0
-  config.data.augment = {
-    'name': 'none',
-    'flip': 0.5,
-    'scale': 0.25,
-    'shift': 0.1,
-    'shift_probability': 0.5,
-    'color': 0.5,
-    'brightness': 0.2,
-    'contrast': 0.2,
-    'saturation': 0.3,
-    'hue': 0.02,
-  }
-  config.data.name = 'synthetic_scenes'
-  # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
-  config.data.num_train_examples = 2048
-  config.data.cache = True
   config.num_steps = 2000
   config.batch_size = 8
-  config.log_every_steps = 50
-  config.eval_every_steps = 500
-  config.checkpoint_every_steps = 500
   config.evaluate.batch_size = 16
   return config
 

@@ -32,6 +32,7 @@ def get_config(arg=None):
   """
   arg = common.parse_arg(arg, **dict.fromkeys(('nano', 'tiny', 's', 'person', 'coco'), False))
   config = common.get_default()
+  common.drawn_scenes(config)
   config.task = {'name': 'detection', 'crop_size': (192, 256), 'max_instances': 48}
   config.model = _compact(depth=0.167, width=0.125, features=32)
   for variant in ('nano', 'tiny', 's'):
@@ -40,33 +41,14 @@ def get_config(arg=None):
   config.codec = {'name': 'rtmdet'}
   config.optimizer.name = 'adamw'
   config.optimizer.weight_decay = 0.05
-  config.data.augment = {
-    'name': 'none',
-    'flip': 0.5,
-    'scale': 0.25,
-    'shift': 0.1,
-    'shift_probability': 0.5,
-    'color': 0.5,
-    'brightness': 0.2,
-    'contrast': 0.2,
-    'saturation': 0.3,
-    'hue': 0.02,
-    'mosaic': 0.1,
-  }
-  config.data.name = 'synthetic_scenes'
+  config.data.augment.mosaic = 0.1
   config.num_steps = 2500
   config.batch_size = 16
-  config.log_every_steps = 50
-  config.eval_every_steps = 500
-  config.checkpoint_every_steps = 500
   config.evaluate.batch_size = 32
   config.optimizer.learning_rate = 2e-3
   config.optimizer.warmup_steps = 100
   config.optimizer.final_fraction = 0.05
   config.optimizer.clip_norm = 35.0
-  # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
-  config.data.num_train_examples = 2048
-  config.data.cache = True
   if arg.person or arg.coco:
     config.data.classes = ('person',)
   if arg.coco:

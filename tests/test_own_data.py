@@ -72,6 +72,18 @@ def config(folder, **changes):
   return Config.from_dict(values.to_dict())
 
 
+def write_detections(folder, out):
+  """Write the annotated boxes as a detector's; return the file's path."""
+  with open(os.path.join(folder, 'signs.json')) as file:
+    annotations = json.load(file)['annotations']
+  boxes = [
+    {'image_id': a['image_id'], 'category_id': 3, 'bbox': a['bbox'], 'score': 0.5}
+    for a in annotations
+  ]
+  layouts.write(out / 'boxes.json', boxes)
+  return str(out / 'boxes.json')
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
   """Return the folder of the data, the work directory of two steps, and what was measured."""
@@ -101,16 +113,8 @@ def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
   assert finer['distance/pixels'] != metrics['distance/pixels']
   with pytest.raises(PosejaxError, match="'regression' is about coordinates, and .* heatmaps"):
     evaluate_workdir(workdir, 'latest', {'codec.name': 'regression', 'codec.sigma': None})
-  with open(os.path.join(folder, 'signs.json')) as file:
-    annotations = json.load(file)['annotations']
-  boxes = [
-    {'image_id': a['image_id'], 'category_id': 3, 'bbox': a['bbox'], 'score': 0.5}
-    for a in annotations
-  ]
-  layouts.write(tmp_path / 'boxes.json', boxes)
-  detected = evaluate_workdir(
-    workdir, 'latest', {'evaluate.detections': str(tmp_path / 'boxes.json')}
-  )
+  boxes = write_detections(folder, tmp_path)
+  detected = evaluate_workdir(workdir, 'latest', {'evaluate.detections': boxes})
   assert 'AP/detbox/flip' in detected
   assert not any(name.startswith(('PCK', 'MAE')) for name in detected)
   with pytest.raises(PosejaxError, match=r'config\.batch_size=4 cannot be set .* the run has 8'):
@@ -121,18 +125,12 @@ def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
 
 def test_a_detectors_boxes_belong_to_one_set(trained, tmp_path, monkeypatch):
   folder = trained[0]
-  with open(os.path.join(folder, 'signs.json')) as file:
-    annotations = json.load(file)['annotations']
-  boxes = [
-    {'image_id': a['image_id'], 'category_id': 3, 'bbox': a['bbox'], 'score': 0.5}
-    for a in annotations
-  ]
-  layouts.write(tmp_path / 'boxes.json', boxes)
+  boxes = write_detections(folder, tmp_path)
   asked, median_pose = [], median.median_pose
   monkeypatch.setattr(
     median, 'median_pose', lambda *arrays: asked.append(1) or median_pose(*arrays)
   )
-  found = {'detections': str(tmp_path / 'boxes.json')}
+  found = {'detections': boxes}
   built = experiment.from_config(config(folder, evaluations={'found': found, 'again': {}}))
   looked_into = {name: type(one.source) for name, one in built.evaluations.items()}
   assert looked_into['found'] is DetectedPeople

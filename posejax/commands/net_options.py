@@ -26,7 +26,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
   command.add_argument(
     '--threshold',
     type=float,
-    help="score from which on a keypoint is shown (0.2; 0.3 with --model), or a detector's box (0.3)",
+    help="score from which on a keypoint is shown (0.2; 0.3 with MoveNet), or a detector's box (0.3)",
   )
 
 

@@ -134,9 +134,8 @@ class Predictor:
     if not os.path.isdir(run):
       raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
     saved = saved_run.read(run, checkpoint)
-    _, task = experiment.build(saved.config, saved.labels)
-    name = saved.config.model.get('name', 'net')
-    return cls(task, saved.variables, **{'name': f'{name}, step {saved.step}', **options})
+    name = f'{saved.config.model.get("name", "net")}, step {saved.step}'
+    return cls.of(net_file.SavedNet(name, saved.config, saved.variables, saved.labels), **options)
 
   @classmethod
   def of(cls, net: net_file.SavedNet, **options: Any) -> 'Predictor':

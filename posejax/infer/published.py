@@ -1,7 +1,5 @@
 """Published nets, ready to use: MoveNet for poses, NanoDet-g for boxes."""
 
-import dataclasses
-
 import jax
 import numpy as np
 
@@ -44,8 +42,7 @@ def predictor(name: str, *, flip: bool | None = None, **options) -> Predictor:
   """
   chosen = published_nets.read(name)
   if flip is not None:
-    config = dataclasses.replace(chosen.config, task={**chosen.config.task, 'flip': flip})
-    chosen = chosen._replace(config=config)
+    chosen = chosen.with_flip(flip)
   return Predictor.of(chosen, **{'min_score': EVERYBODY, **options})
 
 

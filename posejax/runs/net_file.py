@@ -1,5 +1,6 @@
 """A net in one file: what it has learnt, in half precision, how it is built and what it names."""
 
+import dataclasses
 import json
 import os
 from typing import NamedTuple
@@ -38,6 +39,11 @@ class SavedNet(NamedTuple):
   variables: Variables
   labels: LabelSpace
   threshold: float | None = None
+
+  def with_flip(self, flip: bool) -> 'SavedNet':
+    """Return the net read with or without the mirrored crop; only nets of one person a crop know it."""
+    task = {**self.config.task, 'flip': flip}
+    return self._replace(config=dataclasses.replace(self.config, task=task))
 
 
 def is_one(path: str) -> bool:

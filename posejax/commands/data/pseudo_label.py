@@ -113,8 +113,6 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
 
 def _net(arguments: argparse.Namespace):
   """Return the net that the options name, as `posejax.runs.net_file.SavedNet`."""
-  import dataclasses
-
   from posejax.errors import PosejaxError
   from posejax.runs import net_file, published_nets, saved_run
 
@@ -125,10 +123,7 @@ def _net(arguments: argparse.Namespace):
     name = f'{arguments.workdir}, step {run.step}'
     return net_file.SavedNet(name, run.config, run.variables, run.labels)
   net = published_nets.read(arguments.model)
-  if arguments.flip:
-    config = dataclasses.replace(net.config, task={**net.config.task, 'flip': True})
-    net = net._replace(config=config)
-  return net
+  return net.with_flip(True) if arguments.flip else net
 
 
 def _bar(what: str):
