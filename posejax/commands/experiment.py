@@ -8,6 +8,8 @@ import time
 
 from posejax.errors import PosejaxError
 
+# EX_TEMPFAIL of sysexits.h: not an error, try again. Schedulers take 0 for a run that is complete.
+STOPPED = 75
 USAGE = (
   'posejax {mode} --config=configs/NAME.py[:ARGUMENT] [--workdir=DIR] [--config.KEY=VALUE ...]'
 )
@@ -24,7 +26,7 @@ def register(commands) -> None:
 
 
 def main(arguments: Sequence[str], began: float) -> int:
-  """Do what the arguments of main.py ask for; return its exit code.
+  """Do what the arguments of main.py ask for; return its exit code, `STOPPED` where training is to go on.
 
   Args:
     arguments: without the program's name.
@@ -67,7 +69,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int:
-  """Train or measure; see `main`.
+  """Train or measure; return the exit code, as `main`.
 
   Args:
     arguments: the options of `_add_options`, and `mode`.
@@ -81,7 +83,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
 
   from posejax import distributed, startup
   from posejax.commands import config_flags
-  from posejax.runs import workdirs
+  from posejax.runs import checkpoint, workdirs
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
   named = config_flags.read_named(rest) if rest else None
@@ -106,6 +108,8 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
       from posejax.train.loop import train
 
       train(config, workdir, began)
+      if checkpoint.finished_step(workdir, workdirs.read_config(workdir)) is None:
+        return STOPPED
   return 0
 
 
