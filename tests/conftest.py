@@ -37,3 +37,15 @@ def tiny_run(tmp_path_factory) -> str:
   workdir = str(tmp_path_factory.mktemp('runs') / 'tiny')
   loop.train(tiny.config(num_steps=2), workdir)
   return workdir
+
+
+@pytest.fixture(scope='session')
+def slurm(tmp_path_factory):
+  """Yield a Slurm of one node on this machine; skip where it is not installed."""
+  from tests.launch import slurm_node
+
+  try:
+    with slurm_node.running(tmp_path_factory.mktemp('slurm')) as node:
+      yield node
+  except slurm_node.NoSlurmError as error:
+    pytest.skip(f'no Slurm here: {error}')

@@ -8,8 +8,6 @@ import time
 
 from posejax.errors import PosejaxError
 
-# EX_TEMPFAIL of sysexits.h: not an error, try again. Schedulers take 0 for a run that is complete.
-STOPPED = 75
 USAGE = (
   'posejax {mode} --config=configs/NAME.py[:ARGUMENT] [--workdir=DIR] [--config.KEY=VALUE ...]'
 )
@@ -26,7 +24,7 @@ def register(commands) -> None:
 
 
 def main(arguments: Sequence[str], began: float) -> int:
-  """Do what the arguments of main.py ask for; return its exit code, `STOPPED` where training is to go on.
+  """Do what the arguments of main.py ask for; return its exit code; see `posejax.train.stop`.
 
   Args:
     arguments: without the program's name.
@@ -83,7 +81,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
 
   from posejax import distributed, startup
   from posejax.commands import config_flags
-  from posejax.runs import checkpoint, workdirs
+  from posejax.runs import workdirs
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
   named = config_flags.read_named(rest) if rest else None
@@ -105,11 +103,11 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
       # The run's own config holds, but for what this command line sets.
       evaluate_workdir(workdir, arguments.checkpoint, named.overrides if named else {})
     else:
+      from posejax.train import stop
       from posejax.train.loop import train
 
       train(config, workdir, began)
-      if checkpoint.finished_step(workdir, workdirs.read_config(workdir)) is None:
-        return STOPPED
+      return stop.exit_code(workdir)
   return 0
 
 

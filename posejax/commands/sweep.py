@@ -22,7 +22,7 @@ def register(commands) -> None:
     description=_TEXT,
     formatter_class=argparse.RawDescriptionHelpFormatter,
     usage='posejax sweep --config=configs/NAME.py[:ARGUMENT] --set KEY=V1,V2 [--set KEY2=V1,V2 ...] '
-    '[--out=DIR] [--parallel=N] [--config.KEY=VALUE ...]',
+    '[--out=DIR] [--parallel=N] [--launcher=slurm [--sbatch=OPTIONS]] [--config.KEY=VALUE ...]',
   )
   command.add_argument(
     '--set', action='append', required=True, metavar='KEY=V1,V2', help='a setting and its values'
@@ -35,9 +35,20 @@ def register(commands) -> None:
   command.add_argument(
     '--parallel',
     type=int,
-    default=1,
     metavar='N',
-    help='so many runs at a time, each on a GPU or a share of the cores of its own (default: 1)',
+    help='so many runs at a time, each on a GPU or a share of the cores of its own (default: 1; with '
+    'slurm as many as the cluster takes)',
+  )
+  command.add_argument(
+    '--launcher',
+    choices=('local', 'slurm'),
+    default='local',
+    help='run on this machine (the default), or as an array job that Slurm distributes',
+  )
+  command.add_argument(
+    '--sbatch',
+    metavar='OPTIONS',
+    help="options of sbatch for every run, such as '--gpus=1 --time=8:00:00 --partition=gpu'",
   )
   command.set_defaults(run=_run, takes_config=True)
 
@@ -49,14 +60,15 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   jax.config.update('jax_platforms', 'cpu')
   from posejax.commands import config_flags
   from posejax.errors import PosejaxError
-  from posejax.sweep import check, devices, grid, results, runner
+  from posejax.sweep import check, grid, results, runner
 
-  if arguments.parallel < 1:
+  if arguments.parallel is not None and arguments.parallel < 1:
     raise PosejaxError(f'--parallel={arguments.parallel} must be at least 1.')
   folder = arguments.out or _default_folder(rest)
+  where = _launcher(arguments, folder)
   runs = check.continued(grid.runs(config_flags.read(rest), arguments.set), folder)
   check.can_be_built(runs)
-  states = runner.run_all(runs, folder, devices.slots(arguments.parallel))
+  states = runner.run_all(runs, folder, where)
   counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
   print(
     f'{len(runs)} runs in {folder}: ' + ', '.join(f'{n} {state}' for state, n in counts.items())
@@ -66,6 +78,17 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     return 0
   print('The same command goes on with what is not finished.')
   return 1 if results.FAILED in counts else 130
+
+
+def _launcher(arguments: argparse.Namespace, folder: str):
+  from posejax.errors import PosejaxError
+  from posejax.sweep import devices, local, slurm
+
+  if arguments.launcher == 'slurm':
+    return slurm.SlurmLauncher(folder, arguments.parallel, arguments.sbatch or '')
+  if arguments.sbatch is not None:
+    raise PosejaxError(f'--sbatch={arguments.sbatch!r} has no meaning without --launcher=slurm.')
+  return local.LocalLauncher(folder, devices.slots(arguments.parallel or 1))
 
 
 def _default_folder(rest: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM (preemption, a cluster's time limit) and Ctrl-C."""
+"""Being asked to stop: SIGTERM (preemption, a cluster's time limit) and Ctrl-C, and what is said then."""
 
 from collections.abc import Iterator
 import contextlib
@@ -8,6 +8,14 @@ import threading
 
 import jax
 from jax.experimental import multihost_utils
+
+from posejax.runs import checkpoint, workdirs
+
+EXIT_CODE = 75
+"""Of a program that wrote a checkpoint and has something left to do.
+
+Source: EX_TEMPFAIL of sysexits.h, no error but to be tried again. Schedulers take 0 for complete.
+"""
 
 
 class StopFlag:
@@ -36,6 +44,12 @@ class StopFlag:
       # JAX's coordination service catches SIGTERM on any process and agrees with all on a step.
       return multihost_utils.reached_preemption_sync_point(step)
     return self.asked()
+
+
+def exit_code(workdir: str) -> int:
+  """Return what a program that trained ends with: 0 where the run is complete, else `EXIT_CODE`."""
+  config = workdirs.read_config(workdir)
+  return EXIT_CODE if checkpoint.finished_step(workdir, config) is None else 0
 
 
 @contextlib.contextmanager

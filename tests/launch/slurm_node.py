@@ -11,7 +11,7 @@ import subprocess
 import time
 
 _DAEMONS = ('munged', 'slurmctld', 'slurmd')
-_COMMANDS = ('sbatch', 'srun', 'scontrol', 'scancel', 'squeue')
+_COMMANDS = ('sbatch', 'srun', 'scontrol', 'scancel', 'squeue', 'sinfo')
 _PATH = os.pathsep.join([os.environ['PATH'], '/usr/sbin', '/usr/local/sbin'])
 _START_SECONDS = 15
 # Nothing is accounted and no task is bound or confined: none of that is asked of a cluster here.

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from posejax import distributed
-from posejax.commands import experiment
+from posejax.train import stop
 from tests.launch.test_scripts import LAUNCH
 
 _POD = {
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_begins_again_and_is_not_counted(jobset):
   stopped, disrupted = template['podFailurePolicy']['rules']
   (container,) = template['template']['spec']['containers']
   assert stopped['onExitCodes']['containerName'] == container['name']
-  assert stopped['onExitCodes']['values'] == [experiment.STOPPED]
+  assert stopped['onExitCodes']['values'] == [stop.EXIT_CODE]
   assert disrupted['onPodConditions'][0]['type'] == 'DisruptionTarget'
   # Kubernetes takes a pod failure policy of such pods only.
   assert template['template']['spec']['restartPolicy'] == 'Never'

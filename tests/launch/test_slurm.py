@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from tests.launch import slurm_node
 from tests.launch.test_scripts import LAUNCH, wait_for
 
 # What main.py does when stopped: one task is a little later than the other, and both end with 75.
@@ -30,15 +29,6 @@ print(f'task {task} is done')
 """
 
 
-@pytest.fixture(scope='module')
-def node(tmp_path_factory):
-  try:
-    with slurm_node.running(tmp_path_factory.mktemp('slurm')) as node:
-      yield node
-  except slurm_node.NoSlurmError as error:
-    pytest.skip(f'no Slurm here: {error}')
-
-
 @pytest.fixture
 def repository(tmp_path):
   shutil.copytree(LAUNCH, tmp_path / 'launch')
@@ -46,20 +36,20 @@ def repository(tmp_path):
   return tmp_path
 
 
-def submit(node, repository, *flags):
-  path = f'--export=ALL,PATH={repository}/bin:{node.environ["PATH"]}'
+def submit(slurm, repository, *flags):
+  path = f'--export=ALL,PATH={repository}/bin:{slurm.environ["PATH"]}'
   (repository / 'bin').mkdir()
   (repository / 'bin' / 'python').symlink_to(sys.executable)
   arguments = ('--ntasks=2', '--output=job.log', path, 'launch/slurm.sh', 'begun', *flags)
-  return node.submit(*arguments, cwd=repository)
+  return slurm.submit(*arguments, cwd=repository)
 
 
-def test_preempted_it_ends_by_itself_waits_again_and_is_finished(node, repository):
-  number = submit(node, repository, '--config=a b.py')
+def test_preempted_it_ends_by_itself_waits_again_and_is_finished(slurm, repository):
+  number = submit(slurm, repository, '--config=a b.py')
   wait_for(repository / 'begun-0-0', repository / 'begun-1-0')
-  node.preempt()
-  node.restart(number, 20)
-  job = node.wait(number, 20, 'COMPLETED')
+  slurm.preempt()
+  slurm.restart(number, 20)
+  job = slurm.wait(number, 20, 'COMPLETED')
   assert job['Restarts'] == '1'
   assert job['ExitCode'] == '0:0'
   lines = (repository / 'job.log').read_text().splitlines()
@@ -69,17 +59,17 @@ def test_preempted_it_ends_by_itself_waits_again_and_is_finished(node, repositor
     assert lines.count(f'task {task} is done') == 1
 
 
-def test_cancelled_it_is_stopped_too_and_does_not_come_back(node, repository):
-  number = submit(node, repository)
+def test_cancelled_it_is_stopped_too_and_does_not_come_back(slurm, repository):
+  number = submit(slurm, repository)
   wait_for(repository / 'begun-0-0', repository / 'begun-1-0')
-  node.call('scancel', number)
-  assert node.wait(number, 20, 'CANCELLED')['Restarts'] == '0'
+  slurm.call('scancel', number)
+  assert slurm.wait(number, 20, 'CANCELLED')['Restarts'] == '0'
   text = (repository / 'job.log').read_text()
   assert 'task 0 stopped' in text
   assert 'task 1 stopped' in text
 
 
-def test_the_code_of_a_task_that_failed_is_the_jobs(node, repository):
-  number = submit(node, repository, '--fail')
-  job = node.wait(number, 20, 'FAILED')
+def test_the_code_of_a_task_that_failed_is_the_jobs(slurm, repository):
+  number = submit(slurm, repository, '--fail')
+  job = slurm.wait(number, 20, 'FAILED')
   assert (job['ExitCode'], job['Restarts']) == ('7:0', '0')
