@@ -127,14 +127,14 @@ class Proof:
       self.say('nothing passes any more')
       self.check_ends()
       self._network.forward(True)
-      before = self.step()
+      saved = self.saved()
       self.start()
       self.wait_for_steps(3)
-      self.say(f'mended and started again, it went on from {before} to {self.step()}')
+      self.say(f'mended and started again, it went on from the checkpoint of step {saved}')
+      assert f'Resuming {self.workdir} after step {saved}.' in self.log(0)
       self._processes[1].send_signal(signal.SIGTERM)
       codes = [process.wait(_LONG) for process in self._processes]
-      saved = checkpoint.available_steps(self.workdir)[-1]
-      self.say(f'SIGTERM to host 1: exit codes {codes}, checkpoint of step {saved}')
+      self.say(f'SIGTERM to host 1: exit codes {codes}, checkpoint of step {self.saved()}')
       assert codes == [stop.EXIT_CODE] * 2
     finally:
       for process in self._processes:
@@ -152,12 +152,18 @@ class Proof:
     rows = read_rows(self.workdir)
     return rows[-1]['step'] if rows else 0
 
+  def saved(self) -> int:
+    return checkpoint.available_steps(self.workdir)[-1]
+
+  def log(self, i: int) -> str:
+    return (self._folder / f'host{i}.log').read_text(errors='replace')
+
   def start(self) -> None:
     command = [sys.executable, 'main.py', '--config=configs/pose_densenet.py:smoke']
     command += [f'--workdir={self.workdir}', f'--compilation_cache={self._folder}/cache']
     command += ['--config.data.executor=threads', '--config.num_steps=100000']
     command += ['--config.log_every_steps=1', '--config.eval_every_steps=100000']
-    command += ['--config.checkpoint_every_steps=20']
+    command += ['--config.checkpoint_every_steps=5']
     environ = {
       'JAX_PLATFORMS': 'cpu',
       'JAX_COORDINATOR_ADDRESS': f'{_NETS[0]}.1:{_PORT}',
@@ -196,8 +202,11 @@ class Proof:
 
   def errors(self, i: int) -> str:
     """Return what a host gave as the reason of its end: of posejax, or of JAX's coordination service."""
-    lines = (self._folder / f'host{i}.log').read_text(errors='replace').splitlines()
-    said = [line for line in lines if re.search(r'Error|Terminating process|unhealthy', line)]
+    said = [
+      line
+      for line in self.log(i).splitlines()
+      if re.search(r'Error|Terminating process|unhealthy', line)
+    ]
     return '\n'.join(f'    {line[:500]}' for line in said)
 
 
