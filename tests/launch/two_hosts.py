@@ -202,11 +202,8 @@ class Proof:
 
   def errors(self, i: int) -> str:
     """Return what a host gave as the reason of its end: of posejax, or of JAX's coordination service."""
-    said = [
-      line
-      for line in self.log(i).splitlines()
-      if re.search(r'Error|Terminating process|unhealthy', line)
-    ]
+    words = re.compile(r'^(?! *@ ).*(Error|Terminating process|unhealthy)')  # no frames of a trace
+    said = [line for line in self.log(i).splitlines() if words.search(line)]
     return '\n'.join(f'    {line[:500]}' for line in said)
 
 
