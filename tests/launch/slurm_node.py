@@ -140,7 +140,7 @@ def running(folder: pathlib.Path, cpus: int = 2) -> Iterator[SlurmNode]:
     _wait_for(daemons, folder, lambda: 'idle' in node.call('sinfo', '-h', '-o', '%T', check=False))
     yield node
   finally:
-    _end(node, daemons)
+    _end(node, daemons, folder / 'spool')
 
 
 def _start(node: SlurmNode, log: pathlib.Path, command: list[str]) -> subprocess.Popen:
@@ -162,13 +162,16 @@ def _wait_for(daemons, folder, condition) -> None:
     time.sleep(0.1)
 
 
-def _end(node: SlurmNode, daemons: list[subprocess.Popen]) -> None:
-  """End jobs before their node: a step's own daemon outlives slurmd."""
+def _end(node: SlurmNode, daemons: list[subprocess.Popen], spool: pathlib.Path) -> None:
+  """End jobs before their node: a step's own daemon outlives slurmd, and would wait for it."""
   if len(daemons) == len(_DAEMONS):
     node.call('scancel', '--signal=KILL', '--full', f'--user={_user()}', check=False)
     node.call('scancel', f'--user={_user()}', check=False)
     deadline = time.monotonic() + _START_SECONDS
-    while node.call('squeue', '-h', check=False).strip() and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+      # A step's daemon has a socket in there, <node>_<job>.<step>.
+      if not (node.call('squeue', '-h', check=False).strip() or any(spool.glob('*_[0-9]*.*'))):
+        break
       time.sleep(0.2)
   for daemon in reversed(daemons):
     daemon.terminate()
