@@ -9,6 +9,9 @@ keypoints that its skeleton shares with COCO's. COCO (DIR holds val2017/ and ann
 labelled keypoints on the pictures that are there, at the annotated boxes; AP. A net whose skeleton is not
 COCO's has no AP here. The time is the median of whole calls on one person: crop, net and decoding.
 
+`--detector` (`nanodet`, or the work directory of a detection run) adds AP as it is in use: the detector
+looks at each of the pictures, the net into its boxes, and who is there and not found counts as missed.
+
 `--details` adds PCK@0.20/torso on LSPET by keypoint, and by how people are turned: upright where the line
 from the middle of the shoulders to that of the hips is within 45 degrees of straight down, upside down
 likewise.
@@ -99,9 +102,12 @@ class Found:
   milliseconds: float
   megabytes: float
   licence: str
+  detected_ap: float | None = None
 
 
-def by_predictor(predictor, licence: str, people: dict[str, list[Someone]]) -> Found:
+def by_predictor(
+  predictor, licence: str, people: dict[str, list[Someone]], detected_ap: float | None
+) -> Found:
   """Let a predictor look for everybody."""
   import jax
 
@@ -123,7 +129,34 @@ def by_predictor(predictor, licence: str, people: dict[str, list[Someone]]) -> F
     1e3 * statistics.median(taken),
     2 * parameters / 1e6,
     licence,
+    detected_ap,
   )
+
+
+def ap_with_detector(predictor, detector, folder: str) -> float | None:
+  """Return AP at a detector's boxes on all pictures that are there; None where there is no detector.
+
+  It is None too for a net of another skeleton than COCO's, and one that finds its people itself.
+  """
+  if detector is None or predictor.labels.keypoints != COCO.keypoints or predictor.task.finds_all:
+    return None
+  dataset = coco_read.read(_annotations(folder))
+  paths = {
+    one['id']: os.path.join(folder, 'val2017', one['file_name']) for one in dataset['images']
+  }
+  paths = {image_id: path for image_id, path in paths.items() if os.path.exists(path)}
+  records, places = [], []
+  for image_id, path in paths.items():
+    image = cv2.imread(path)[..., ::-1].copy()
+    boxes, scores = detector(image)
+    results = predictor([image] * len(boxes), [box[None] for box in boxes])
+    for result, box, score in zip(results, boxes, scores, strict=True):
+      (one,) = result.instances
+      records.append(coco_ap.Record(len(records), one.keypoints, one.keypoint_scores, box))
+      places.append((image_id, float(score)))
+  truth = coco_ap.ground_truth(dataset, COCO.num_keypoints, set(paths))
+  rows = coco_ap.result_rows(records, places.__getitem__, COCO.sigmas, 1.0, PADDING)
+  return coco_ap.evaluate(truth, rows, COCO.sigmas)['AP']
 
 
 def _best(found, box: np.ndarray, num_keypoints: int) -> np.ndarray:
@@ -213,6 +246,13 @@ def main():
   parser.add_argument('--model', action='append', default=[], help='published net; may be repeated')
   parser.add_argument('--workdir', action='append', default=[], help='a run; may be repeated')
   parser.add_argument('--points', action='append', default=[], help="another program's file")
+  parser.add_argument('--detector', help="for AP at its boxes: 'nanodet' or a detection run")
+  parser.add_argument(
+    '--threshold',
+    type=float,
+    default=0.05,
+    help="score from which on a detector's box is looked into",
+  )
   parser.add_argument('--write_people', metavar='FILE', help='say who is looked for, and stop')
   parser.add_argument('--flip', action='store_true', help='published nets look at the mirror too')
   parser.add_argument('--padding', type=float, help='of the boxes, for published nets')
@@ -234,14 +274,17 @@ def main():
     return
 
   print(', '.join(f'{len(everybody)} people of {name}' for name, everybody in people.items()))
-  print('| net | torso | box | AP | ms | MB | licence |\n|---|---|---|---|---|---|---|')
+  print('| net | torso | box | AP | AP, detector | ms | MB | licence |')
+  print('|---|---|---|---|---|---|---|---|')
   for found in contenders(args, people):
     torso = box = None
     if args.lspet:
       values = lspet_figures(found, people['lspet'])
       torso, box = values['PCK@0.20/torso'], values['PCK@0.20/box']
     ap = coco_figure(found, people['coco'], args.coco) if args.coco else None
-    figures = ' | '.join('-' if value is None else f'{value:.3f}' for value in (torso, box, ap))
+    figures = ' | '.join(
+      '-' if value is None else f'{value:.3f}' for value in (torso, box, ap, found.detected_ap)
+    )
     print(
       f'| {found.name} | {figures} | {found.milliseconds:.1f} | {found.megabytes:.1f} | '
       f'{found.licence} |',
@@ -254,7 +297,7 @@ def main():
 def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
   """Yield what each found, one after the other."""
   if args.model or args.workdir:
-    from posejax.infer import published
+    from posejax.infer import detectors, published
     from posejax.infer.predictor import Predictor
     from posejax.runs import published_nets
     from posejax.weights.published import PUBLISHED
@@ -262,11 +305,14 @@ def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
     startup.begin(startup.DEFAULT_CACHE)
     if args.padding:
       published_nets.BOX_PADDING = args.padding
+    detector = detectors.create(args.detector, args.threshold) if args.detector else None
     for name in args.model:
       net = published.predictor(name, flip=args.flip or None, runtime=args.runtime)
-      yield by_predictor(net, PUBLISHED[name].licence, people)
+      ap = ap_with_detector(net, detector, args.coco)
+      yield by_predictor(net, PUBLISHED[name].licence, people, ap)
     for run in args.workdir:
-      yield by_predictor(Predictor.load(run, runtime=args.runtime), '', people)
+      net = Predictor.load(run, runtime=args.runtime)
+      yield by_predictor(net, '', people, ap_with_detector(net, detector, args.coco))
   for path in args.points:
     yield by_file(path)
 

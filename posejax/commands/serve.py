@@ -36,8 +36,10 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
   from posejax.web import server
 
+  predictor = net_options.predictor(arguments)
+  predictor.warm_up()
   server.serve(
-    net_options.predictor(arguments),
+    predictor,
     arguments.host,
     arguments.port,
     cert=arguments.cert,

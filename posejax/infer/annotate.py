@@ -183,6 +183,8 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
       return Result(image_hw, tuple(one for one in people if one.track_id is not None))
 
     return tracked
+  if predictor.detector:
+    predictor.warm_up()  # a pause in a film is a pause in a camera's
   follower = Follower(pose, predictor.detector, tracker, every=_DETECT_EVERY)
 
   def followed(frame: Frame) -> Result:

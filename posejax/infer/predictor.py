@@ -113,9 +113,12 @@ class Predictor:
     )
     choice = choose.create(runtime, self.pipeline, example, precision)
     self.runtime, self._run = str(choice), choice.runtime
-    for count in (1, MAX_BATCH):
-      self._run({'images': np.repeat(example['images'], count, 0)})
+    self._run(example)
     self._maps = None
+
+  def warm_up(self) -> None:
+    """Compile for a batch of several too, which else is done when it first comes, amid a film."""
+    self._run({'images': np.zeros((MAX_BATCH, *self.task.input_size, 3), np.uint8)})
 
   @classmethod
   def load(cls, run: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':

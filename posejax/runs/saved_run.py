@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
-from posejax.runs import checkpoint, older
+from posejax.runs import older
 from posejax.types import Variables
 
 
@@ -42,6 +42,10 @@ def read(workdir: str, which: str) -> SavedRun:
   Raises:
     PosejaxError: there is no such checkpoint.
   """
+  from posejax.runs import (
+    checkpoint,
+  )  # Orbax: a quarter of a second, which a net in a file needs not
+
   step = checkpoint.existing_step(workdir, _step_of(which, workdir))
   meta = checkpoint.read_meta(workdir, step)
   config = Config.from_dict(older.config_values(meta['config']))
@@ -53,6 +57,8 @@ def _step_of(which: str, workdir: str) -> int | None:
   if which == 'latest':
     return None
   if which == 'best':
+    from posejax.runs import checkpoint
+
     meta = checkpoint.read_meta(workdir)
     best = meta['control']['best']
     if best['step'] is None and meta.get('evaluated_step'):

@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 
 import numpy as np
-import scipy.io
 
 from posejax.data.synthetic.digits import LABEL_SPACE
 from posejax.errors import PosejaxError
@@ -71,8 +70,10 @@ def _read_mat(manual_dir: str, part: str) -> tuple[np.ndarray, np.ndarray]:
       f'{path} is missing. config.data.manual_dir must hold {", ".join(FILES.values())} (the last '
       f"for data.name='svhn_extra' only), from {HOMEPAGE}."
     )
+  from scipy import io  # a tenth of the package's import, needed for this data set only
+
   try:
-    content = scipy.io.loadmat(path)
+    content = io.loadmat(path)
   except Exception as error:  # scipy raises what the broken bytes lead to: ValueError, TypeError, …
     raise PosejaxError(f'{path} is no .mat file that SciPy can read: {error}') from error
   pictures, labels = content.get('X'), content.get('y')

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from posejax.geometry import boxes
 from posejax.metrics.oks import oks
@@ -102,6 +101,9 @@ def assign(alike: np.ndarray, threshold: float) -> list[tuple[int, int]]:
     alike: `[N, M]`, at least 0.
     threshold: pairs less alike are never made; above 0.
   """
+  # A sixth of a command's imports, which a picture on its own needs not.
+  from scipy.optimize import linear_sum_assignment
+
   possible = alike >= threshold
   rows, columns = linear_sum_assignment(np.where(possible, alike, 0), maximize=True)
   return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if possible[i, j]]

@@ -35,6 +35,7 @@ class RCNN(nn.Module):
     train_proposals: as `num_proposals`, when training.
     anchor_samples: of a picture, how many the first stage learns from in a step.
     region_samples: the second stage.
+    keypoint_samples: of these, from how many that are of objects keypoints are learnt.
   """
 
   backbone: nn.Module
@@ -47,6 +48,7 @@ class RCNN(nn.Module):
   train_proposals: int = 2000
   anchor_samples: int = 256
   region_samples: int = 512
+  keypoint_samples: int = 128
 
   def features(self, images: jax.Array, train: bool = False) -> dict[int, jax.Array]:
     """Return the pyramid `{stride: [B, h, w, C]}` of normalised pictures `[B, H, W, 3]`.
@@ -133,8 +135,8 @@ class RCNN(nn.Module):
       key: which anchors and regions are drawn.
 
     Returns:
-      The lessons of anchors and of regions. In the latter `heatmaps` of the first regions, as many as
-      can be of objects, where there is a head for keypoints.
+      The lessons of anchors and of regions. In the latter `heatmaps` of the first regions, at most
+      `keypoint_samples`, where there is a head for keypoints.
     """
     anchor_key, region_key = jax.random.split(key)
     pyramid = self.features(images, train=True)
@@ -150,7 +152,7 @@ class RCNN(nn.Module):
     logits, deltas = self.classify(pyramid, chosen.references)
     heatmaps = None
     if self.keypoint_head is not None:
-      few = lessons.most_positive(self.region_samples)
+      few = min(self.keypoint_samples, lessons.most_positive(self.region_samples))
       heatmaps = self.heatmaps(pyramid, chosen.references[:, :few])
     return of_anchors, chosen._replace(logits=logits, deltas=deltas, heatmaps=heatmaps)
 
