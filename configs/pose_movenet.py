@@ -72,6 +72,7 @@ def _finetune(config, variant):
     'backbone': 0.05,
     'backbone/conv1': 0,
     'backbone/block[0-5]': 0,
+    'head/*/final': 3,
     'neck': 0.5,
     'neck/pointwise_c4': 0.003,
     'neck/pointwise_c3': 0.05,
