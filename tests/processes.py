@@ -22,28 +22,13 @@ def last_lines(program):
   return [process.out.splitlines()[-1] for process in ended]
 
 
-def run(program, **environ):
-  """Run Python code in two processes that find each other, with further variables; return their ends."""
-  with socket.socket() as free:
-    free.bind(('127.0.0.1', 0))
-    port = free.getsockname()[1]
-  processes = [
-    subprocess.Popen(
-      [sys.executable, '-c', program],
-      env={
-        **os.environ,
-        **environ,
-        'JAX_PLATFORMS': 'cpu',
-        'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
-        'POSEJAX_NUM_PROCESSES': '2',
-        'POSEJAX_PROCESS_ID': str(i),
-      },
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    for i in range(2)
-  ]
+def run(program, numbers=(0, 1), port=None, **environ):
+  """Run Python code in processes that find each other, with further variables; return their ends.
+
+  `numbers` says which of the two are started, `port` where process 0 listens.
+  """
+  port = port or free_port()
+  processes = [start([sys.executable, '-c', program], i, port, **environ) for i in numbers]
   try:
     outputs = [process.communicate(timeout=300) for process in processes]
   finally:
@@ -52,3 +37,28 @@ def run(program, **environ):
   return [
     Ended(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
   ]
+
+
+def start(command, number, port, **environ):
+  """Start a command as one of two processes."""
+  return subprocess.Popen(
+    command,
+    env={
+      **os.environ,
+      **environ,
+      'JAX_PLATFORMS': 'cpu',
+      'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
+      'POSEJAX_NUM_PROCESSES': '2',
+      'POSEJAX_PROCESS_ID': str(number),
+    },
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def free_port():
+  """Return a port at which nobody listens."""
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    return free.getsockname()[1]

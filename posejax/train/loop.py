@@ -48,11 +48,11 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
     PosejaxError: for what a user can mend; nothing of earlier steps is lost.
   """
   began = time.monotonic() if began is None else began
+  origin.check_same(config)
   first = jax.process_index() == 0
   mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
-  origin.check_same(config)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
     config, meta, finished = origin.find(config, workdir, mesh.size)
     if finished is not None:
