@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import threading
 import time
@@ -98,7 +97,7 @@ def ending() -> Iterator[None]:
   if service is None:
     yield
     return
-  client, number, count = service
+  _, number, count = service
   over = threading.Event()
   listener = threading.Thread(target=_listen, args=(service, over), daemon=True)
   listener.start()

@@ -28,7 +28,16 @@ def run(program, numbers=(0, 1), port=None, **environ):
   `numbers` says which of the two are started, `port` where process 0 listens.
   """
   port = port or free_port()
-  processes = [start([sys.executable, '-c', program], i, port, **environ) for i in numbers]
+  processes = [
+    subprocess.Popen(
+      [sys.executable, '-c', program],
+      env={**os.environ, **environ, **environment(i, port)},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for i in numbers
+  ]
   try:
     outputs = [process.communicate(timeout=300) for process in processes]
   finally:
@@ -39,22 +48,14 @@ def run(program, numbers=(0, 1), port=None, **environ):
   ]
 
 
-def start(command, number, port, **environ):
-  """Start a command as one of two processes."""
-  return subprocess.Popen(
-    command,
-    env={
-      **os.environ,
-      **environ,
-      'JAX_PLATFORMS': 'cpu',
-      'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
-      'POSEJAX_NUM_PROCESSES': '2',
-      'POSEJAX_PROCESS_ID': str(number),
-    },
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
+def environment(number, port, count=2):
+  """Return the variables by which a process finds the others on this machine."""
+  return {
+    'JAX_PLATFORMS': 'cpu',
+    'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
+    'POSEJAX_NUM_PROCESSES': str(count),
+    'POSEJAX_PROCESS_ID': str(number),
+  }
 
 
 def free_port():
