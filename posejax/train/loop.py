@@ -6,6 +6,7 @@ logs everything after. The exception is a run asked to stop, which saves without
 checkpoint says so, and the next start evaluates first.
 """
 
+import collections
 from collections.abc import Iterator
 import contextlib
 import math
@@ -31,6 +32,10 @@ from posejax.train.ahead import Ahead
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batch_shapes, batches_of, global_indices, train_batches
 from posejax.types import Variables
+
+# So many steps may be under way before the metrics of the first are looked at: a fast device waits for
+# nobody, and a loss that is not finite is found so much later.
+_STEPS_AHEAD = 3
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -146,7 +151,7 @@ class _Run:
   def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
     start, end = int(train_state.step), self.config.num_steps
     batches = self.iterate(self.train_batches, start, end)
-    pending = None
+    pending = collections.deque()
     batch = next(batches)
     if start == 0:
       self.report.picture(0, 'first_batch', self.task.draw(batch, {})['panels'])
@@ -156,17 +161,19 @@ class _Run:
     for number in range(start + 1, end + 1):
       on_device = devices.put_batch(batch, self.mesh)
       train_state, output = train_step(train_state, on_device, self.root_key)
-      if pending is not None:
-        self._take(*pending)
-      pending = (number, output)
+      for scalar in output.scalars.values():
+        scalar.copy_to_host_async()
+      pending.append((number, output))
+      if len(pending) > _STEPS_AHEAD:
+        self._take(*pending.popleft())
       if number == start + 1:
         self._say_started(output)
       self.progress.step()
       batch = next(batches, None)
       stopping = self.stop_flag.at(number)
       if stopping or number == end or self._anything_due(number):
-        self._take(*pending)
-        pending = None
+        while pending:
+          self._take(*pending.popleft())
         train_state = self._finish_step(train_state, stopping)
         if stopping:
           self.progress.say(
@@ -204,7 +211,6 @@ class _Run:
 
   def _take(self, number: int, output: step.StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
-    # Fetched together: each alone would be waited for.
     scalars = {name: float(value) for name, value in jax.device_get(output.scalars).items()}
     if not all(math.isfinite(value) for value in scalars.values()):
       bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
