@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posejax import devices
+from posejax import devices, together
 from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full, nearest
@@ -121,6 +121,7 @@ class _Run:
 
   def go(self) -> dict[str, float]:
     """Train to the end, or until asked to stop."""
+    together.check_same({f'{split} data': found for split, found in self._fingerprints().items()})
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
     init = devices.compile_init(self.task.init, self.mesh)
     shapes = jax.eval_shape(init, init_key)
