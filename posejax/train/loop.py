@@ -70,12 +70,8 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
     with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
       done = checkpointer.latest_step() or 0
       progress = Progress(done, config.num_steps, config.batch_size, phases.began, first)
-      report = Report(workdir, done, first, unlogged(meta, done))
-      with contextlib.closing(progress), contextlib.closing(report):
-        phases.end('work directory')
-        run = _Run(
-          experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag, phases
-        )
+      with contextlib.closing(progress):
+        run = _Run(experiment, workdir, meta, mesh, checkpointer, progress, stop_flag, phases)
         return run.go()
 
 
@@ -96,9 +92,7 @@ def _disk_full_is_said(workdir: str) -> Iterator[None]:
 class _Run:
   """One call of `train` after everything was built: what its phases share."""
 
-  def __init__(
-    self, experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag, phases
-  ):
+  def __init__(self, experiment, workdir, meta, mesh, checkpointer, progress, stop_flag, phases):
     self.experiment = experiment
     self.config: Config = experiment.config
     self.task = experiment.task
@@ -106,11 +100,9 @@ class _Run:
     self.meta: dict[str, Any] | None = meta  # of the checkpoint to go on from
     self.mesh = mesh
     self.checkpointer = checkpointer
-    self.report: Report = report
     self.progress: Progress = progress
     self.stop_flag = stop_flag
     self.phases: Phases = phases
-    self.iterate = batches_of(self.config)
     self.evaluate = Evaluations(experiment, mesh)
     self.train_batches = train_batches(experiment)
     self.window = Window()
@@ -130,24 +122,31 @@ class _Run:
     init_state = devices.compile_init(training.init_state, self.mesh)
     like = devices.replicated_shapes(jax.eval_shape(init_state, shapes), self.mesh)
     self._check_metrics(like)
-    # While the state and the first batch are made, on a thread of its own: XLA needs no interpreter.
-    shapes = batch_shapes(self.train_batches, self.mesh)
-    self.compiling = Ahead(lambda: training.step.lower(like, shapes, self.root_key).compile())
+    done = self.checkpointer.latest_step() or 0
+    if done < self.config.num_steps:
+      # On a thread of its own, while all else is made ready: XLA needs no interpreter.
+      shapes = batch_shapes(self.train_batches, self.mesh)
+      self.compiling = Ahead(lambda: training.step.lower(like, shapes, self.root_key).compile())
     self.phases.end('net')
-    if self.meta is None:
-      # Under no name here: what a run starts from would lie on the devices to its end.
-      train_state = init_state(self._begin(init(init_key)))
-    else:
-      train_state = self._restore(like, self.meta)
-    # Not earlier: what was refused leaves no trace.
-    if jax.process_index() == 0:
-      workdirs.write_config(self.workdir, self.config)
-    self.progress.say(words.introduction(self.experiment, train_state, self.scales, self.mesh))
-    self.phases.end('state')
-    train_state = self._finish_step(train_state)
-    if self._is_over(int(train_state.step)):
-      return self._end(int(train_state.step))
-    return self._loop(training.step, train_state)
+    first = jax.process_index() == 0
+    self.report = Report(self.workdir, done, first, unlogged(self.meta, done))
+    with contextlib.closing(self.report):
+      self.iterate = batches_of(self.config)
+      self.phases.end('TensorFlow')
+      if self.meta is None:
+        # Under no name here: what a run starts from would lie on the devices to its end.
+        train_state = init_state(self._begin(init(init_key)))
+      else:
+        train_state = self._restore(like, self.meta)
+      # Not earlier: what was refused leaves no trace.
+      if first:
+        workdirs.write_config(self.workdir, self.config)
+      self.progress.say(words.introduction(self.experiment, train_state, self.scales, self.mesh))
+      self.phases.end('state')
+      train_state = self._finish_step(train_state)
+      if self._is_over(int(train_state.step)):
+        return self._end(int(train_state.step))
+      return self._loop(training.step, train_state)
 
   def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
     start, end = int(train_state.step), self.config.num_steps
