@@ -42,11 +42,16 @@ def read(workdir: str, which: str) -> SavedRun:
   Raises:
     PosejaxError: there is no such checkpoint.
   """
-  step = checkpoint.existing_step(workdir, _step_of(which, workdir))
+  step = chosen_step(workdir, which)
   meta = checkpoint.read_meta(workdir, step)
   config = Config.from_dict(older.config_values(meta['config']))
   variables = checkpoint.restore_variables(workdir, step)
   return SavedRun(config, variables, step, meta)
+
+
+def chosen_step(workdir: str, which: str) -> int:
+  """Return the step of the checkpoint that `read` reads; same arguments and errors."""
+  return checkpoint.existing_step(workdir, _step_of(which, workdir))
 
 
 def _step_of(which: str, workdir: str) -> int | None:
