@@ -14,6 +14,7 @@ from posejax.errors import PosejaxError
 
 AXIS = 'data'
 _T = TypeVar('_T')
+_PIECE_BYTES = 1 << 26
 
 
 def make_mesh(found: Sequence[jax.Device] | None = None) -> Mesh:
@@ -118,6 +119,37 @@ def gather(items: list[Any]) -> list[Any]:
   rows = multihost_utils.process_allgather(padded)
   parts = [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
   return [item for part in parts for item in part]
+
+
+def spread(arrays: Any, like: Any) -> Any:
+  """Return process 0's arrays placed as `like`; every process must call it.
+
+  Args:
+    arrays: NumPy arrays in the structure of `like` on process 0; anything elsewhere.
+    like: shapes, types and shardings, on all processes.
+
+  They travel as bytes, in pieces of one size: that is one program, whatever the shapes, and a sum with
+  zeros keeps them, which it would not do with -0.0.
+  """
+  shapes, structure = jax.tree.flatten(like)
+  ends = np.cumsum([leaf.size * np.dtype(leaf.dtype).itemsize for leaf in shapes])
+  piece = min(_PIECE_BYTES, 1 << int(ends[-1] - 1).bit_length())
+  content = np.zeros(-(-int(ends[-1]) // piece) * piece, np.uint8)
+  if jax.process_index() == 0:
+    parts = [
+      np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in jax.tree.leaves(arrays)
+    ]
+    np.concatenate(parts, out=content[: ends[-1]])
+  for first in range(0, len(content), piece):
+    part = content[first : first + piece]
+    part[:] = multihost_utils.broadcast_one_to_all(part)
+
+  def place(leaf, end):
+    size = leaf.size * np.dtype(leaf.dtype).itemsize
+    array = content[end - size : end].view(leaf.dtype).reshape(leaf.shape)
+    return jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda index: array[index])
+
+  return jax.tree.unflatten(structure, map(place, shapes, ends))
 
 
 def from_first(read: Callable[[], _T]) -> _T:

@@ -9,17 +9,17 @@
 | `POSEJAX_PROCESS_ID` | which one this is, from 0 |
 | `POSEJAX_DISTRIBUTED=auto` | let JAX find all of that out itself: Cloud TPU, Open MPI |
 | `POSEJAX_JOIN_SECONDS` | how long to wait for the others to come (300) |
-| `POSEJAX_HEARTBEAT_SECONDS` | how long one that is silent is taken for alive (60) |
+| `POSEJAX_HEARTBEAT_SECONDS` | how long one that is silent is taken for alive (40) |
 
 Tasks that Slurm's `srun` started need none of them. Without any of these a run is one process.
 """
 
-from collections.abc import Iterator, Mapping
-import contextlib
+from collections.abc import Mapping
 import os
+import socket
 import sys
-import traceback
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 from posejax.errors import PosejaxError
 
@@ -30,8 +30,10 @@ _AUTO = 'POSEJAX_DISTRIBUTED'
 # Names of jax.distributed.initialize, our variables, and their defaults.
 _SECONDS = {
   'initialization_timeout': ('POSEJAX_JOIN_SECONDS', '300'),
-  'heartbeat_timeout_seconds': ('POSEJAX_HEARTBEAT_SECONDS', '60'),
+  'heartbeat_timeout_seconds': ('POSEJAX_HEARTBEAT_SECONDS', '40'),
 }
+# What it does when its own time is over is print its stack; this process gives up before.
+_JAX_WAITS_LONGER = 60
 # What JAX itself takes for the sign of a Slurm task (jax/_src/clusters/slurm_cluster.py). A shell
 # inside an allocation has some of them, but is no task of a step.
 _SLURM = (
@@ -118,18 +120,26 @@ def seconds(environ: Mapping[str, str]) -> dict[str, int]:
 def initialize_from_environment() -> None:
   """Join the other processes of this run where the environment says that there are any.
 
-  Must come before anything asks JAX for its devices.
+  Must come before anything asks JAX for its devices. Ends the process where the others do not come.
 
   Raises:
-    PosejaxError: the variables make no sense, or the processes did not find each other.
+    PosejaxError: the variables make no sense, another program has the coordinator's port, or JAX refuses.
   """
   arguments = plan(os.environ)
   if arguments is None:
     return
+  waiting = seconds(os.environ)
+  limit = waiting['initialization_timeout']
+  waiting['initialization_timeout'] += _JAX_WAITS_LONGER
+  if arguments.get('process_id') == 0:
+    _check_port(arguments['coordinator_address'])
   import jax
 
+  too_long = threading.Timer(limit, _give_up, (arguments, limit))
+  too_long.daemon = True
+  too_long.start()
   try:
-    jax.distributed.initialize(**arguments, **seconds(os.environ))
+    jax.distributed.initialize(**arguments, **waiting)
   except (RuntimeError, ValueError) as error:
     where = arguments.get('coordinator_address', 'found by JAX in the environment')
     raise PosejaxError(
@@ -137,28 +147,58 @@ def initialize_from_environment() -> None:
       'Check that process 0 runs, that its host and port are reachable from here and that every '
       'process was given a number of its own.'
     ) from error
+  finally:
+    too_long.cancel()
 
 
-@contextlib.contextmanager
-def ending_together() -> Iterator[None]:
-  """End this process at once where what is inside fails, and others of its run would wait for it.
+def _check_port(address: str) -> None:
+  """Refuse a port that another program listens at: JAX would crash."""
+  port = int(address.rpartition(':')[2])
+  with socket.socket() as trial:
+    trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+      trial.bind(('', port))
+    except OSError as error:
+      raise PosejaxError(
+        f'Process 0 cannot listen at port {port} of {_ADDRESS}={address} ({error.strerror}). Choose '
+        'another port, the same for all processes.'
+      ) from error
 
-  A process that leaves Python as usual first waits for the others, which wait for it in a computation.
-  One that is gone is missed by its heartbeat, and JAX ends the others.
-  """
-  if plan(os.environ) is None:
-    yield
-    return
-  import jax
 
+def _give_up(arguments: Mapping[str, Any], limit: int) -> None:
+  """End this process, which has waited too long, with what it can find out about why."""
+  address = arguments.get('coordinator_address')
+  who = 'This process'
+  if 'process_id' in arguments:
+    who = f'Process {arguments["process_id"]} of {arguments["num_processes"]}'
+  if address is None:
+    why = 'Check that all were started and that their hosts can reach one another.'
+  elif _is_answering(address):
+    why = (
+      f'Process 0 answers at {address}, but not all processes came: check that each was started, with '
+      f'a {_PROCESS_ID} of its own and the same {_NUM_PROCESSES}.'
+    )
+  else:
+    why = (
+      f'Nobody answers at {address}, where process 0 should be: check that it runs and that its host '
+      'and port can be reached from here.'
+    )
+  join = _SECONDS['initialization_timeout'][0]
+  end(f'Error: {who} waited {limit} s ({join}) for the others of its run. {why}')
+
+
+def _is_answering(address: str) -> bool:
+  host, _, port = address.rpartition(':')
   try:
-    yield
-  except (Exception, KeyboardInterrupt) as error:
-    which = f'Process {jax.process_index()} of {jax.process_count()}'
-    if isinstance(error, PosejaxError):
-      print(f'{which}: Error: {error}', file=sys.stderr)
-    else:
-      print(f'{which}: {traceback.format_exc()}', file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+    socket.create_connection((host.strip('[]'), int(port)), timeout=5).close()
+  except OSError:
+    return False
+  return True
+
+
+def end(message: str) -> NoReturn:
+  """End this process at once with a message, as failed: others may wait for it, and it for them."""
+  print(message, file=sys.stderr)
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(1)

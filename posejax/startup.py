@@ -2,7 +2,7 @@
 
 import os
 
-from posejax import distributed
+from posejax import distributed, files
 
 DEFAULT_CACHE = os.environ.get('JAX_COMPILATION_CACHE_DIR') or os.path.join(
   os.path.expanduser('~'), '.cache', 'posejax', 'xla'
@@ -25,7 +25,30 @@ def begin(compilation_cache: str) -> None:
   if compilation_cache:
     jax.config.update('jax_compilation_cache_dir', compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+    _keep_programs_whole()
   if os.environ.get('XLA_FLAGS'):
     from posejax import doctor
 
     doctor.refuse_faults()
+
+
+def _keep_programs_whole() -> None:
+  """Make JAX write compiled programs whole or not at all, and anew where one is damaged.
+
+  JAX writes them in place: what a kill cut short is warned of and compiled again at every later start,
+  and what is being written another process may read.
+  """
+  try:
+    from jax._src import lru_cache
+  except ImportError:  # a JAX that keeps them elsewhere
+    return
+  put_in_place = lru_cache.LRUCache.put
+
+  def put(self, key: str, value: bytes) -> None:
+    path = os.path.join(os.fspath(self.path), f'{key}-cache')
+    if self.eviction_enabled or '://' in path:
+      put_in_place(self, key, value)
+    else:
+      files.replace(path, value)
+
+  lru_cache.LRUCache.put = put

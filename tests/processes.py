@@ -22,27 +22,21 @@ def last_lines(program):
   return [process.out.splitlines()[-1] for process in ended]
 
 
-def run(program, **environ):
-  """Run Python code in two processes that find each other, with further variables; return their ends."""
-  with socket.socket() as free:
-    free.bind(('127.0.0.1', 0))
-    port = free.getsockname()[1]
+def run(program, numbers=(0, 1), port=None, **environ):
+  """Run Python code in processes that find each other, with further variables; return their ends.
+
+  `numbers` says which of the two are started, `port` where process 0 listens.
+  """
+  port = port or free_port()
   processes = [
     subprocess.Popen(
       [sys.executable, '-c', program],
-      env={
-        **os.environ,
-        **environ,
-        'JAX_PLATFORMS': 'cpu',
-        'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
-        'POSEJAX_NUM_PROCESSES': '2',
-        'POSEJAX_PROCESS_ID': str(i),
-      },
+      env={**os.environ, **environ, **environment(i, port)},
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
     )
-    for i in range(2)
+    for i in numbers
   ]
   try:
     outputs = [process.communicate(timeout=300) for process in processes]
@@ -52,3 +46,20 @@ def run(program, **environ):
   return [
     Ended(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
   ]
+
+
+def environment(number, port, count=2):
+  """Return the variables by which a process finds the others on this machine."""
+  return {
+    'JAX_PLATFORMS': 'cpu',
+    'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
+    'POSEJAX_NUM_PROCESSES': str(count),
+    'POSEJAX_PROCESS_ID': str(number),
+  }
+
+
+def free_port():
+  """Return a port at which nobody listens."""
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    return free.getsockname()[1]

@@ -13,7 +13,7 @@ LAYERS = [
   {'types', 'errors', 'paths'},
   {'files'},
   {'skeletons', 'config', 'distributed', 'host_tensorflow'},
-  {'labels', 'devices'},
+  {'labels', 'devices', 'together'},
   {'geometry', 'ops'},
   {'codecs', 'losses', 'metrics', 'draw', 'plots'},
   {'models'},

@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
   """
   from absl import logging
 
-  from posejax import distributed, startup
+  from posejax import startup, together
   from posejax.commands import config_flags
   from posejax.runs import workdirs
 
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
       + (f'; {workdir} has no config.json.' if workdir else '.')
     )
   startup.begin(arguments.compilation_cache)
-  with distributed.ending_together():
+  with together.ending():
     if arguments.mode == 'eval':
       from posejax.train.evaluate_workdir import evaluate_workdir
 

@@ -19,7 +19,7 @@ from posejax.infer.runtimes import choose
 from posejax.infer.runtimes.base import MAX_BATCH
 from posejax.infer.tracking import crops
 from posejax.metrics import oks
-from posejax.runs import net_file, saved_run
+from posejax.runs import net_file
 from posejax.tasks import Task
 from posejax.tasks.detection import measures
 from posejax.types import Variables
@@ -136,6 +136,10 @@ class Predictor:
       return cls.of(net_file.read(run), **options)
     if not os.path.isdir(run):
       raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
+    from posejax.runs import (
+      saved_run,
+    )  # Orbax: a quarter of a second, which a net in a file needs not
+
     saved = saved_run.read(run, checkpoint)
     name = f'{saved.config.model.get("name", "net")}, step {saved.step}'
     return cls.of(net_file.SavedNet(name, saved.config, saved.variables, saved.labels), **options)

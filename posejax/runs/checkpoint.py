@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from posejax import files
+from posejax import devices, files
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.runs.control import Control
@@ -132,6 +132,10 @@ class Checkpointer:
     Raises:
       PosejaxError: the checkpoint is damaged, or holds other arrays; the first differences are listed.
     """
+    if jax.process_count() > 1 and all(
+      a.sharding.is_fully_replicated for a in jax.tree.leaves(like)
+    ):
+      return self._restore_once(like)
     step = self.latest_step()
     _check_same_arrays(like, _array_metadata(self._workdir, step), step)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, dict(like))
@@ -139,6 +143,17 @@ class Checkpointer:
       item = _item(self._workdir, step, _STATE)
       args = ocp.args.StandardRestore(abstract)
       return ocp.StandardCheckpointHandler().restore(item, args=args)
+
+  def _restore_once(self, like: Mapping[str, Any]) -> dict[str, Any]:
+    """Read on one process for all: hundreds that read all of it are more than a shared disk gives."""
+    step, read = self.latest_step(), {}
+
+    def read_all() -> None:
+      _check_same_arrays(like, _array_metadata(self._workdir, step), step)
+      read.update(_restore_on_host(self._workdir, step, like))
+
+    devices.from_first(read_all)
+    return devices.spread(read, dict(like))
 
   def _replace_meta(self, step: int, meta: dict[str, Any]) -> None:
     if jax.process_index() > 0:
@@ -265,7 +280,10 @@ def _array_metadata(workdir: str, step: int) -> Any:
 
 
 def _restore_on_host(workdir: str, step: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
-  """Return arrays of the host, whatever devices wrote them; `wanted` is metadata, maybe of a part."""
+  """Return arrays of the host, whatever devices wrote them.
+
+  `wanted` has their shapes and types, and maybe only a part of what is there.
+  """
   item = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), dict(wanted))
   as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
   args = ocp.args.PyTreeRestore(item=item, restore_args=as_numpy, partial_restore=True)

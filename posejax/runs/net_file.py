@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from posejax import weights as checkpoints
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
-from posejax.runs.saved_run import SavedRun
 from posejax.types import Variables
 from posejax.weights import save
 from posejax.weights.readers import safetensors
+
+if TYPE_CHECKING:  # Orbax with it
+  from posejax.runs.saved_run import SavedRun
 
 ENDING = '.safetensors'
 _ABOUT = 'posejax'
@@ -51,7 +53,7 @@ def is_one(path: str) -> bool:
   return path.endswith(ENDING)
 
 
-def write(path: str, run: SavedRun, threshold: float | None = None) -> int:
+def write(path: str, run: 'SavedRun', threshold: float | None = None) -> int:
   """Write a run's net, whole or not at all, without its data, its optimiser or any path.
 
   Args:

@@ -3,14 +3,10 @@
 import importlib.metadata
 from typing import Any, NamedTuple
 
-import posejax
-from posejax import devices
+from posejax import devices, together
 from posejax.config import Config, continue_from, flatten, resolve
-from posejax.errors import PosejaxError
 from posejax.experiment import batch_norm
 from posejax.runs import checkpoint, older, workdirs
-
-_SHOWN = 3
 
 
 class Origin(NamedTuple):
@@ -34,20 +30,9 @@ def check_same(config: Config) -> None:
     PosejaxError: on all of them; it says what differs.
   """
   mine = {f'config.{key}': value for key, value in flatten(config.to_dict()).items()}
-  mine['posejax'] = posejax.__version__
-  mine |= {name: importlib.metadata.version(name) for name in ('jax', 'jaxlib')}
-  first, *others = devices.gather([mine])
-  for number, other in enumerate(others, start=1):
-    different = [
-      f'{key} is {first.get(key, "not set")!r} on process 0 and {other.get(key, "not set")!r} on {number}'
-      for key in sorted(first.keys() | other.keys())
-      if first.get(key) != other.get(key)
-    ]
-    if different:
-      raise PosejaxError(
-        f'The processes of this run differ: {"; ".join(different[:_SHOWN])}. Start all of them with the '
-        'same command and the same installation.'
-      )
+  mine['the code of posejax'] = together.digest_of_code()
+  mine |= {name: importlib.metadata.version(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}
+  together.check_same(mine)
 
 
 def find(config: Config, workdir: str, num_devices: int) -> Origin:

@@ -1,9 +1,34 @@
-"""What a person sees of a run while it works: messages, and a bar with the time left."""
+"""What a person sees of a run while it works: messages, how long its start took, and a bar."""
 
 import sys
 import time
 
 from tqdm import tqdm
+
+
+class Phases:
+  """How long the parts of a start took, one after the other.
+
+  Attributes:
+    began: `time.monotonic()` of the command's start.
+    seconds: of each part that has ended.
+  """
+
+  def __init__(self, began: float | None):
+    self.began = time.monotonic() if began is None else began
+    self.seconds: dict[str, float] = {}
+    self._mark = self.began
+
+  def end(self, name: str) -> None:
+    """End a part, which began where the one before ended."""
+    now = time.monotonic()
+    self.seconds[name] = round(now - self._mark, 3)
+    self._mark = now
+
+  def describe(self) -> str:
+    """Return all of it in a line."""
+    parts = ', '.join(f'{name} {seconds:.1f}' for name, seconds in self.seconds.items())
+    return f'The first step ended {self._mark - self.began:.1f} s after the start: {parts}.'
 
 
 class Progress:

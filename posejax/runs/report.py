@@ -4,7 +4,7 @@ Resumed at step S, a report first drops every row after S, and of S what the che
 logged yet, so that no step is logged twice however often the run was killed.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 import json
 import math
 import os
@@ -30,6 +30,7 @@ def read_speeds(workdir: str) -> list[dict]:
   """Return the rows of `speed.jsonl`: `step`, `images_per_second`, and `seconds` since the last row.
 
   Images a second count steps alone; the seconds also what lay between: starting, evaluating, saving.
+  The first row after each start has `start`, the seconds of its parts.
 
   Raises:
     PosejaxError: a line that was not cut off by a kill is no row.
@@ -107,6 +108,7 @@ class Report:
     self._rows = os.path.join(workdir, 'metrics.jsonl')
     self._speeds = os.path.join(workdir, 'speed.jsonl')
     self._mark = time.monotonic()
+    self._start: dict[str, float] = {}
 
     def is_logged(step: int, name: str) -> bool:
       kind = name.partition('/')[0]
@@ -132,9 +134,16 @@ class Report:
     if self._active:
       now = time.monotonic()
       row = {'step': step, 'images_per_second': images_per_second, 'seconds': now - self._mark}
+      if self._start:
+        row['start'], self._start = self._start, {}
       self._mark = now
       _append(self._speeds, row)
       self._tensorboard.write_scalars(step, {'speed/images_per_second': images_per_second})
+
+  def start_took(self, seconds: Mapping[str, float]) -> None:
+    """Take how long the parts of this start took, for the next row of speeds."""
+    if self._active:
+      self._start = dict(seconds)
 
   def picture(self, step: int, name: str, image: np.ndarray) -> None:
     """Write `<workdir>/<name>.png` and the same to TensorBoard."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
-from posejax.runs import older
+from posejax.runs import checkpoint, older
 from posejax.types import Variables
 
 
@@ -42,23 +42,22 @@ def read(workdir: str, which: str) -> SavedRun:
   Raises:
     PosejaxError: there is no such checkpoint.
   """
-  from posejax.runs import (
-    checkpoint,
-  )  # Orbax: a quarter of a second, which a net in a file needs not
-
-  step = checkpoint.existing_step(workdir, _step_of(which, workdir))
+  step = chosen_step(workdir, which)
   meta = checkpoint.read_meta(workdir, step)
   config = Config.from_dict(older.config_values(meta['config']))
   variables = checkpoint.restore_variables(workdir, step)
   return SavedRun(config, variables, step, meta)
 
 
+def chosen_step(workdir: str, which: str) -> int:
+  """Return the step of the checkpoint that `read` reads; same arguments and errors."""
+  return checkpoint.existing_step(workdir, _step_of(which, workdir))
+
+
 def _step_of(which: str, workdir: str) -> int | None:
   if which == 'latest':
     return None
   if which == 'best':
-    from posejax.runs import checkpoint
-
     meta = checkpoint.read_meta(workdir)
     best = meta['control']['best']
     if best['step'] is None and meta.get('evaluated_step'):

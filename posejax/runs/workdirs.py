@@ -54,8 +54,13 @@ def claim(workdir: str, active: bool, option: str = '--workdir') -> Iterator[Non
     option: what named it, for messages.
 
   Raises:
-    PosejaxError: it cannot be created, or another process holds it.
+    PosejaxError: it is no folder, cannot be created, or another process holds it.
   """
+  if '://' in workdir:
+    raise PosejaxError(
+      f'{option}={workdir} must be a folder of a file system: rows are appended to files there. Mount '
+      'the bucket and name the folder where it is mounted.'
+    )
   try:
     os.makedirs(workdir, exist_ok=True)
     lock = open(os.path.join(workdir, '.lock'), 'w')  # noqa: SIM115

@@ -12,7 +12,7 @@ from posejax import experiment as experiments
 from posejax.config import evaluate_with
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.labels import LabelSpace
-from posejax.runs import saved_run
+from posejax.runs import origin, saved_run
 from posejax.train.evaluate import Evaluated, Evaluations
 from posejax.train.feed import batches_of
 
@@ -37,9 +37,11 @@ def evaluate_workdir(
   Raises:
     PosejaxError: there is no such checkpoint, it is not to be evaluated so, or the disk is full.
   """
-  run = saved_run.read(workdir, which)
-  step, meta = run.step, run.meta
+  step = devices.from_first(lambda: saved_run.chosen_step(workdir, which))
+  run = saved_run.read(workdir, str(step))
+  meta = run.meta
   config = evaluate_with(run.config, overrides or {})
+  origin.check_same(config)
   mesh = devices.make_mesh()
   # The run's batch_size, the default, cannot be set for an evaluation; this key can.
   batch_size = config.evaluate.batch_size or config.batch_size

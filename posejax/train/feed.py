@@ -1,11 +1,14 @@
 """What feeds a run: batches of a config's data under the executor that it names."""
 
 from collections.abc import Callable, Iterator
+import dataclasses
 from functools import partial
 
 import jax
+from jax.sharding import Mesh
 import numpy as np
 
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.data.batches import EvalBatches, TrainBatches, epoch_order
@@ -57,3 +60,17 @@ def global_indices(batches: TrainBatches, step: int) -> np.ndarray:
   first, count = step * batches.batch_size, len(batches.source)
   places = (divmod(place, count) for place in range(first, first + batches.batch_size))
   return np.array([epoch_order(batches.seed, epoch, count)[at] for epoch, at in places])
+
+
+def batch_shapes(batches: TrainBatches, mesh: Mesh) -> Batch:
+  """Return the global batch's shapes, as it lies on the devices, from one example alone."""
+  one = dataclasses.replace(batches, batch_size=batches.process_count)(0)
+  split = devices.sharded(mesh)
+  return {
+    key: jax.ShapeDtypeStruct(
+      (batches.batch_size, *array.shape[1:]),
+      jax.dtypes.canonicalize_dtype(array.dtype),
+      sharding=split,
+    )
+    for key, array in one.items()
+  }

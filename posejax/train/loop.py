@@ -6,10 +6,10 @@ logs everything after. The exception is a run asked to stop, which saves without
 checkpoint says so, and the next start evaluates first.
 """
 
+import collections
 from collections.abc import Iterator
 import contextlib
 import math
-import os
 import time
 from typing import Any
 
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posejax import devices
+from posejax import devices, together
 from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full, nearest
@@ -25,12 +25,17 @@ from posejax.experiment import batch_norm
 from posejax.runs import checkpoint, origin, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged
-from posejax.runs.progress import Progress
-from posejax.runs.report import Report, parameter_table
-from posejax.train import build, optim, start, state, step, stop
+from posejax.runs.progress import Phases, Progress
+from posejax.runs.report import Report
+from posejax.train import build, start, state, step, stop, words
+from posejax.train.ahead import Ahead
 from posejax.train.evaluate import Evaluations
-from posejax.train.feed import batches_of, global_indices, train_batches
+from posejax.train.feed import batch_shapes, batches_of, global_indices, train_batches
 from posejax.types import Variables
+
+# So many steps may be under way before the metrics of the first are looked at: a fast device waits for
+# nobody, and a loss that is not finite is found so much later.
+_STEPS_AHEAD = 3
 
 
 def train(config: Config, workdir: str, began: float | None = None) -> dict[str, float]:
@@ -47,24 +52,26 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   Raises:
     PosejaxError: for what a user can mend; nothing of earlier steps is lost.
   """
-  began = time.monotonic() if began is None else began
+  phases = Phases(began)
+  phases.end('imports')
+  origin.check_same(config)
   first = jax.process_index() == 0
   mesh = devices.make_mesh()
   _check_batch_sizes(config, mesh)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
-  origin.check_same(config)
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
     config, meta, finished = origin.find(config, workdir, mesh.size)
     if finished is not None:
-      _say_complete(workdir, finished, config, first)
+      if first:
+        print(words.complete(workdir, finished, config))
       return {}
     experiment = experiments.from_config(config)
+    phases.end('data')
     with checkpoint.Checkpointer(workdir) as checkpointer, stop.listen() as stop_flag:
       done = checkpointer.latest_step() or 0
-      progress = Progress(done, config.num_steps, config.batch_size, began, first)
-      report = Report(workdir, done, first, unlogged(meta, done))
-      with contextlib.closing(progress), contextlib.closing(report):
-        run = _Run(experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag)
+      progress = Progress(done, config.num_steps, config.batch_size, phases.began, first)
+      with contextlib.closing(progress):
+        run = _Run(experiment, workdir, meta, mesh, checkpointer, progress, stop_flag, phases)
         return run.go()
 
 
@@ -85,7 +92,7 @@ def _disk_full_is_said(workdir: str) -> Iterator[None]:
 class _Run:
   """One call of `train` after everything was built: what its phases share."""
 
-  def __init__(self, experiment, workdir, meta, mesh, checkpointer, report, progress, stop_flag):
+  def __init__(self, experiment, workdir, meta, mesh, checkpointer, progress, stop_flag, phases):
     self.experiment = experiment
     self.config: Config = experiment.config
     self.task = experiment.task
@@ -93,10 +100,9 @@ class _Run:
     self.meta: dict[str, Any] | None = meta  # of the checkpoint to go on from
     self.mesh = mesh
     self.checkpointer = checkpointer
-    self.report: Report = report
     self.progress: Progress = progress
     self.stop_flag = stop_flag
-    self.iterate = batches_of(self.config)
+    self.phases: Phases = phases
     self.evaluate = Evaluations(experiment, mesh)
     self.train_batches = train_batches(experiment)
     self.window = Window()
@@ -107,6 +113,7 @@ class _Run:
 
   def go(self) -> dict[str, float]:
     """Train to the end, or until asked to stop."""
+    together.check_same({f'{split} data': found for split, found in self._fingerprints().items()})
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
     init = devices.compile_init(self.task.init, self.mesh)
     shapes = jax.eval_shape(init, init_key)
@@ -115,39 +122,58 @@ class _Run:
     init_state = devices.compile_init(training.init_state, self.mesh)
     like = devices.replicated_shapes(jax.eval_shape(init_state, shapes), self.mesh)
     self._check_metrics(like)
-    if self.meta is None:
-      # Under no name here: what a run starts from would lie on the devices to its end.
-      train_state = init_state(self._begin(init(init_key)))
-    else:
-      train_state = self._restore(like, self.meta)
-    # Not earlier: what was refused leaves no trace.
-    if jax.process_index() == 0:
-      workdirs.write_config(self.workdir, self.config)
-    self._introduce(train_state)
-    train_state = self._finish_step(train_state)
-    if self._is_over(int(train_state.step)):
-      return self._end(int(train_state.step))
-    return self._loop(training.step, train_state)
+    done = self.checkpointer.latest_step() or 0
+    if done < self.config.num_steps:
+      # On a thread of its own, while all else is made ready: XLA needs no interpreter.
+      shapes = batch_shapes(self.train_batches, self.mesh)
+      self.compiling = Ahead(lambda: training.step.lower(like, shapes, self.root_key).compile())
+    self.phases.end('net')
+    first = jax.process_index() == 0
+    self.report = Report(self.workdir, done, first, unlogged(self.meta, done))
+    with contextlib.closing(self.report):
+      self.iterate = batches_of(self.config)
+      self.phases.end('TensorFlow')
+      if self.meta is None:
+        # Under no name here: what a run starts from would lie on the devices to its end.
+        train_state = init_state(self._begin(init(init_key)))
+      else:
+        train_state = self._restore(like, self.meta)
+      # Not earlier: what was refused leaves no trace.
+      if first:
+        workdirs.write_config(self.workdir, self.config)
+      self.progress.say(words.introduction(self.experiment, train_state, self.scales, self.mesh))
+      self.phases.end('state')
+      train_state = self._finish_step(train_state)
+      if self._is_over(int(train_state.step)):
+        return self._end(int(train_state.step))
+      return self._loop(training.step, train_state)
 
   def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
     start, end = int(train_state.step), self.config.num_steps
     batches = self.iterate(self.train_batches, start, end)
-    pending = None
+    pending = collections.deque()
     batch = next(batches)
     if start == 0:
       self.report.picture(0, 'first_batch', self.task.draw(batch, {})['panels'])
+    self.phases.end('first batch')
+    self.compiling.wait()
+    self.phases.end('waiting for the compiler')
     for number in range(start + 1, end + 1):
       on_device = devices.put_batch(batch, self.mesh)
       train_state, output = train_step(train_state, on_device, self.root_key)
-      if pending is not None:
-        self._take(*pending)
-      pending = (number, output)
+      for scalar in output.scalars.values():
+        scalar.copy_to_host_async()
+      pending.append((number, output))
+      if len(pending) > _STEPS_AHEAD:
+        self._take(*pending.popleft())
+      if number == start + 1:
+        self._say_started(output)
       self.progress.step()
       batch = next(batches, None)
       stopping = self.stop_flag.at(number)
       if stopping or number == end or self._anything_due(number):
-        self._take(*pending)
-        pending = None
+        while pending:
+          self._take(*pending.popleft())
         train_state = self._finish_step(train_state, stopping)
         if stopping:
           self.progress.say(
@@ -158,6 +184,14 @@ class _Run:
         if self._is_over(number):
           break
     return self._end(number)
+
+  def _say_started(self, output: step.StepOutput) -> None:
+    """Tell how long the start took, up to the end of the first step."""
+    jax.block_until_ready(output)
+    self.phases.end('first step')
+    self.phases.seconds['compiling, beside them'] = self.compiling.seconds
+    self.progress.say(self.phases.describe())
+    self.report.start_took(self.phases.seconds)
 
   def _is_over(self, now: int) -> bool:
     """Return whether nothing is left to train after a step; an early end is said."""
@@ -177,25 +211,16 @@ class _Run:
 
   def _take(self, number: int, output: step.StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
-    # Fetched together: each alone would be waited for.
     scalars = {name: float(value) for name, value in jax.device_get(output.scalars).items()}
     if not all(math.isfinite(value) for value in scalars.values()):
       bad = {name: value for name, value in scalars.items() if not math.isfinite(value)}
-      raise PosejaxError(self._non_finite_message(number, bad, output.example_losses))
+      # The loss is everybody's, so that all processes come here together.
+      losses = np.array(devices.gather(devices.local_rows(output.example_losses).tolist()))
+      ids = global_indices(self.train_batches, number - 1)[~np.isfinite(losses)]
+      raise PosejaxError(
+        words.not_finite(number, bad, ids, checkpoint.available_steps(self.workdir))
+      )
     self.window.add(scalars)
-
-  def _non_finite_message(self, number, bad, example_losses) -> str:
-    # The loss is everybody's, so that all processes come here together.
-    losses = np.array(devices.gather(devices.local_rows(example_losses).tolist()))
-    ids = global_indices(self.train_batches, number - 1)[~np.isfinite(losses)]
-    which = f'examples {ids.tolist()}' if len(ids) else 'the gradient, not one example'
-    steps = checkpoint.available_steps(self.workdir)
-    kept = f'The checkpoint of step {steps[-1]} is good. ' if steps else ''
-    return (
-      f'Step {number}: {", ".join(f"{k} is {v}" for k, v in bad.items())}, from {which}. {kept}'
-      'Try a lower config.optimizer.learning_rate, config.optimizer.clip_norm=1.0, or '
-      'config.dtype=float32, and look at these examples.'
-    )
 
   def _finish_step(self, train_state: state.TrainState, stopping: bool = False) -> state.TrainState:
     """Log, evaluate and save what is due at the end of the state's step; lower the rate if it is.
@@ -237,7 +262,7 @@ class _Run:
     for name, image in result.panels.items():
       self.report.picture(now, name.replace('panels', 'predictions'), image)
     self.report.curves(self.control.best.metric)
-    text = describe(result.metrics, self.control.best.metric)
+    text = words.measured(result.metrics, self.control.best.metric)
     self.progress.say(f'step {now}: {text}' + ', the best so far' * improved)
     self.progress.pause(time.monotonic() - began)
     return improved
@@ -322,64 +347,14 @@ class _Run:
           + nearest(watch.metric, names)
         )
 
-  def _introduce(self, train_state: state.TrainState) -> None:
-    config = self.config
-    if int(train_state.step) == 0:
-      self.progress.say('Parameters:\n' + parameter_table(train_state.params))
-    count = sum(p.size for p in jax.tree.leaves(train_state.params))
-    found = jax.devices()
-    self.progress.say(
-      f'{config.model.get("name")}: {count:,} parameters, {config.dtype}, batch {config.batch_size} on '
-      f'{len(found)} {found[0].device_kind} device(s)'
-    )
-    self.progress.say(batch_norm.describe(config, self.mesh.size))
-    self.progress.say('Optimiser: ' + optim.describe(config.optimizer, config.batch_size))
-    if self.scales.factors:
-      factors = self.scales.describe(train_state.variables)
-      self.progress.say(f'Learning rates by config.optimizer.lr_scales:\n{factors}')
-    self.progress.say(
-      f'Data: {self.experiment.train_source.name}, {len(self.experiment.train_source):,} to train on, '
-      f'{", ".join(f"{len(e.source):,}" for e in self.experiment.evaluations.values())} to evaluate on'
-    )
-
   def _end(self, now: int) -> dict[str, float]:
     self.checkpointer.wait()
     best = self.control.best
     value = 'never finite' if best.value is None else f'{best.value:.4f} at step {best.step}'
     self.progress.say(
-      f'Done after step {now}. Best {best.metric}: {value}.\n' + results_in(self.workdir)
+      f'Done after step {now}. Best {best.metric}: {value}.\n' + words.results_in(self.workdir)
     )
     return self.metrics
-
-
-def describe(metrics: dict[str, float], name: str) -> str:
-  """Return the metrics worth a line: the one called `name`, and its median-pose baseline."""
-  text = f'{name} {metrics[name]:.4f}'
-  baseline = metrics.get(f'{name}/median_pose')
-  return text if baseline is None else f'{text} (median pose: {baseline:.4f})'
-
-
-def results_in(workdir: str) -> str:
-  """Return where a run's results lie, for a person."""
-  return (
-    f'Results in {workdir}: predictions.png, learning_curves.png, metrics.jsonl, checkpoints/, '
-    f'and `tensorboard --logdir {os.path.join(workdir, "tensorboard")}`'
-  )
-
-
-def _say_complete(workdir: str, done: int, config: Config, first: bool) -> None:
-  if not first:
-    return
-  if done < config.num_steps:
-    print(
-      f'This run is complete: it stopped early, after step {done}.\n{results_in(workdir)}\n'
-      'To evaluate it, use --mode=eval.'
-    )
-    return
-  print(
-    f'This run is complete: {done} of {config.num_steps} steps are done.\n{results_in(workdir)}\n'
-    f'To train longer, raise --config.num_steps; to evaluate it, use --mode=eval.'
-  )
 
 
 def _check_batch_sizes(config: Config, mesh) -> None:

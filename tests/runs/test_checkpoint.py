@@ -14,7 +14,7 @@ import pytest
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint, control, saved_run
 from posejax.train import state
-from tests import tiny
+from tests import processes, tiny
 
 
 def make_state(width=4, ema_decay=0.9, step=0):
@@ -202,3 +202,37 @@ def test_what_a_net_is_used_with_is_read_once_and_without_the_optimiser(tmp_path
   np.testing.assert_array_equal(
     run.variables['params']['layer']['kernel'], saved.ema_params['layer']['kernel']
   )
+
+
+ON_TWO = """
+import jax
+import numpy as np
+from posejax import devices, distributed
+from posejax.runs import checkpoint
+
+distributed.initialize_from_environment()
+devices._PIECE_BYTES = 64  # several
+whole = devices.replicated(devices.make_mesh())
+values = {{
+  'params': np.array([-0.0, 1.5, np.nan, 3e-45] * 30, np.float32).reshape(8, 15),
+  'half': np.arange(5).astype(jax.numpy.bfloat16),
+  'step': np.int32(7),
+}}
+saved = jax.jit(lambda: jax.tree.map(jax.numpy.asarray, values), out_shardings=whole)()
+reads = []
+restore_on_host = checkpoint._restore_on_host
+checkpoint._restore_on_host = lambda *args: reads.append(1) or restore_on_host(*args)
+with checkpoint.Checkpointer({workdir!r}) as checkpointer:
+  checkpointer.save(saved, {{}}, None)
+  checkpointer.wait()
+  like = devices.replicated_shapes(saved, devices.make_mesh())
+  found = checkpointer.restore_arrays(like)
+for name, value in values.items():
+  assert np.asarray(found[name]).tobytes() == value.tobytes(), name
+  assert (found[name].dtype, found[name].sharding) == (value.dtype, whole)
+print(len(reads))
+"""
+
+
+def test_one_process_reads_for_all_and_every_bit_arrives(tmp_path):
+  assert processes.last_lines(ON_TWO.format(workdir=str(tmp_path))) == ['1', '0']

@@ -30,3 +30,9 @@ def test_a_claim_outlasts_somebody_who_only_looks(tmp_path):
     release.start()
     with workdirs.claim(folder, True):
       release.join()
+
+
+def test_a_bucket_is_no_folder():
+  claim = workdirs.claim('gs://bucket/run', True)
+  with pytest.raises(PosejaxError, match='--workdir=gs://bucket/run must be a folder'), claim:
+    pass

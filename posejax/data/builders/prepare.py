@@ -1,7 +1,6 @@
 """Prepare a public data set from its authors' files, once, and find what was prepared."""
 
 import contextlib
-import fcntl
 import io
 import logging
 import os
@@ -10,7 +9,7 @@ import time
 
 import tensorflow_datasets as tfds
 
-from posejax.data.builders import BUILDERS, PeopleBuilder
+from posejax.data.builders import BUILDERS, PeopleBuilder, lock
 from posejax.errors import PosejaxError, is_disk_full
 
 _LOG = logging.getLogger(__name__)
@@ -26,8 +25,8 @@ def prepare(
   """Return the builder of a data set that is prepared, preparing it first where it is not.
 
   Preparation either finishes or leaves nothing: it writes into a folder `incomplete.*` that is renamed
-  at its end, and what a killed one left is swept before the next begins. A lock keeps two runs
-  from preparing the same set at once; the second waits, and finds it prepared.
+  at its end, and what a killed one left is swept before the next begins. A lock keeps two processes
+  from preparing the same set at once; the second says for whom it waits, and finds it prepared.
 
   Args:
     name: one of `BUILDERS`.
@@ -58,7 +57,7 @@ def ensure(builder: tfds.core.DatasetBuilder, manual_dir: str = '') -> None:
     return
   folder = os.path.dirname(str(builder.data_path))
   os.makedirs(folder, exist_ok=True)
-  with _locked(folder):
+  with lock.held(folder, f'which prepares {builder.name}'):
     sweep(folder)
     if not is_prepared(builder):
       _prepare(builder, manual_dir)
@@ -129,11 +128,3 @@ def sweep(folder: str) -> list[str]:
     _LOG.warning('Removing %s, left by a preparation that was killed.', path)
     shutil.rmtree(path, ignore_errors=True)
   return stale
-
-
-@contextlib.contextmanager
-def _locked(folder: str):
-  # The system releases it when its process dies, however it dies.
-  with open(os.path.join(folder, '.lock'), 'w') as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    yield
