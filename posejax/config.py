@@ -166,6 +166,9 @@ class EarlyStoppingConfig:
   """Stop after so many evaluations without improvement (0: never)."""
 
 
+_EVERY = ('log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
   """One experiment, completely."""
@@ -178,6 +181,8 @@ class Config:
   """Optimiser steps. May be raised to continue a finished run."""
   batch_size: int = 32
   """Examples per step over all devices of all processes."""
+  microbatches: int = 1
+  """A device computes its share of a batch in so many parts: less memory, and still one update."""
   dtype: str = 'float32'
   """Compute type: 'float32' or 'bfloat16'. Parameters and batch-norm statistics stay float32."""
   reduce_dtype: str = 'float32'
@@ -211,9 +216,8 @@ class Config:
   early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
 
   def __post_init__(self):
-    for key in ('num_steps', 'batch_size', 'log_every_steps', 'eval_every_steps'):
+    for key in ('num_steps', 'batch_size', 'microbatches', *_EVERY):
       _check_positive(key, getattr(self, key))
-    _check_positive('checkpoint_every_steps', self.checkpoint_every_steps)
     _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
     _check_choice('reduce_dtype', self.reduce_dtype, ('float32', 'bfloat16'))
     _check_choice('parallel', self.parallel, ('jit', 'pmap'))
@@ -278,7 +282,7 @@ class Config:
 
 # What a run may change when it is continued: how long, and how often to look; and where its data lie,
 # which the sources' fingerprints hold to be the same (`posejax.train.loop`).
-_MAY_CHANGE = ('num_steps', 'log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+_MAY_CHANGE = ('num_steps', *_EVERY)
 _PLACES = (
   'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'detections',
 )  # fmt: skip

@@ -49,14 +49,16 @@ def sharded(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
-def check_batch_size(key: str, batch_size: int, num_devices: int) -> None:
-  """Refuse a batch that the devices do not divide, proposing the nearest that they do."""
-  if batch_size % num_devices:
-    below = batch_size // num_devices * num_devices
-    choices = [str(b) for b in (below, below + num_devices) if b]
+def check_batch_size(key: str, batch_size: int, num_devices: int, microbatches: int = 1) -> None:
+  """Refuse a batch that devices and microbatches do not divide, proposing the nearest that they do."""
+  parts = num_devices * microbatches
+  if batch_size % parts:
+    below = batch_size // parts * parts
+    choices = [str(b) for b in (below, below + parts) if b]
+    into = f'{num_devices} devices'
+    into += f' x {microbatches} microbatches' if microbatches > 1 else ''
     raise PosejaxError(
-      f'config.{key}={batch_size} must be divisible by {num_devices} devices; '
-      f'try {" or ".join(choices)}.'
+      f'config.{key}={batch_size} must be divisible by {into}; try {" or ".join(choices)}.'
     )
 
 

@@ -383,7 +383,7 @@ def _say_complete(workdir: str, done: int, config: Config, first: bool) -> None:
 
 
 def _check_batch_sizes(config: Config, mesh) -> None:
-  devices.check_batch_size('batch_size', config.batch_size, mesh.size)
+  devices.check_batch_size('batch_size', config.batch_size, mesh.size, config.microbatches)
   size = config.evaluate.batch_size
   if size is not None:
     devices.check_batch_size('evaluate.batch_size', size, mesh.size)
