@@ -94,7 +94,7 @@ LOOP = """
 }
 
 ENTRY %main (p: f32[4]) -> f32[4] {
-  %w = (s32[], f32[4]) while(%t), condition=%c.1, body=%body.7, backend_config={"known_trip_count":{"n":"3"}}
+  %w = (s32[], f32[4]) while(%t), body=%body.7, backend_config={"known_trip_count":{"n":"3"}}
   %r.2 = f32[2]{0} all-reduce(%b), replica_groups={{0,1}}, to_apply=%add
 }
 """
