@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 from posejax import devices
 from posejax.config import Config
 from posejax.tasks.base import Evaluator, Task
-from posejax.train import gradients, lr_scales, optim, state
+from posejax.train import gradients, lr_scales, optim, placement, state
 from posejax.train.gradients import Gradients, GradientsFn
 from posejax.train.lr_scales import Scales
 from posejax.train.state import TrainState
@@ -32,12 +32,14 @@ class Training(NamedTuple):
   Attributes:
     scales: which parameters move, at which factor of the learning rate.
     init_state: `variables -> state` before the first step; pure.
+    placement: of a state: where each of its arrays lies (`posejax.train.placement`).
     step_fn: `(state, batch, root key) -> (state, StepOutput)` on one device; pure, not compiled.
     step: the same, compiled for the mesh; its state is donated.
   """
 
   scales: Scales
   init_state: Callable[[Variables], TrainState]
+  placement: TrainState
   step_fn: TrainStep
   step: TrainStep
 
@@ -68,31 +70,38 @@ def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Tr
     state.create, optimizer=optimizer, ema_decay=settings.ema_decay, scales=scales
   )
   of_batch = gradients.of_batch(task, scales, config.microbatches)
-  of_devices = _on_every_device(of_batch, mesh, config.reduce_dtype)
-  return Training(scales, init_state, make_step(of_batch), _compile(make_step(of_devices), mesh))
+  of_devices = _on_every_device(of_batch, variables['params'], scales, mesh, config.reduce_dtype)
+  places = placement.of_state(jax.eval_shape(init_state, variables), mesh)
+  compiled = _compile(make_step(of_devices), mesh, places)
+  return Training(scales, init_state, places, make_step(of_batch), compiled)
 
 
-def _on_every_device(of_batch: GradientsFn, mesh: Mesh, reduce_dtype: str) -> GradientsFn:
+def _on_every_device(
+  of_batch: GradientsFn, params: Any, scales: Scales, mesh: Mesh, reduce_dtype: str
+) -> GradientsFn:
   if mesh.size == 1:
     return of_batch
-  whole, split = PartitionSpec(), PartitionSpec(devices.AXIS)
+  parts = mesh.shape[devices.STATE_AXIS]
+  of_params = placement.specs(params, parts)
+  of_grads = placement.specs(scales.moving(params), parts)
+  whole, split = PartitionSpec(), PartitionSpec(devices.AXES)
   # check_vma=False: the step averages what it must itself. With the check on, differentiating
   # with respect to replicated parameters would insert a second sum over the devices.
   return jax.shard_map(
-    gradients.over_devices(of_batch, (devices.AXIS,), reduce_dtype),
+    gradients.over_devices(of_batch, of_params, reduce_dtype),
     mesh=mesh,
-    in_specs=(whole, whole, split, whole),
-    out_specs=Gradients(whole, whole, split),
+    in_specs=(of_params, whole, split, whole),
+    out_specs=Gradients(of_grads, whole, split),
     check_vma=False,
   )
 
 
-def _compile(step: TrainStep, mesh: Mesh) -> TrainStep:
+def _compile(step: TrainStep, mesh: Mesh, places: TrainState) -> TrainStep:
   whole, split = devices.replicated(mesh), devices.sharded(mesh)
   return jax.jit(
     step,
-    in_shardings=(whole, split, whole),
-    out_shardings=(whole, StepOutput(whole, split)),
+    in_shardings=(places, split, whole),
+    out_shardings=(places, StepOutput(whole, split)),
     donate_argnums=0,
   )
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from posejax import paths
+from posejax import devices, paths
 from posejax.tasks.base import Task
+from posejax.train import placement
 from posejax.train.lr_scales import Scales
 from posejax.types import Batch
 
@@ -71,22 +72,24 @@ def of_batch(task: Task, scales: Scales, microbatches: int = 1) -> GradientsFn:
   return at_once if microbatches == 1 else in_parts
 
 
-def over_devices(of_share: GradientsFn, axes: tuple[str, ...], reduce_dtype: str) -> GradientsFn:
+def over_devices(of_share: GradientsFn, partition: Any, reduce_dtype: str) -> GradientsFn:
   """Return what computes the gradient of the whole batch, run once per device on its share.
+
+  It takes a device's part of the parameters and gives its part of their gradient.
 
   Args:
     of_share: of a device's share.
-    axes: of the mesh.
+    partition: of the parameters, from `placement.specs`.
     reduce_dtype: in which gradients are averaged.
   """
 
   def averaged(params, model_state, batch, key) -> Gradients:
-    key = jax.random.fold_in(key, jax.lax.axis_index(axes))
+    key = jax.random.fold_in(key, jax.lax.axis_index(devices.AXES))
+    params = placement.gather(params, partition)
     found = of_share(params, model_state, batch, key)
     dtypes = jax.tree.map(jnp.dtype, found.grads)
     grads = jax.tree.map(lambda g: g.astype(reduce_dtype), found.grads)
-    # One call: compilers join the sums of its arrays, and each sum apart costs a round over the devices.
-    grads, means = jax.lax.pmean((grads, found.means), axes)
+    grads, means = placement.average(grads, found.means)
     grads = jax.tree.map(lambda g, dtype: g.astype(dtype), grads, dtypes)
     return Gradients(grads, means, found.example_losses)
 

@@ -49,7 +49,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   """
   began = time.monotonic() if began is None else began
   first = jax.process_index() == 0
-  mesh = devices.make_mesh()
+  mesh = devices.make_mesh(state=config.mesh.state)
   _check_batch_sizes(config, mesh)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
   origin.check_same(config)
@@ -112,8 +112,8 @@ class _Run:
     shapes = jax.eval_shape(init, init_key)
     training = build.training(self.task, self.config, self.mesh, shapes)
     self.scales = training.scales
-    init_state = devices.compile_init(training.init_state, self.mesh)
-    like = devices.replicated_shapes(jax.eval_shape(init_state, shapes), self.mesh)
+    init_state = devices.compile_init(training.init_state, self.mesh, training.placement)
+    like = devices.placed_shapes(jax.eval_shape(init_state, shapes), training.placement)
     self._check_metrics(like)
     if self.meta is None:
       # Under no name here: what a run starts from would lie on the devices to its end.

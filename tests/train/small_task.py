@@ -21,7 +21,7 @@ class Net(nn.Module):
 
   @nn.compact
   def __call__(self, images, train=False):
-    x = nn.Dense(32, name='first')(images.reshape(len(images), -1) / 255.0)
+    x = nn.Dense(32, use_bias=not self.norm, name='first')(images.reshape(len(images), -1) / 255.0)
     if self.norm:
       x = layers.BatchNorm(self.group_size, name='norm')(x, train)
     return nn.Dense(8, name='second')(nn.tanh(x))
