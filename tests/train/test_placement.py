@@ -46,8 +46,9 @@ def layouts():
   ('shape', 'parts', 'expected'),
   [
     ((3, 3, 256, 128), 4, 2),
-    ((3, 3, 128, 128), 4, 3),  # of equals the last
-    ((3, 3, 250, 128), 4, 3),  # the longest cannot be cut
+    ((3, 3, 64, 256), 4, 2),  # not the outputs
+    ((3, 3, 250, 128), 4, 3),  # if the others can be
+    ((128, 128, 3, 5), 4, 1),  # of equals the last
     ((2**14,), 2, 0),
     ((2**14 - 2,), 2, None),  # small
     ((129, 255), 2, None),
@@ -55,7 +56,7 @@ def layouts():
     ((), 4, None),
   ],
 )
-def test_the_longest_side_that_can_be_is_cut(shape, parts, expected):
+def test_the_longest_side_that_can_be_is_cut_but_for_outputs(shape, parts, expected):
   assert placement.axis_of(shape, parts) == expected
 
 
