@@ -95,7 +95,3 @@ def main():
       }
     )
   )
-
-
-if __name__ == '__main__':
-  main()

@@ -1,12 +1,12 @@
 """Train a tiny run on to some step, on the devices of all its processes; run by test_placement.py.
 
-Arguments: work directory, config.num_steps, config.mesh.state. Prints the digests of this process's
-examples, batch by batch: of the steps, then of the evaluation that ends it.
+Each part prints the digests of this process's examples, batch by batch: of its steps, then of the
+evaluation that ends it.
 """
 
 import hashlib
 import json
-import sys
+import shutil
 
 from posejax import devices, distributed
 from posejax.train import loop, placement
@@ -29,8 +29,8 @@ def config(num_steps: int, state: int):
   )
 
 
-def main():
-  workdir, num_steps, state = sys.argv[1], *map(int, sys.argv[2:])
+def go_on(workdir: str, num_steps: int, state: int) -> None:
+  """Train to a step with the state over so many neighbours, from the newest checkpoint if any."""
   distributed.initialize_from_environment()
   put_batch, seen = devices.put_batch, []
 
@@ -40,8 +40,13 @@ def main():
 
   devices.put_batch = recorded
   loop.train(config(num_steps, state), workdir)
+  devices.put_batch = put_batch
   print(json.dumps(seen))
 
 
-if __name__ == '__main__':
-  main()
+def begin(workdir: str, copies: list[str]) -> None:
+  """Train two steps with the state in parts, leave copies, and train two more with it whole."""
+  go_on(workdir, 2, 4)
+  for copy in copies:
+    shutil.copytree(workdir, copy)
+  go_on(workdir, 4, 1)

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -19,13 +18,14 @@ from posejax.runs import checkpoint
 from posejax.train import placement
 from tests import processes, tiny
 
-ON = 'import sys; sys.argv[1:] = {}; from tests.train import resume_script as s; s.main()'
+BEGIN = 'from tests.train import resume_script; resume_script.begin(*{})'
+GO_ON = 'from tests.train import resume_script; resume_script.go_on(*{})'
 
 
-def script(name, num_devices, *arguments):
-  """Run a script of this folder on so many forced host devices; return what it printed last."""
+def printed(program, num_devices):
+  """Run Python code on so many forced host devices; return what its last line says."""
   result = subprocess.run(
-    [sys.executable, '-m', f'tests.train.{name}', *map(str, arguments)],
+    [sys.executable, '-c', program],
     env=dict(os.environ, XLA_FLAGS=f'--xla_force_host_platform_device_count={num_devices}'),
     capture_output=True,
     text=True,
@@ -39,7 +39,7 @@ def script(name, num_devices, *arguments):
 @pytest.fixture(scope='module')
 def layouts():
   """Return what layouts_script.py prints."""
-  return script('layouts_script', 8)
+  return printed('from tests.train import layouts_script; layouts_script.main()', 8)
 
 
 @pytest.mark.parametrize(
@@ -125,20 +125,16 @@ def test_a_run_may_go_on_in_another_layout_and_with_blocks_computed_anew():
 
 def test_a_run_in_parts_goes_on_with_other_devices_and_processes(tmp_path):
   eight, four, two = (str(tmp_path / name) for name in ('eight', 'four', 'two'))
-  first = script('resume_script', 8, eight, 2, 4)
-  for other in (four, two):
-    shutil.copytree(eight, other)
-  batches = script('resume_script', 8, eight, 4, 1)[:2]  # whole on each from here
-  assert first[:2] != batches
-  assert script('resume_script', 4, four, 4, 2)[:2] == batches
-  by_process = [json.loads(line) for line in processes.last_lines(ON.format([two, 4, 2]))]
+  batches = printed(BEGIN.format((eight, [four, two])), 8)[:2]
+  assert printed(GO_ON.format((four, 4, 2)), 4)[:2] == batches
+  by_process = [json.loads(line) for line in processes.last_lines(GO_ON.format((two, 4, 2)))]
   together = [list(itertools.chain(*rows)) for rows in zip(*by_process, strict=True)]
   assert together[:2] == batches
 
   for other in (four, two):
     assert losses(other) == pytest.approx(losses(eight), rel=1e-4)
     jax.tree.map(
-      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
       checkpoint.restore_variables(eight),
       checkpoint.restore_variables(other),
     )
