@@ -32,6 +32,7 @@ from posejax.train import loop, optim
 
 METRIC = 'PCK@0.20/torso'
 GROUP = 32
+EVALUATED = 512
 BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
 RULES = ('linear', 'sqrt')
 RATES = {'adam': 2e-3, 'muon': 1e-2, 'lamb': 1e-2}
@@ -73,7 +74,7 @@ def config(args, optimizer: str, batch: int, rule: str) -> Config:
       'task': {'name': 'pose', 'crop_size': (64, 48)},
       'data': {
         'num_train_examples': min(args.examples, 16_384),
-        'num_eval_examples': 1000,
+        'num_eval_examples': EVALUATED,
         'cache': True,
         'executor': 'threads',
         'num_workers': args.workers,
@@ -81,7 +82,7 @@ def config(args, optimizer: str, batch: int, rule: str) -> Config:
       },
       'model': {'name': 'pose_densenet_compact', 'bn_group_size': GROUP},
       'codec': {'name': 'msra', 'sigma': 1.0},
-      'evaluate': {'batch_size': 200},
+      'evaluate': {'batch_size': 128},
       'optimizer': {
         'name': optimizer,
         'learning_rate': RATES[optimizer],
@@ -131,7 +132,7 @@ def last(path: str) -> float:
 def write(args, rows: list[dict]) -> None:
   """Write the table and the plot of the rows that there are."""
   lines = [
-    f'{METRIC} of 1,000 drawn people after {args.examples:,} examples.',
+    f'{METRIC} of {EVALUATED} drawn people after {args.examples:,} examples.',
     '',
     '| optimizer | batch | rule | learning rate | steps | PCK | minutes |',
     '|---|---|---|---|---|---|---|',
@@ -154,10 +155,17 @@ def write(args, rows: list[dict]) -> None:
         if one['optimizer'] == optimizer and (one['rule'] == rule or one['batch'] == GROUP)
       ]
       if of_line:
-        sizes = [one['batch'] for one in of_line]
         values = [0 if one['pck'] is None else one['pck'] for one in of_line]
-        axes.plot(sizes, values, style, color=f'C{color}', label=f'{optimizer}, {rule}')
+        axes.plot(
+          [one['batch'] for one in of_line],
+          values,
+          style,
+          color=f'C{color}',
+          label=f'{optimizer}, {rule}',
+        )
+  sizes = sorted({one['batch'] for one in rows})
   axes.set_xscale('log', base=2)
+  axes.set_xticks(sizes, [f'{size:,}' for size in sizes])
   axes.set(xlabel='batch', ylabel=METRIC, title=f'After {args.examples:,} examples; 0: diverged')
   axes.grid(alpha=0.3)
   axes.legend()
