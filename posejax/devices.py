@@ -92,8 +92,8 @@ def put_replicated(tree: Any, mesh: Mesh) -> Any:
 
 
 def gathered(tree: Any, mesh: Mesh) -> Any:
-  """Return a tree of a mesh's arrays whole on every device; as it is where they all are already."""
-  if all(a.is_fully_replicated for a in jax.tree.leaves(tree)):
+  """Return parameters whole on every device, however the mesh has them."""
+  if mesh.shape[STATE_AXIS] == 1:
     return tree
   return jax.jit(_same, out_shardings=replicated(mesh))(tree)
 
