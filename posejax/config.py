@@ -101,7 +101,7 @@ class OptimizerConfig:
   """How parameters move."""
 
   name: str = 'adam'
-  """'adam', 'adamw', 'muon' (Adam for all but kernels) or 'sgd'."""
+  """'adam', 'adamw', 'lamb' or 'muon' (both Adam for all but kernels), or 'sgd'."""
   learning_rate: float = 1e-3
   """Peak learning rate, for batches of `reference_batch_size`."""
   reference_batch_size: int | None = None
@@ -137,7 +137,7 @@ class OptimizerConfig:
   b2: float = 0.999
   """Of Adam."""
   weight_decay: float = 0.0
-  """'adamw' and 'muon': decoupled; 'adam' and 'sgd': added to the gradient (L2). Kernels only."""
+  """'adamw', 'lamb', 'muon': decoupled; 'adam' and 'sgd': added to the gradient (L2). Kernels only."""
   clip_norm: float | None = None
   """Largest global norm of the gradient (not clipped where unset)."""
   ema_decay: float | None = None
@@ -167,6 +167,17 @@ class EarlyStoppingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MeshConfig:
+  """How devices share the work beside splitting the batch."""
+
+  state: int = 1
+  """Neighbours that hold one copy of the training state between them; 1: each holds all of it."""
+
+
+_EVERY = ('log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
   """One experiment, completely."""
 
@@ -178,10 +189,13 @@ class Config:
   """Optimiser steps. May be raised to continue a finished run."""
   batch_size: int = 32
   """Examples per step over all devices of all processes."""
+  microbatches: int = 1
+  """A device computes its share of a batch in so many parts: less memory, and still one update."""
   dtype: str = 'float32'
   """Compute type: 'float32' or 'bfloat16'. Parameters and batch-norm statistics stay float32."""
   reduce_dtype: str = 'float32'
   """Type in which devices average gradients: 'float32' or, half as many bytes, 'bfloat16'."""
+  mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
   parallel: str = 'jit'
   """`model.bn_group_size` where unset. 'pmap': 'device'; 'jit': by how many devices there are."""
   log_every_steps: int = 20
@@ -211,9 +225,9 @@ class Config:
   early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
 
   def __post_init__(self):
-    for key in ('num_steps', 'batch_size', 'log_every_steps', 'eval_every_steps'):
+    for key in ('num_steps', 'batch_size', 'microbatches', *_EVERY):
       _check_positive(key, getattr(self, key))
-    _check_positive('checkpoint_every_steps', self.checkpoint_every_steps)
+    _check_positive('mesh.state', self.mesh.state)
     _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
     _check_choice('reduce_dtype', self.reduce_dtype, ('float32', 'bfloat16'))
     _check_choice('parallel', self.parallel, ('jit', 'pmap'))
@@ -276,9 +290,9 @@ class Config:
     return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-# What a run may change when it is continued: how long, and how often to look; and where its data lie,
-# which the sources' fingerprints hold to be the same (`posejax.train.loop`).
-_MAY_CHANGE = ('num_steps', 'log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+# What a run may change when it is continued: how long, how often to look, and how memory is saved; and
+# where its data lie, which the sources' fingerprints hold to be the same (`posejax.train.loop`).
+_MAY_CHANGE = ('num_steps', 'mesh.state', 'model.remat', *_EVERY)
 _PLACES = (
   'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'detections',
 )  # fmt: skip

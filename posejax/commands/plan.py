@@ -53,7 +53,9 @@ def _on_slices(config, arguments: argparse.Namespace) -> list[str]:
   from posejax.plan import chips, compiled, model, report
 
   chip, sides = chips.parse(arguments.topology)
-  mesh = devices.make_mesh(compiled.described(arguments.topology, arguments.slices))
+  mesh = devices.make_mesh(
+    compiled.described(arguments.topology, arguments.slices), config.mesh.state
+  )
   slices = chips.Slices(chip, sides, arguments.slices, devices.num_hosts(mesh))
   config = dataclasses.replace(config, batch_size=arguments.per_chip * mesh.size)
   step = compiled.compile_step(config, mesh)
@@ -75,7 +77,7 @@ def _on_cpu(config, num_devices: int, per_chip: int) -> list[str]:
 
   config = dataclasses.replace(config, batch_size=per_chip * num_devices)
   found = jax.devices()
-  many, one = devices.make_mesh(found), devices.make_mesh(found[:1])
+  many, one = devices.make_mesh(found, config.mesh.state), devices.make_mesh(found[:1])
   step = compiled.compile_step(config, many)
   # The same work: what batch norm sees on many devices, it sees on one.
   alone = compiled.compile_step(step.config, one)

@@ -2,10 +2,13 @@
 
 | value | statistics of |
 |---|---|
-| `'global'` | the whole batch, as on one device; devices exchange them at every batch norm |
+| `'global'` | all that goes through the net at once; devices exchange them at every batch norm |
 | `'host'` | the examples of one process |
 | `'device'` | the examples of one device, as the published recipes trained; nothing is exchanged |
 | a number | so many examples, side by side in the batch |
+
+Where a batch goes through the net in microbatches, each has groups of its own: `'global'` is a whole
+microbatch. Running statistics move once a step, towards the mean over the groups of all of them.
 
 A run keeps it as a number in its config, so that it computes the same when it goes on with other devices.
 """
@@ -30,7 +33,8 @@ def in_examples(config: Config, num_devices: int, num_hosts: int) -> Config:
   given = config.model.get('bn_group_size')
   if given is None:
     return config
-  batch, share = config.batch_size, config.batch_size // num_devices
+  batch = _at_once(config)
+  share = batch // num_devices
   words = {'device': share, 'host': batch // num_hosts, 'global': batch}
   if isinstance(given, str) and given not in words:
     raise PosejaxError(
@@ -40,7 +44,7 @@ def in_examples(config: Config, num_devices: int, num_hosts: int) -> Config:
   group = words.get(given, given)
   if not isinstance(group, int) or group < 1 or batch % group or (share % group and group % share):
     raise PosejaxError(
-      f'config.model.bn_group_size={given!r} must divide config.batch_size={batch} and, on {num_devices} '
+      f'config.model.bn_group_size={given!r} must divide the {_told(config)} and, on {num_devices} '
       f'devices, divide their share of {share} examples or be a multiple of it; try {share} or {batch}.'
     )
   return _with(config, group)
@@ -56,7 +60,7 @@ def chosen(config: Config, num_devices: int, is_new: bool) -> Config:
   """
   if config.model.get('bn_group_size') is not None:
     return config
-  share = config.batch_size // num_devices
+  share = _at_once(config) // num_devices
   if config.parallel == 'pmap':
     return _with(config, share)
   if num_devices <= _FEW_DEVICES or not is_new:
@@ -67,15 +71,25 @@ def chosen(config: Config, num_devices: int, is_new: bool) -> Config:
 
 def describe(config: Config, num_devices: int) -> str:
   """Return what batch norm sees in one line, for the log."""
-  batch = config.batch_size
+  batch = _at_once(config)
   group = config.model.get('bn_group_size') or batch
   if group == batch:
-    text = f'of the whole batch of {batch}'
+    text = f'of the whole {_told(config)}'
   else:
     text = f'of groups of {group} examples'
   across = max(group * num_devices // batch, 1)
   cost = f', exchanged between {across} devices at every layer' if across > 1 else ''
   return f'Batch norm: statistics {text}{cost}; config.model.bn_group_size sets it'
+
+
+def _at_once(config: Config) -> int:
+  """Return how many examples go through the net together, over all devices."""
+  return config.batch_size // config.microbatches
+
+
+def _told(config: Config) -> str:
+  part = 'microbatch' if config.microbatches > 1 else 'batch'
+  return f'{part} of {_at_once(config)}'
 
 
 def _with(config: Config, group: int) -> Config:

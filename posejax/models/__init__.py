@@ -11,7 +11,9 @@ one's own is a module in a table, `BACKBONES['mine'] = Mine`.
 
 Every net takes `dtype` ('float32' or 'bfloat16': what it computes in; parameters, batch statistics and
 outputs are float32 always) and `bn_group_size` (None: batch norm over the whole batch; g: over groups of
-g examples, as on devices that hold g each); every net of poses `num_keypoints` (17).
+g examples, as on devices that hold g each); every net of poses `num_keypoints` (17). Nets with a backbone
+of blocks take `remat`: a training step then keeps what goes into a block, and computes what is within it
+once more for the gradients. Parameters and results stay.
 """
 
 from collections.abc import Callable
@@ -71,7 +73,7 @@ _TABLE: dict[str, Callable[..., nn.Module]] = {
 NAMES = tuple(_TABLE)
 
 
-def create(name: str, **kwargs) -> nn.Module:
+def create(name: str, *, remat: bool = False, **kwargs) -> nn.Module:
   """Return the net called `name`, one of `NAMES`, with its constructor's keyword arguments.
 
   Raises:
@@ -94,4 +96,5 @@ def create(name: str, **kwargs) -> nn.Module:
   dtype = kwargs.get('dtype', 'float32')
   if dtype not in layers.DTYPES:
     raise PosejaxError(f'dtype={dtype!r} must be one of {", ".join(layers.DTYPES)}')
-  return constructor(**kwargs)
+  net = constructor(**kwargs)
+  return compose.rematerialized(net, name) if remat else net

@@ -19,7 +19,8 @@ from posejax.models.heads import HEADS
 from posejax.models.necks import NECKS
 from posejax.models.net import Net
 
-_FLAX_FIELDS = ('parent', 'name')
+# Flax's own, and what is one switch of the whole net.
+_NO_OPTIONS = ('parent', 'name', 'remat')
 
 
 def net(
@@ -68,6 +69,21 @@ def handed(module: type[nn.Module], given: Mapping[str, Any]) -> dict[str, Any]:
   return {name: value for name, value in given.items() if name in names}
 
 
+def rematerialized(net: nn.Module, name: str) -> nn.Module:
+  """Return a net whose backbone computes the inner maps of its blocks anew for their gradients.
+
+  Raises:
+    PosejaxError: its backbone has no blocks, or it has no backbone.
+  """
+  backbone = getattr(net, 'backbone', None)
+  if not hasattr(backbone, 'remat'):
+    which = [name for name, module in BACKBONES.items() if hasattr(module, 'remat')]
+    raise PosejaxError(
+      f'config.model.remat: {name!r} has no backbone of blocks; those of {", ".join(which)} have them.'
+    )
+  return net.clone(backbone=backbone.clone(remat=True))
+
+
 def part(
   kind: str,
   options: Mapping[str, Any],
@@ -97,7 +113,7 @@ def part(
   own = {
     field.name: field.default is dataclasses.MISSING
     for field in dataclasses.fields(table[name])
-    if field.name not in _FLAX_FIELDS and field.name not in given
+    if field.name not in _NO_OPTIONS and field.name not in given
   }
   for option in options:
     if option not in own:

@@ -9,6 +9,7 @@ _KINDS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collectiv
 _INSTRUCTION = re.compile(rf'^\s*(?:ROOT )?%?[\w.\-]+ = ([^"]+?) ({"|".join(_KINDS)})(-start)?\(')
 _COMPUTATION = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) .*\{$')
 _STARTED = re.compile(r' async-start\(.*calls=%?([\w.\-]+)')
+_LOOP = re.compile(r' while\(.*body=%?([\w.\-]+).*"known_trip_count":\{"n":"?(\d+)')
 _SHAPE = re.compile(r'([a-z]\w*)\[([\d,<=]*)\]')
 _LAYOUT = re.compile(r'\{[^{}]*\}')
 _BITS = re.compile(r'\d+')
@@ -34,13 +35,14 @@ class Collective(NamedTuple):
 def read(text: str, num_devices: int) -> list[Collective]:
   """Return the collectives of a program, in its text's order.
 
-  One inside a loop counts once.
+  One inside a loop is there as often as the loop is known to run, else once.
 
   Args:
     text: of a compiled program, `compiled.as_text()`.
     num_devices: that it is compiled for.
   """
   started = set(_STARTED.findall(text))
+  times = {body: int(count) for body, count in _LOOP.findall(text)}
   found, computation = [], ''
   for line in text.splitlines():
     if match := _COMPUTATION.match(line):
@@ -50,7 +52,8 @@ def read(text: str, num_devices: int) -> list[Collective]:
       devices = _group_size(line, num_devices)
       size = _size(type_text, kind, start is not None)
       size *= devices if kind == 'reduce-scatter' else 1
-      found.append(Collective(kind, size, devices, start is not None or computation in started))
+      is_async = start is not None or computation in started
+      found += [Collective(kind, size, devices, is_async)] * times.get(computation, 1)
   return found
 
 

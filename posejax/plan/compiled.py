@@ -85,7 +85,7 @@ def compile_step(config: Config, mesh: Mesh) -> Compiled:
   Raises:
     PosejaxError: the config does not fit, or its data are not there (a batch's arrays are an example's).
   """
-  devices.check_batch_size('batch_size', config.batch_size, mesh.size)
+  devices.check_batch_size('batch_size', config.batch_size, mesh.size, config.microbatches)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
   config = batch_norm.chosen(resolve(config), mesh.size, is_new=True)
   experiment = experiments.from_config(config)
@@ -95,7 +95,13 @@ def compile_step(config: Config, mesh: Mesh) -> Compiled:
   state = jax.eval_shape(training.init_state, variables)
   step = training.step.lower(state, _batch(experiment), key).compile()
   costs, memory = step.cost_analysis(), step.memory_analysis()
-  cost = Cost(costs['flops'], costs['bytes accessed'], collectives.read(step.as_text(), mesh.size))
+  # The compiler counts a loop's body once; nearly all of a step is in that of the microbatches.
+  times = config.microbatches
+  cost = Cost(
+    times * costs['flops'],
+    times * costs['bytes accessed'],
+    collectives.read(step.as_text(), mesh.size),
+  )
   held = (
     memory.argument_size_in_bytes
     + memory.output_size_in_bytes

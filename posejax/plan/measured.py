@@ -33,9 +33,9 @@ def rates() -> Rates:
 
 def step_seconds(compiled: Compiled, mesh: Mesh) -> float:
   """Return the median time of a step over one batch, the first step left out."""
-  config, experiment = compiled.config, compiled.experiment
+  config, experiment, training = compiled.config, compiled.experiment, compiled.training
   variables = devices.compile_init(experiment.task.init, mesh)(jax.random.key(config.seed))
-  state = devices.compile_init(compiled.training.init_state, mesh)(variables)
+  state = devices.compile_init(training.init_state, mesh, training.placement)(variables)
   batches = TrainBatches(
     experiment.train_source, experiment.task.transform_train, config.seed, config.batch_size
   )

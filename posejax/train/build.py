@@ -1,9 +1,9 @@
 """One place that puts state, step and evaluation step together and compiles them for the mesh.
 
-On several devices the step runs once per device on that device's share of the batch. What goes between
-them is written in it: one average of gradients, losses and running statistics, and an exchange for each
-batch norm whose groups span devices (`posejax.experiment.batch_norm` says which groups). A compiler that
-shards the step by itself sends four for each batch norm, and nobody can tell it in which type.
+On several devices gradients are computed once per device on that device's share of the batch. What goes
+between them is written there: one average of gradients, losses and running statistics, and an exchange
+for each batch norm whose groups span devices (`posejax.experiment.batch_norm` says which groups). A
+compiler that shards it by itself sends four for each batch norm, and nobody can tell it in which type.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ from jax.sharding import Mesh, PartitionSpec
 from posejax import devices
 from posejax.config import Config
 from posejax.tasks.base import Evaluator, Task
-from posejax.train import lr_scales, optim, state
+from posejax.train import gradients, lr_scales, optim, placement, state
+from posejax.train.gradients import Gradients, GradientsFn
 from posejax.train.lr_scales import Scales
 from posejax.train.state import TrainState
 from posejax.train.step import StepOutput, TrainStep, make_train_step
@@ -31,12 +32,14 @@ class Training(NamedTuple):
   Attributes:
     scales: which parameters move, at which factor of the learning rate.
     init_state: `variables -> state` before the first step; pure.
+    placement: of a state: where each of its arrays lies (`posejax.train.placement`).
     step_fn: `(state, batch, root key) -> (state, StepOutput)` on one device; pure, not compiled.
     step: the same, compiled for the mesh; its state is donated.
   """
 
   scales: Scales
   init_state: Callable[[Variables], TrainState]
+  placement: TrainState
   step_fn: TrainStep
   step: TrainStep
 
@@ -58,39 +61,47 @@ def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Tr
   optimizer = optim.create(settings)
   make_step = partial(
     make_train_step,
-    task,
-    optimizer,
-    optim.schedule(settings, config.batch_size),
-    settings.ema_decay,
+    optimizer=optimizer,
+    schedule=optim.schedule(settings, config.batch_size),
+    ema_decay=settings.ema_decay,
     scales=scales,
-    reduce_dtype=config.reduce_dtype,
   )
   init_state = partial(
     state.create, optimizer=optimizer, ema_decay=settings.ema_decay, scales=scales
   )
-  compiled = _compile(make_step, mesh)
-  return Training(scales, init_state, make_step(axis_name=None), compiled)
+  of_batch = gradients.of_batch(task, scales, config.microbatches)
+  of_devices = _on_every_device(of_batch, variables['params'], scales, mesh, config.reduce_dtype)
+  places = placement.of_state(jax.eval_shape(init_state, variables), mesh)
+  compiled = _compile(make_step(of_devices), mesh, places)
+  return Training(scales, init_state, places, make_step(of_batch), compiled)
 
 
-def _compile(make_step: Callable[..., TrainStep], mesh: Mesh) -> TrainStep:
+def _on_every_device(
+  of_batch: GradientsFn, params: Any, scales: Scales, mesh: Mesh, reduce_dtype: str
+) -> GradientsFn:
   if mesh.size == 1:
-    step = make_step(axis_name=None)
-  else:
-    whole, split = PartitionSpec(), PartitionSpec(devices.AXIS)
-    # check_vma=False: the step averages what it must itself. With the check on, differentiating
-    # with respect to replicated parameters would insert a second sum over the devices.
-    step = jax.shard_map(
-      make_step(axis_name=devices.AXIS),
-      mesh=mesh,
-      in_specs=(whole, split, whole),
-      out_specs=(whole, StepOutput(whole, split)),
-      check_vma=False,
-    )
+    return of_batch
+  parts = mesh.shape[devices.STATE_AXIS]
+  of_params = placement.specs(params, parts)
+  of_grads = placement.specs(scales.moving(params), parts)
+  whole, split = PartitionSpec(), PartitionSpec(devices.AXES)
+  # check_vma=False: the step averages what it must itself. With the check on, differentiating
+  # with respect to replicated parameters would insert a second sum over the devices.
+  return jax.shard_map(
+    gradients.over_devices(of_batch, of_params, reduce_dtype),
+    mesh=mesh,
+    in_specs=(of_params, whole, split, whole),
+    out_specs=Gradients(of_grads, whole, split),
+    check_vma=False,
+  )
+
+
+def _compile(step: TrainStep, mesh: Mesh, places: TrainState) -> TrainStep:
   whole, split = devices.replicated(mesh), devices.sharded(mesh)
   return jax.jit(
     step,
-    in_shardings=(whole, split, whole),
-    out_shardings=(whole, StepOutput(whole, split)),
+    in_shardings=(places, split, whole),
+    out_shardings=(places, StepOutput(whole, split)),
     donate_argnums=0,
   )
 

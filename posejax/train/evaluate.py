@@ -61,6 +61,7 @@ class Evaluations:
 
   def __call__(self, variables: Variables, iterate: Iterate) -> Evaluated:
     """Measure `variables` on every set, whose batches `iterate` makes."""
+    variables = devices.gathered(variables, self._mesh)
     metrics, panels, results = {}, {}, []
     for number, (name, one) in enumerate(self._sets.items()):
       found = self._evaluate(one, variables, iterate(one.batches, 0, len(one.batches)))
@@ -76,6 +77,7 @@ class Evaluations:
   def metric_names(self, variables: Variables) -> set[str]:
     """Return the names that an evaluation will give, without running it."""
     names = set()
+    variables = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), variables)
     for number, (name, one) in enumerate(self._sets.items()):
       shapes, _ = jax.eval_shape(one.step, variables, one.batches(0))
       zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)

@@ -56,7 +56,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   phases.end('imports')
   origin.check_same(config)
   first = jax.process_index() == 0
-  mesh = devices.make_mesh()
+  mesh = devices.make_mesh(state=config.mesh.state)
   _check_batch_sizes(config, mesh)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
   with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
@@ -119,8 +119,8 @@ class _Run:
     shapes = jax.eval_shape(init, init_key)
     training = build.training(self.task, self.config, self.mesh, shapes)
     self.scales = training.scales
-    init_state = devices.compile_init(training.init_state, self.mesh)
-    like = devices.replicated_shapes(jax.eval_shape(init_state, shapes), self.mesh)
+    init_state = devices.compile_init(training.init_state, self.mesh, training.placement)
+    like = devices.placed_shapes(jax.eval_shape(init_state, shapes), training.placement)
     self._check_metrics(like)
     done = self.checkpointer.latest_step() or 0
     if done < self.config.num_steps:
@@ -358,7 +358,7 @@ class _Run:
 
 
 def _check_batch_sizes(config: Config, mesh) -> None:
-  devices.check_batch_size('batch_size', config.batch_size, mesh.size)
+  devices.check_batch_size('batch_size', config.batch_size, mesh.size, config.microbatches)
   size = config.evaluate.batch_size
   if size is not None:
     devices.check_batch_size('evaluate.batch_size', size, mesh.size)

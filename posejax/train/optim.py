@@ -44,11 +44,12 @@ def _muon(config: OptimizerConfig) -> optax.GradientTransformation:
 _DIRECTIONS = {
   'adam': _adam,
   'adamw': _adam,
+  'lamb': _adam,
   'muon': _muon,
   'sgd': lambda c: optax.trace(decay=c.momentum, nesterov=c.nesterov),
 }
 
-_DECOUPLED = ('adamw', 'muon')
+_DECOUPLED = ('adamw', 'lamb', 'muon')
 
 
 def create(config: OptimizerConfig) -> optax.GradientTransformation:
@@ -59,9 +60,14 @@ def create(config: OptimizerConfig) -> optax.GradientTransformation:
   learning rates that suit Adam are where to start from. Source: Jordan et al.,
   https://github.com/KellerJordan/Muon; Liu et al. (arXiv:2502.16982) for the 0.2.
 
-  The gradient is clipped first. Weight decay is applied as named: 'adamw' and 'muon' add it to the
-  update (decoupled), 'adam' and 'sgd' to the gradient (L2). Note that the published pose recipes list a
-  weight decay of 1e-4 that their Adam never applied (REFERENCE: microsoft/human-pose-estimation.pytorch
+  'lamb' makes the update of a kernel, its decay with it, as large as the kernel, so that the learning
+  rate is the share of itself by which a kernel changes; the rest moves by Adam. Source: You et al.
+  (arXiv:1904.00962), algorithm 2; what is not decayed is not scaled either, as in the authors' code
+  (`exclude_from_layer_adaptation` of tensorflow/addons tensorflow_addons/optimizers/lamb.py).
+
+  The gradient is clipped first. Weight decay is applied as named: 'adamw', 'lamb' and 'muon' add it to
+  the update (decoupled), 'adam' and 'sgd' to the gradient (L2). Note that the published pose recipes list
+  a weight decay of 1e-4 that their Adam never applied (REFERENCE: microsoft/human-pose-estimation.pytorch
   lib/utils/utils.py, get_optimizer), so parity with them is `adam` with `weight_decay=0`.
   """
   if config.name not in _DIRECTIONS:
@@ -73,6 +79,8 @@ def create(config: OptimizerConfig) -> optax.GradientTransformation:
   decay = [optax.add_decayed_weights(config.weight_decay, _kernels)] if config.weight_decay else []
   direction = [_DIRECTIONS[config.name](config)]
   parts += direction + decay if config.name in _DECOUPLED else decay + direction
+  if config.name == 'lamb':
+    parts.append(optax.masked(optax.scale_by_trust_ratio(), _kernels))
   return optax.chain(*parts)
 
 

@@ -22,10 +22,23 @@ def test_words_become_numbers_of_examples(given, expected):
 
 
 @pytest.mark.parametrize(
+  ('given', 'expected'), [('device', 8), ('host', 32), ('global', 256), (None, 16)]
+)
+def test_a_group_has_examples_of_one_microbatch(given, expected):
+  config = tiny.config(batch_size=1024, microbatches=4, model__bn_group_size=given)
+  config = batch_norm.chosen(batch_norm.in_examples(config, 32, 8), 32, is_new=True)
+  assert group(config) == expected  # unset: two devices have enough
+  with pytest.raises(PosejaxError, match='must divide the microbatch of 256 and, on 32 .* of 8 '):
+    batch_norm.in_examples(
+      tiny.config(batch_size=1024, microbatches=4, model__bn_group_size=512), 32, 8
+    )
+
+
+@pytest.mark.parametrize(
   ('given', 'message'),
   [
     ('devise', "bn_group_size='devise' must be .* Did you mean 'device'"),
-    (48, 'bn_group_size=48 must divide config.batch_size=96 .* share of 32 .*; try 32 or 96'),
+    (48, 'bn_group_size=48 must divide the batch of 96 .* share of 32 .*; try 32 or 96'),
     (24, 'bn_group_size=24 must divide .* divide their share of 32'),
     (0, 'bn_group_size=0'),
     (2.5, r'bn_group_size=2\.5'),
@@ -77,3 +90,8 @@ def test_what_was_begun_or_set_is_kept():
 def test_the_log_says_what_it_is(given, told):
   config = tiny.config(batch_size=1024, model__bn_group_size=given)
   assert told in batch_norm.describe(config, 32)
+
+
+def test_the_log_tells_of_microbatches():
+  told = batch_norm.describe(tiny.config(batch_size=64, microbatches=4), 2)
+  assert 'of the whole microbatch of 16, exchanged between 2 devices' in told

@@ -86,3 +86,19 @@ def test_what_only_mentions_one_is_none():
   %a = f32[8] add(%all-reduce.1, %b), metadata={op_name="psum all-reduce(x)"}
 """
   assert collectives.read(text, 8) == []
+
+
+LOOP = """
+%body.7 (p: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %r.1 = f32[4]{0} all-reduce(%a), replica_groups={{0,1}}, to_apply=%add
+}
+
+ENTRY %main (p: f32[4]) -> f32[4] {
+  %w = (s32[], f32[4]) while(%t), body=%body.7, backend_config={"known_trip_count":{"n":"3"}}
+  %r.2 = f32[2]{0} all-reduce(%b), replica_groups={{0,1}}, to_apply=%add
+}
+"""
+
+
+def test_one_in_a_loop_is_there_as_often_as_the_loop_runs():
+  assert [one.size for one in collectives.read(LOOP, 2)] == [16, 16, 16, 8]

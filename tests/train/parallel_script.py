@@ -81,8 +81,8 @@ def compared(a: Step, b: Step) -> dict[str, float]:
 
 
 def main():
-  found = np.array(jax.devices())
-  one, eight = Mesh(found[:1], (devices.AXIS,)), devices.make_mesh()
+  found = jax.devices()
+  one, eight = devices.make_mesh(found[:1]), devices.make_mesh()
   assert len(found) == 8
   steps = {
     'one': one_step(one),

@@ -57,8 +57,8 @@ def test_what_a_run_starts_from_is_let_go_and_not_computed_to_go_on(tmp_path, mo
   computed, alive = [], []
   compile_init, run_loop = devices.compile_init, loop._Run._loop
 
-  def recorded(init, mesh):
-    compiled = compile_init(init, mesh)
+  def recorded(init, *placed):
+    compiled = compile_init(init, *placed)
 
     def call(given):
       if isinstance(jax.tree.leaves(given)[0], jax.core.Tracer):

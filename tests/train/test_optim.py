@@ -105,6 +105,21 @@ def test_muon_moves_kernels_alike_in_all_directions_and_the_rest_by_adam():
   assert np.all((np.diag(values) > 0.6) & (np.diag(values) < 1.3))
 
 
+def test_lamb_moves_kernels_by_a_share_of_themselves_and_the_rest_by_adam():
+  config = make(name='lamb', learning_rate=0.1, weight_decay=0.3)
+  gradients, start = [[0.5, -2.0], [0.1, 0.4], [-1.0, 0.2]], [1.0, -3.0]
+  got = run(config, gradients, start)
+  by_adam = adam_by_hand(config, gradients, start, 0.0, False)
+  np.testing.assert_allclose(got['bias'], by_adam, rtol=1e-5)
+  # You et al., algorithm 2, with phi the identity.
+  x, m, v = np.array(start), 0.0, 0.0
+  for t, g in enumerate(np.array(gradients), 1):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    r = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8) + 0.3 * x
+    x = x - 0.1 * np.linalg.norm(x) / np.linalg.norm(r) * r
+  np.testing.assert_allclose(got['kernel'], x, rtol=1e-5)
+
+
 def test_sgd_with_momentum_and_l2():
   config = make(name='sgd', learning_rate=0.1, momentum=0.9, weight_decay=0.5)
   x, velocity = 2.0, 0.0

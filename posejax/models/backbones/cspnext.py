@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from posejax.models import layers
 from posejax.models.csp_layers import ConvUnit, CspLayer, SppBottleneck, spatial
 
 STAGES = ((128, 3), (256, 6), (512, 6), (1024, 3))
@@ -28,6 +29,7 @@ class CSPNeXt(nn.Module):
     width: factor of the channels; nano 0.25, tiny 0.375, s 0.5, m 0.75.
     depthwise: whether 3x3 convolutions after the stem are depthwise, as nano's are.
     dtype: what it computes in.
+    remat: see `posejax.models`; here for the CSP layer of each stage.
   """
 
   conv: Callable[..., nn.Module]
@@ -36,6 +38,7 @@ class CSPNeXt(nn.Module):
   width: float = 1.0
   depthwise: bool = False
   dtype: Any = 'float32'
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
@@ -44,6 +47,7 @@ class CSPNeXt(nn.Module):
     half = int(STEM * self.width // 2)
     for i, (features, stride) in enumerate(((half, 2), (half, 1), (int(STEM * self.width), 1))):
       x = ConvUnit(features, 3, stride, *rest, name=f'stem{i}')(x, train)
+    csp_layer = layers.rematerialized(CspLayer, self.remat and train)
     maps = {}
     for number, (channels, blocks) in enumerate(STAGES, 1):
       last = number == len(STAGES)
@@ -51,7 +55,7 @@ class CSPNeXt(nn.Module):
       x = spatial(self.depthwise)(features, 3, 2, *rest, name=f'stage{number}_conv')(x, train)
       if last:
         x = SppBottleneck(*rest, name=f'stage{number}_spp')(x, train)
-      x = CspLayer(
+      x = csp_layer(
         features,
         max(round(blocks * self.depth), 1),
         shortcut=not last,

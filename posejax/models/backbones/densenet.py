@@ -45,6 +45,7 @@ class DenseNet(nn.Module):
   depth: int
   conv: Callable = layers.Conv
   norm: Callable = layers.BatchNorm
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
@@ -54,6 +55,7 @@ class DenseNet(nn.Module):
         f'There is no DenseNet of depth={self.depth}: depths are {", ".join(map(str, BLOCKS))}.'
       )
     conv, norm = self.conv, self.norm
+    layer = layers.rematerialized(DenseLayer, self.remat and train)
     x = nn.relu(norm(name='norm0')(conv(STEM_FEATURES, 7, 2, name='conv0')(x), train))
     x = layers.max_pool(x, 3, 2, padding=1)
     maps = {}
@@ -63,7 +65,7 @@ class DenseNet(nn.Module):
         x = conv(x.shape[-1] // 2, 1, name=f'transition{i - 1}_conv')(x)
         x = layers.avg_pool2(x)
       for j in range(1, count + 1):
-        x = DenseLayer(conv, norm, name=f'denseblock{i}_layer{j}')(x, train)
+        x = layer(conv, norm, name=f'denseblock{i}_layer{j}')(x, train)
       maps[2 ** (i + 1)] = x
     maps[32] = nn.relu(norm(name='norm5')(x, train))
     return maps

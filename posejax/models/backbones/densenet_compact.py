@@ -46,11 +46,13 @@ class CompactDenseNet(nn.Module):
   compression: float = 0.5
   conv: Callable = layers.Conv
   norm: Callable = layers.BatchNorm
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
     """Return the feature maps of `[B, H, W, 3]` by their stride."""
-    block = partial(ConvBN, conv=self.conv, norm=self.norm)
+    conv_bn = layers.rematerialized(ConvBN, self.remat and train)
+    block = partial(conv_bn, conv=self.conv, norm=self.norm)
     x = block(self.stem_features, 4, 4, 0, name='stem')(x, train)
     maps = {}
     for i, count in enumerate(self.block_layers, 1):

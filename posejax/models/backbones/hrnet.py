@@ -41,15 +41,17 @@ class ExchangeModule(nn.Module):
   blocks: int = BLOCKS
   conv: Callable = layers.Conv
   norm: Callable = layers.BatchNorm
+  remat: bool = False
 
   @nn.compact
   def __call__(self, branches: list[jax.Array], train: bool) -> list[jax.Array]:
     """Return the first `num_outputs` branches `[B, h / 2 ** i, w / 2 ** i, width * 2 ** i]`."""
     conv_bn = partial(_conv_bn, self.conv, self.norm, train)
+    residual = layers.rematerialized(resnet.Block, self.remat and train)
     branches = list(branches)
     for i in range(len(branches)):
       for block in range(self.blocks):
-        branches[i] = resnet.Block(
+        branches[i] = residual(
           'basic',
           self.width * 2**i,
           conv=self.conv,
@@ -90,6 +92,7 @@ class HRNet(nn.Module):
   blocks: int = BLOCKS
   conv: Callable = layers.Conv
   norm: Callable = layers.BatchNorm
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
@@ -105,8 +108,9 @@ class HRNet(nn.Module):
     x = nn.relu(self.norm(name='bn1')(x, train))
     x = self.conv(64, 3, 2, name='conv2')(x)
     x = nn.relu(self.norm(name='bn2')(x, train))
+    residual = layers.rematerialized(resnet.Block, self.remat and train)
     for block in range(self.blocks):
-      x = resnet.Block('bottleneck', 64, **common, name=f'layer1_{block}')(x, train)
+      x = residual('bottleneck', 64, **common, name=f'layer1_{block}')(x, train)
 
     branches = [x]
     for stage, count in zip(STAGES, self.modules, strict=True):
@@ -118,9 +122,15 @@ class HRNet(nn.Module):
       branches.append(nn.relu(grown))
       for module in range(count):
         end = stage == max(STAGES) and module == count - 1
-        branches = ExchangeModule(
-          self.width, 1 if end else stage, self.blocks, **common, name=f'stage{stage}_{module}'
-        )(branches, train)
+        exchange = ExchangeModule(
+          self.width,
+          1 if end else stage,
+          self.blocks,
+          **common,
+          remat=self.remat,
+          name=f'stage{stage}_{module}',
+        )
+        branches = exchange(branches, train)
     return {4: branches[0]}
 
 

@@ -83,6 +83,7 @@ class MobileNetV2(nn.Module):
   batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -93,9 +94,10 @@ class MobileNetV2(nn.Module):
       'bn_group_size': self.bn_group_size,
     }
     x = nn.relu6(normed(scaled(STEM, self.width), 3, 2, name='conv1', **common)(x, train))
+    block = layers.rematerialized(Block, self.remat and train)
     maps = {}
     for i, (features, stride, expanded) in enumerate(blocks(self.width)):
-      x = Block(features, stride, expanded, name=f'block{i}', **common)(x, train)
+      x = block(features, stride, expanded, name=f'block{i}', **common)(x, train)
       if i in TAPS:
         maps[TAPS[i]] = x
     maps[32] = nn.relu6(normed(LAST, 1, name='conv_last', **common)(x, train))

@@ -24,17 +24,19 @@ class ResidualCNN(nn.Module):
   blocks: int = 1
   conv: Callable = layers.Conv
   norm: Callable = layers.BatchNorm
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
     """Return the feature maps of `[B, H, W, 3]` by their stride."""
     x = self.conv(self.features[0], 5, 2, name='conv1')(x)
     x = nn.relu(self.norm(name='bn1')(x, train))
+    block = layers.rematerialized(Block, self.remat and train)
     maps = {}
     for stage, features in enumerate(self.features, 1):
       for i in range(self.blocks):
-        block = Block('basic', features, conv=self.conv, norm=self.norm, name=f'layer{stage}_{i}')
-        x = block(x, train)
+        layer = block('basic', features, conv=self.conv, norm=self.norm, name=f'layer{stage}_{i}')
+        x = layer(x, train)
       x = layers.max_pool(x, 2)
       maps[2 ** (stage + 1)] = x
     return maps

@@ -83,6 +83,7 @@ class ResNet(nn.Module):
   version: int = 1
   conv: Callable = layers.Conv
   norm: Callable = layers.BatchNorm
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[int, jax.Array]:
@@ -93,6 +94,7 @@ class ResNet(nn.Module):
         f'{", ".join(map(str, BLOCKS))}, versions 1 and 2.'
       )
     kind, counts = BLOCKS[self.depth]
+    block = layers.rematerialized(Block, self.remat and train)
     x = self.conv(64, 7, 2, name='conv1')(x)
     if self.version == 1:
       x = nn.relu(self.norm(name='bn1')(x, train))
@@ -100,7 +102,7 @@ class ResNet(nn.Module):
     maps = {}
     for stage, count in enumerate(counts, 1):
       for i in range(count):
-        x = Block(
+        x = block(
           kind,
           64 * 2 ** (stage - 1),
           2 if i == 0 and stage > 1 else 1,

@@ -9,6 +9,7 @@ in. A backbone, neck or head does not choose its layers, it is handed them (`pos
 from posejax.models.layers.convolution import Conv, Deconv, conv2d, deconv2d, he_normal_fan_out
 from posejax.models.layers.norm import BatchNorm, FrozenBatchNorm, GroupNorm
 from posejax.models.layers.pooling import avg_pool2, max_pool
+from posejax.models.layers.remat import rematerialized
 from posejax.models.layers.sums import add, add_relu, concatenate, upsample
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
   'deconv2d',
   'he_normal_fan_out',
   'max_pool',
+  'rematerialized',
   'upsample',
 ]
 

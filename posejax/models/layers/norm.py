@@ -8,7 +8,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from posejax import devices
-from posejax.models.layers import sums
+from posejax.models.layers import remat, sums
 
 
 class BatchNorm(nn.Module):
@@ -145,9 +145,11 @@ def _of_shares(
   num_shares = devices.num_shares()
   groups = [list(range(i, i + shares)) for i in range(0, num_shares, shares)]
   moved = mean - near
-  moved, var, square = lax.pmean(
-    jnp.stack([moved, var, jnp.square(moved)]),
-    devices.AXIS,
-    axis_index_groups=groups if shares < num_shares else None,
+  moved, var, square = remat.kept(
+    lax.pmean(
+      jnp.stack([moved, var, jnp.square(moved)]),
+      devices.AXES,
+      axis_index_groups=groups if shares < num_shares else None,
+    )
   )
   return near + moved, var + jnp.maximum(square - jnp.square(moved), 0.0)
