@@ -76,8 +76,10 @@ class People(OverSource):
   def __post_init__(self):
     if self.label_space.skeleton is None:
       raise PosejaxError(
-        f'config.data.name={self.name!r} has no keypoints, so there are no people with keypoints to '
-        "learn or to count; for labelled pictures set config.task.name='classification'."
+        f'{self.annotations or f"config.data.name={self.name!r}"} has no keypoints (a COCO-format file '
+        'names them in a category), so there are no people with keypoints to learn or to count. For '
+        "boxes set config.task.name='detection' (configs/detect_rtmdet.py), for labelled pictures "
+        "'classification'."
       )
     places, counts = find(self.source)
     counts = {reason: number for reason, number in counts.items() if number}
@@ -96,6 +98,12 @@ class People(OverSource):
   def left_out(self) -> dict[str, int]:
     """Reason -> how many, of pictures and of people; see `find`."""
     return {**super().left_out, **self._counts}
+
+  @property
+  def category_ids(self) -> tuple[Any, ...]:
+    """Those of the source's that have keypoints."""
+    pairs = zip(self.source.category_ids, self.source.label_space.class_names, strict=True)
+    return tuple(number for number, name in pairs if name in self.keypoint_classes)
 
   def __len__(self) -> int:
     return len(self._places)
