@@ -109,6 +109,36 @@ def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
   return found[0]
 
 
+def person_ids(
+  entries: Sequence[dict[str, Any]], categories: Sequence[dict[str, Any]], path: str
+) -> frozenset | None:
+  """Return the category ids of the entries that pose nets are to look at; None where all are.
+
+  Entries of one category, or of none, are all looked at, whatever it is. Of several those called
+  'person' are; of a list of results, which names none, those of COCO's 1.
+
+  Args:
+    entries: annotations or results.
+    categories: of their file; empty where it lists none.
+    path: of the file, in messages.
+
+  Raises:
+    PosejaxError: there are several categories, none of people.
+  """
+  ids = {entry['category_id'] for entry in entries if entry.get('category_id') is not None}
+  if len(ids) < 2:
+    return None
+  people = {c.get('id') for c in categories if c.get('name') == 'person'} if categories else {1}
+  if not people & ids:
+    names = [c.get('name', c.get('id')) for c in categories] or sorted(map(str, ids))
+    wanted = "called 'person'" if categories else "1, COCO's people"
+    raise PosejaxError(
+      f'{path}: its boxes are of several categories, none of which is {wanted} ({names!r:.200}). Leave '
+      'in the file those to look at.'
+    )
+  return frozenset(people)
+
+
 def people_by_image(
   dataset: dict[str, Any],
   category_ids: Sequence[Any],

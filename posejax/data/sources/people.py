@@ -9,18 +9,11 @@ import numpy as np
 
 from posejax.data.sources.over import OverSource
 from posejax.errors import PosejaxError
-from posejax.types import Example, Picture
+from posejax.types import OF_ONE, Example, Picture
 
 _LOG = logging.getLogger(__name__)
 _OF_THE_PICTURE = ('image', 'image_name', 'image_id')
-_OF_A_PERSON = {
-  'keypoints': 'keypoints',
-  'visibility': 'visibility',
-  'boxes': 'box',
-  'areas': 'area',
-  'head_sizes': 'head_size',
-  'annotation_ids': 'annotation_id',
-}
+_OF_ALL_CLASSES = ('labels', 'crowd')  # of no use to people one by one
 
 
 def left_out(instances: Picture) -> dict[str, np.ndarray]:
@@ -126,8 +119,8 @@ class People(OverSource):
 def person(picture: Picture, place: int) -> Example:
   """Return the instance at a place of a picture as an example."""
   example = {key: picture[key] for key in _OF_THE_PICTURE if key in picture}
-  for key, name in _OF_A_PERSON.items():
-    if key in picture:
+  for key, name in OF_ONE.items():
+    if key in picture and key not in _OF_ALL_CLASSES:
       example[name] = _plain(picture[key][place])
   return example
 
