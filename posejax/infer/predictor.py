@@ -101,6 +101,8 @@ class Predictor:
     self.task, self.labels = task, task.labels
     self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
+    if 'image_size' in task.inputs:
+      example['image_size'] = np.array([task.input_size], np.int32)
     self.pipeline = Pipeline(
       task.infer,
       variables,
@@ -108,13 +110,14 @@ class Predictor:
       task.labels,
       box_padding=task.box_padding,
       finds_all=task.finds_all,
+      takes=task.inputs,
       # What is no person's is stretched corner on corner.
       convention=task.codec.convention if task.codec else 'udp',
     )
     choice = choose.create(runtime, self.pipeline, example, precision)
     self.runtime, self._run = str(choice), choice.runtime
     for count in (1, MAX_BATCH):
-      self._run({'images': np.repeat(example['images'], count, 0)})
+      self._run({name: np.repeat(value, count, 0) for name, value in example.items()})
     self._maps = None
 
   @classmethod
@@ -201,7 +204,12 @@ class Predictor:
     if not images:
       return []
     views = [self.task.view(image, None) for image in images]
-    outputs = self._run({'images': np.stack([canvas for canvas, _ in views])})
+    inputs = {'images': np.stack([canvas for canvas, _ in views])}
+    if 'image_size' in self.task.inputs:
+      pairs = zip(images, views, strict=True)
+      filled = [measures.filled_size(image.shape[:2], view[1]) for image, view in pairs]
+      inputs['image_size'] = np.stack(filled)
+    outputs = self._run(inputs)
     results = []
     for row, image in enumerate(images):
       one = {name: array[row] for name, array in outputs.items()}
