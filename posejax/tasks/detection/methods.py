@@ -32,8 +32,8 @@ class Method:
     loss: `(apply, images, truth, key) -> Losses`. `truth` is the batch without its images
       (`posejax.types`), `key` the step's.
     detect: `(apply, images, image_size) -> predictions`: `boxes` `[B, M, 4]`, `scores` `[B, M]` and
-      `labels` int32 `[B, M]`, and `keypoints_crop` `[B, M, K, 2]` with `keypoint_scores` `[B, M, K]` where
-      `keypoints`. An `image_size` of None says that pictures fill their canvases.
+      `labels` int32 `[B, M]`, and where `keypoints`, `keypoints_crop` `[B, M, K, 2]` with
+      `keypoint_scores` `[B, M, K]`. An `image_size` of None says that pictures fill their canvases.
     keypoints: whether the net finds those of who it finds; then it learns from `keypoints` too.
     sized: whether `detect` wants to know the `image_size`.
   """

@@ -47,10 +47,9 @@ def test_people_are_found_with_their_keypoints(untrained):
 def test_nothing_is_found_in_what_a_picture_leaves_free_of_its_canvas(untrained):
   task, variables = untrained
   picture = np.random.default_rng(1).integers(0, 255, (97, 61, 3), np.uint8)
-  batch = {
-    name: value[None]
-    for name, value in task.transform_eval({'image': picture}, np.random.default_rng(0)).items()
-  }
+  nobody = {'keypoints': np.zeros((0, 17, 2)), 'visibility': np.zeros((0, 17), int)}
+  arrays = task.transform_eval({'image': picture, **nobody}, np.random.default_rng(0))
+  batch = {name: value[None] for name, value in arrays.items()}
   (h, w), (H, W) = batch['image_size'][0], task.input_size
   assert (h, w) == (64, 40)
   assert (H, W) == (64, 96)
