@@ -182,6 +182,14 @@ def draw_without_files(config: ml_collections.ConfigDict, drawn: str) -> None:
   )
 
 
+def replace_annotated(config: ml_collections.ConfigDict, **values: Any) -> None:
+  """Give keys of `config.data` other values where `config.data.annotations` replaces what is drawn."""
+  annotations = config.data.get_ref('annotations')
+  for key, value in values.items():
+    later = _Later(lambda drawn, path, other=value: other if path else drawn, (annotations,))
+    config.data[key] = config_dict.FieldReference(config.data[key], op=later)
+
+
 class _Later(NamedTuple):
   """What a `FieldReference` does when its value is asked for."""
 
@@ -224,6 +232,8 @@ def drawn_scenes(config: ml_collections.ConfigDict) -> None:
   # Drawing shares two cores with training: draw so many scenes once and keep them (300 MB).
   config.data.num_train_examples = 2048
   config.data.cache = True
+  # Whoever brings pictures has them all learnt from, and perhaps not the memory.
+  replace_annotated(config, num_train_examples=None, cache=False)
   config.log_every_steps = 50
   config.eval_every_steps = 500
   config.checkpoint_every_steps = 500

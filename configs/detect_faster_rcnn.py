@@ -4,8 +4,11 @@
     python main.py --config=configs/detect_faster_rcnn.py:person       # of them people alone
     python main.py --config=configs/detect_faster_rcnn.py:resnet50,coco --config.data.manual_dir=DIR
 
-DIR holds COCO 2017 as its authors ship it; of it people are learnt, who alone are annotated in the
-keypoint files.
+DIR holds COCO 2017 as its authors ship it: annotations/instances_{train,val}2017.json and the pictures.
+All 80 classes are learnt; `:person,coco` takes people alone. Pictures of one's own, of which a tenth is
+held out:
+
+    --config.data.annotations=FILE.json --config.data.images=DIR [--config.data.classes="('cat', 'dog')"]
 
 The published net's norms are frozen: start it from ImageNet's weights, torchvision's, by
 --config.model.init_from=resnet50-0676ba61.pth, or set --config.model.norm=group.
@@ -32,7 +35,7 @@ def get_config(arg=None):
   config.model = {'name': 'faster_rcnn_light'}
   if arg.resnet50:
     config.model = {'name': 'faster_rcnn_resnet50_fpn'}
-  if arg.person or arg.coco:
+  if arg.person:
     config.data.classes = ('person',)
   if arg.coco:
     use_coco(config, epochs=26, drops=(16, 22))
@@ -61,8 +64,8 @@ def base():
 
 
 def use_coco(config, epochs, drops):
-  """Train on COCO's people: the published net by its recipe, the light one on small canvases."""
-  config.data.name = 'coco'
+  """Train on COCO: the published net by its recipe, the light one on small canvases."""
+  config.data.name = 'coco_instances'
   config.data.num_train_examples = None
   config.data.cache = False
   config.task.max_instances = 100

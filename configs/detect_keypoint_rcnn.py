@@ -34,6 +34,7 @@ def get_config(arg=None):
     config.model = {'name': 'keypoint_rcnn_resnet50_fpn'}
   if arg.coco:
     detect_faster_rcnn.use_coco(config, epochs=46, drops=(36, 43))
+    config.data.name = 'coco'
   if arg.smoke:
     detect_faster_rcnn.smoke(config)
   return config

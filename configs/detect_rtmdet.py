@@ -8,8 +8,13 @@
 Without `:nano`, `:tiny` or `:s`, the published nets, it is a net of the same parts that trains in minutes
 on two CPU cores: half of nano's width, its 3x3 convolutions not depthwise.
 
-DIR holds COCO 2017 as its authors ship it; of it people are learnt, who alone are annotated in the
-keypoint files. `posejax predict --workdir=RUN` draws boxes, `posejax predict --detector=RUN
+DIR holds COCO 2017 as its authors ship it: annotations/instances_{train,val}2017.json and the pictures.
+All 80 classes are learnt; `:person,coco` takes people alone. Pictures of one's own, of which a tenth is
+held out:
+
+    --config.data.annotations=FILE.json --config.data.images=DIR [--config.data.classes="('cat', 'dog')"]
+
+`posejax predict --workdir=RUN` draws boxes, `posejax predict --detector=RUN
 --workdir=POSE_RUN` looks into them.
 
 Recipe for COCO: configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py of open-mmlab/mmdetection and
@@ -49,7 +54,7 @@ def get_config(arg=None):
   config.optimizer.warmup_steps = 100
   config.optimizer.final_fraction = 0.05
   config.optimizer.clip_norm = 35.0
-  if arg.person or arg.coco:
+  if arg.person:
     config.data.classes = ('person',)
   if arg.coco:
     _use_coco(config)
@@ -74,8 +79,8 @@ def _compact(depth, width, features):
 
 
 def _use_coco(config):
-  """Train on COCO's people by the published recipe, as far as it goes here."""
-  config.data.name = 'coco'
+  """Train on COCO by the published recipe, as far as it goes here."""
+  config.data.name = 'coco_instances'
   config.data.num_train_examples = None
   config.data.cache = False
   config.task.crop_size = (320, 320)

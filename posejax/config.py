@@ -31,7 +31,7 @@ class DataConfig:
   data_dir: str = ''
   """Where prepared data sets are kept; TFDS's habit ($TFDS_DATA_DIR, ~/tensorflow_datasets) if empty."""
   annotations: str = ''
-  """A COCO-format keypoint file, in place of `name`; a tenth is held out unless `eval` has its own."""
+  """A COCO-format file, in place of drawn `name`s; a tenth is held out unless `eval` has its own."""
   images: str = ''
   """Folder of the pictures that `annotations` names."""
   skeleton: str = ''

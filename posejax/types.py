@@ -137,6 +137,17 @@ class Picture(TypedDict, total=False):
 
 
 Example = dict[str, Any]
+OF_ONE = {
+  'boxes': 'box',
+  'labels': 'label',
+  'crowd': 'crowd',
+  'keypoints': 'keypoints',
+  'visibility': 'visibility',
+  'areas': 'area',
+  'head_sizes': 'head_size',
+  'annotation_ids': 'annotation_id',
+}
+"""Key of a Picture's instances -> what it is called of a single one."""
 Batch = dict[str, Array]
 Predictions = dict[str, Array]
 Variables = Mapping[str, Any]

@@ -82,13 +82,32 @@ def test_public_data_sets(name, argument, crop_size, num_steps):
 
 def test_a_detectors_public_data_set():
   config = load('detect_rtmdet', 'tiny,coco')
-  assert (config.data.name, config.model['name']) == ('coco', 'rtmdet_tiny')
+  assert (config.data.name, config.model['name']) == ('coco_instances', 'rtmdet_tiny')
+  assert config.data.classes == ()
   assert (config.num_steps, config.batch_size) == (300 * (118_287 // 256), 256)
   flags = load_module('detect_rtmdet').get_config('coco,smoke')
   assert Config.from_dict(flags.to_dict()).data.name == 'synthetic_scenes'
   flags.data.manual_dir = 'somewhere'
-  assert Config.from_dict(flags.to_dict()).data.name == 'coco'
+  assert Config.from_dict(flags.to_dict()).data.name == 'coco_instances'
   assert load('detect_rtmdet', 'person').data.classes == ('person',)
+  config = load('detect_faster_rcnn', 'resnet50,person,coco')
+  assert (config.data.name, config.data.classes) == ('coco_instances', ('person',))
+  assert config.data.num_train_examples is None
+  config = load('detect_keypoint_rcnn', 'coco')
+  assert (config.data.name, config.data.classes) == ('coco', ('person',))
+
+
+@pytest.mark.parametrize('name', ['detect_rtmdet', 'detect_faster_rcnn', 'detect_keypoint_rcnn'])
+def test_pictures_of_ones_own_are_all_learnt_from(name):
+  flags = load_module(name).get_config('')
+  drawn = Config.from_dict(flags.to_dict()).data
+  assert (drawn.num_train_examples, drawn.cache) == (2048, True)
+  flags.data.annotations = 'mine.json'
+  own = Config.from_dict(flags.to_dict()).data
+  assert (own.annotations, own.num_train_examples, own.cache) == ('mine.json', None, False)
+  flags.data.num_train_examples, flags.data.cache = 5, True
+  own = Config.from_dict(flags.to_dict()).data
+  assert (own.num_train_examples, own.cache) == (5, True)
 
 
 def test_two_data_sets_are_refused():

@@ -65,6 +65,8 @@ def _evaluate_on(
 
 
 def _tell_what_is_left_out(source: sources.Source, max_instances: int) -> None:
+  for reason, count in getattr(source, 'left_out', {}).items():
+    _LOG.warning('%s: %d %s were left out on reading.', source.name, count, reason)
   for reason, count in instances.survey(source, max_instances).items():
     _LOG.warning('%s: %d %s are left out of training.', source.name, count, reason)
 
@@ -97,15 +99,8 @@ def _dataset(source: sources.Source) -> dict[str, Any]:
     picture = source.labels(i)
     image_id = picture.get('image_id', i)
     images.append({'id': image_id})
-    for k in range(len(picture['boxes'])):
-      one = coco_write.annotation(
-        len(annotations) + 1,
-        image_id,
-        picture['keypoints'][k],
-        picture['visibility'][k],
-        picture['boxes'][k],
-        picture['areas'][k] if 'areas' in picture else None,
-      )
-      crowd = int(picture['crowd'][k])
-      annotations.append({**one, 'category_id': int(picture['labels'][k]) + 1, 'iscrowd': crowd})
+    annotations += [
+      coco_write.annotation(len(annotations) + 1 + n, image_id, one, int(one['label']) + 1)
+      for n, one in enumerate(coco_write.everybody(picture))
+    ]
   return {'images': images, 'annotations': annotations}

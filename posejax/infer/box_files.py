@@ -4,15 +4,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 import dataclasses
 import json
+import logging
 import math
 import os
 from typing import Any
 
 import numpy as np
 
+from posejax.data.formats import coco_read
 from posejax.errors import PosejaxError
 from posejax.infer import records
 
+_LOG = logging.getLogger(__name__)
 _FORM = (
   'a list of {"image_id", "bbox": [x, y, w, h], "score"}, as detectors write it, or a COCO-format file '
   'with "images" and "annotations"'
@@ -49,14 +52,15 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
   """Read boxes of people.
 
   A detected box's right edge is `x + w`, an annotated one's `x + w - 1`, as where nets are trained and
-  measured (`posejax.data.sources.detections` says why).
+  measured (`posejax.data.sources.detections` says why). Of a file with boxes of several categories
+  people's are taken (`coco_read.person_ids`), and the log says how many others there are.
 
   Args:
     path: of the file.
     min_score: boxes below are left out.
 
   Raises:
-    PosejaxError: it is missing or of another form, or no box is left.
+    PosejaxError: it is missing or of another form, no box is left, or which are people's is not said.
   """
   try:
     with open(path, 'rb') as file:
@@ -65,17 +69,22 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
     raise PosejaxError(f'{path}: cannot be read: {error.strerror}.') from error
   except ValueError as error:
     raise PosejaxError(f'{path} is not JSON ({error}); expected {_FORM}.') from None
-  ids, entries = {}, content
+  ids, entries, categories = {}, content, []
   if isinstance(content, dict):
+    categories = content.get('categories') or []
     images, entries = content.get('images'), content.get('annotations')
     if not isinstance(images, list):
       raise PosejaxError(f'{path}: expected {_FORM}.')
     ids = {os.path.basename(str(image.get('file_name'))): image.get('id') for image in images}
   if not isinstance(entries, list):
     raise PosejaxError(f'{path}: expected {_FORM}.')
-  boxes = defaultdict(list)
+  boxes, others = defaultdict(list), 0
+  people = coco_read.person_ids([e for e in entries if isinstance(e, dict)], categories, path)
   for place, entry in enumerate(entries):
     if isinstance(entry, dict) and entry.get('iscrowd'):
+      continue
+    if people and isinstance(entry, dict) and entry.get('category_id') not in people:
+      others += 1
       continue
     image_id, box, score = _entry(entry, f'{path}: entry {place}')
     if score >= min_score and min(box[2:] - box[:2]) > 0:
@@ -85,6 +94,8 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
     raise PosejaxError(
       f'{path}: none of its {len(entries)} boxes counts: empty, or scored below {min_score}.'
     )
+  if others:
+    _LOG.warning('%s: %d boxes of other categories than people are left out.', path, others)
   return BoxFile(path, dict(boxes), ids)
 
 

@@ -101,6 +101,8 @@ class Predictor:
     self.task, self.labels = task, task.labels
     self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
+    if 'image_size' in task.inputs:
+      example['image_size'] = np.array([task.input_size], np.int32)
     self.pipeline = Pipeline(
       task.infer,
       variables,
@@ -108,17 +110,19 @@ class Predictor:
       task.labels,
       box_padding=task.box_padding,
       finds_all=task.finds_all,
+      takes=task.inputs,
       # What is no person's is stretched corner on corner.
       convention=task.codec.convention if task.codec else 'udp',
     )
     choice = choose.create(runtime, self.pipeline, example, precision)
     self.runtime, self._run = str(choice), choice.runtime
     self._run(example)
+    self._example = example
     self._maps = None
 
   def warm_up(self) -> None:
     """Compile for a batch of several too, which else is done when it first comes, amid a film."""
-    self._run({'images': np.zeros((MAX_BATCH, *self.task.input_size, 3), np.uint8)})
+    self._run({name: np.repeat(value, MAX_BATCH, 0) for name, value in self._example.items()})
 
   @classmethod
   def load(cls, run: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':
@@ -136,9 +140,8 @@ class Predictor:
       return cls.of(net_file.read(run), **options)
     if not os.path.isdir(run):
       raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
-    from posejax.runs import (
-      saved_run,
-    )  # Orbax: a quarter of a second, which a net in a file needs not
+    # Orbax is a quarter of a second, which a net in a file needs not.
+    from posejax.runs import saved_run
 
     saved = saved_run.read(run, checkpoint)
     name = f'{saved.config.model.get("name", "net")}, step {saved.step}'
@@ -208,7 +211,12 @@ class Predictor:
     if not images:
       return []
     views = [self.task.view(image, None) for image in images]
-    outputs = self._run({'images': np.stack([canvas for canvas, _ in views])})
+    inputs = {'images': np.stack([canvas for canvas, _ in views])}
+    if 'image_size' in self.task.inputs:
+      pairs = zip(images, views, strict=True)
+      filled = [measures.filled_size(image.shape[:2], view[1]) for image, view in pairs]
+      inputs['image_size'] = np.stack(filled)
+    outputs = self._run(inputs)
     results = []
     for row, image in enumerate(images):
       one = {name: array[row] for name, array in outputs.items()}

@@ -39,7 +39,7 @@ class Task:
     init: `key -> variables`.
     loss: `(variables, batch, key) -> (scalar, Aux)`; the mean over the batch's examples. Traced.
     infer: `(variables, images uint8 [B, H, W, 3]) -> predictions`, see `posejax.types`. Traced. It takes
-      no labels: it is what is exported and served.
+      no labels: it is what is exported and served. Where `inputs` names more of a batch, that follows.
     transform_train, transform_eval: `(example, rng) -> arrays` of one example (host).
     view: `(picture uint8 [h, w, 3], box [4] or None) -> (image uint8 [H, W, 3], crop_to_image [2, 3])`:
       what `infer` is shown of a picture, without randomness (host). None looks at the whole picture.
@@ -49,6 +49,8 @@ class Task:
     taken: how `infer` takes predictions, for metrics' names: 'flip+shift', 'flip', 'noflip' or nothing.
     finds_all: whether the net finds everything on a whole picture at once; `infer` then gives `boxes`,
       `scores` and `labels` of each picture, and nobody need say where to look.
+    inputs: keys of a batch that `infer` takes, in order: `images`, and `image_size` where a net must
+      know how much of its canvas a picture fills.
     box_padding: what `view` shows of a box is so many times as large as the box, brought to the aspect
       of `input_size`; 1 where it shows the box itself. So whoever looks for the next box of a film need
       not pad it, and programs without posejax can cut out as `view` does.
@@ -58,7 +60,7 @@ class Task:
   input_size: tuple[int, int]
   init: Callable[[jax.Array], Variables]
   loss: Callable[[Variables, Batch, jax.Array], tuple[jax.Array, Aux]]
-  infer: Callable[[Variables, jax.Array], Predictions]
+  infer: Callable[..., Predictions]
   transform_train: TransformFn
   transform_eval: TransformFn
   view: ViewFn
@@ -66,6 +68,7 @@ class Task:
   codec: Codec | None = None
   taken: str = ''
   finds_all: bool = False
+  inputs: tuple[str, ...] = ('images',)
   box_padding: float = 1.0
 
 

@@ -110,7 +110,7 @@ def evaluation_step(task: Task, evaluator: Evaluator, mesh: Mesh) -> EvalStep:
   """Compile `(variables, batch) -> (sums over the global batch, predictions)` for the mesh."""
 
   def eval_step(variables: Variables, batch: Batch):
-    predictions = task.infer(variables, batch['images'])
+    predictions = task.infer(variables, *(batch[name] for name in task.inputs))
     return evaluator.measure(predictions, batch), predictions
 
   whole, split = devices.replicated(mesh), devices.sharded(mesh)

@@ -86,8 +86,10 @@ def _main_metric(task: Task) -> str:
 
 
 def _labels(config: Config) -> LabelSpace:
-  """Return what the net's outputs stand for; of a public data set without its files, people."""
+  """Return what the net's outputs stand for; of a public data set its files are not needed."""
   if not config.data.annotations:
+    if config.data.name == 'coco_instances':
+      return LabelSpace(config.data.classes or tuple(labels.COCO_CATEGORIES.values()))
     from posejax.data import builders  # imports tensorflow_datasets: a second
 
     if config.data.name in builders.BUILDERS:

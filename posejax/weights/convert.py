@@ -19,6 +19,7 @@ import numpy as np
 
 from posejax import models
 from posejax.errors import PosejaxError, nearest
+from posejax.labels import COCO_CATEGORIES
 from posejax.models import heads, rcnn
 from posejax.models.rtmdet import INPUT_MEAN, INPUT_STD
 from posejax.types import Variables
@@ -29,6 +30,7 @@ from posejax.weights.families.identify import (
   Tensors,
   backbone_name,
   identify,
+  of_coco_classes,
   present_names,
 )
 from posejax.weights.load import load
@@ -113,7 +115,8 @@ def from_tensors(
   Args:
     tensors: as `posejax.weights.load` gives them.
     model: a net of `posejax.models` or one of its backbones; or its name, for a net with as many
-      keypoints and classes as the checkpoint.
+      keypoints and classes as the checkpoint. A detector of COCO's 80 classes takes from torchvision's
+      91 outcomes, one for each number, those that stand for a class.
     init: returns the model's variables before training. Called only where some start anew: a head
       that the checkpoint lacks, and those in `fresh`.
     fresh: modules that keep their initial variables although the checkpoint may have them, e.g.
@@ -137,6 +140,9 @@ def from_tensors(
       f'{type(target.backbone).__name__}.'
     )
   tensors = present_names(tensors)
+  if (checkpoint.num_classes, target.num_classes) == (max(COCO_CATEGORIES), len(COCO_CATEGORIES)):
+    checkpoint = dataclasses.replace(checkpoint, num_classes=target.num_classes)
+    tensors = of_coco_classes(tensors)
   shapes = _shapes(model)
   anew = _anew(shapes, checkpoint, target, fresh)
   peers = {path: _peer_name(path, checkpoint, target) for path in shapes}

@@ -8,11 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from posejax import cli, models
+from posejax import cli, experiment, labels, models
+from posejax.commands import config_flags
 from posejax.runs import checkpoint, workdirs
 from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
 from posejax.weights import convert
+from posejax.weights.families import rtmdet
+from posejax.weights.save import save
+from tests.data import layouts
 from tests.goldens import seeded
 from tests.weights import torch_bytes
 
@@ -141,3 +145,31 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path, capsys):
   said = capsys.readouterr().err
   assert str(path) in said
   assert 'it is not a checkpoint' in said
+
+
+def test_a_detector_of_all_of_cocos_classes_is_measured_by_cocos_numbers(tmp_path):
+  names, root = labels.COCO_CATEGORIES, tmp_path / 'coco'
+  for split in ('train2017', 'val2017'):
+    dataset = layouts.instances_dataset()
+    dataset['categories'] = [{'id': number, 'name': name} for number, name in names.items()]
+    layouts.write(root / 'annotations' / f'instances_{split}.json', dataset)
+    layouts.write_pictures(root / split, dataset)
+  config = '--config=configs/detect_rtmdet.py:coco,smoke', f'--config.data.manual_dir={root}'
+  config = (*config, '--config.data.executor=threads', '--config.data.num_eval_examples=5')
+  space = labels.LabelSpace(tuple(names.values()))
+  _, task = experiment.build(config_flags.read(config), space)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda leaf: rng.uniform(0.01, 0.1, leaf.shape).astype(np.float32),
+    jax.eval_shape(task.init, jax.random.key(0)),
+  )
+  save(str(tmp_path / 'mmdet.safetensors'), rtmdet.to_tensors(variables))
+  workdir = str(tmp_path / 'run')
+  path = str(tmp_path / 'mmdet.safetensors')
+  assert cli.main(['convert', path, f'--workdir={workdir}', *config]) == 0
+  arrays, meta = checkpoint.restore_with_meta(workdir)
+  assert tuple(meta['labels']['class_names']) == space.class_names
+  assert same(arrays['params'], variables['params'])
+  metrics = evaluate_workdir(workdir, 'latest')
+  measured = {name for name in names.values() if np.isfinite(metrics[f'AR100/box/{name}'])}
+  assert measured == {names[number] for number in (3, 7, 90)} == {'car', 'train', 'toothbrush'}

@@ -82,6 +82,48 @@ def coco_dataset(num_images: int = 4, first: int = 1, names=skeletons.COCO.keypo
   }
 
 
+def instances_dataset(first: int = 1) -> dict:
+  """Return a file's content in COCO's instances form: boxes of three classes, no keypoints.
+
+  Ids are neither in order nor contiguous. Of five pictures one has no annotation, one a crowd, and one a
+  box without area.
+  """
+  rows = [
+    (0, 7, [3, 4, 20, 30], 0),
+    (0, 90, [30.5, 10.25, 25.5, 30], 0),
+    (1, 3, [5, 5, 40, 12], 0),
+    (1, 7, [0, 0, 64, 48], 1),
+    (3, 3, [10, 20, 0, 9], 0),
+    (3, 3, [12, 6, 30, 36], 0),
+    (4, 90, [40, 2, 20, 44], 0),
+    (4, 7, [1, 20, 24, 24], 0),
+  ]
+  outline = {0: [[1, 1, 2, 2, 3, 3]], 1: {'counts': [5, 9], 'size': list(HW)}}
+  return {
+    'images': [
+      {'id': i, 'file_name': f'{i:012d}.jpg', 'height': HW[0], 'width': HW[1]}
+      for i in range(first, first + 5)
+    ],
+    'annotations': [
+      {
+        'id': 100 * first + n,
+        'image_id': first + place,
+        'category_id': category,
+        'bbox': box,
+        'area': 0.7 * box[2] * box[3],
+        'iscrowd': crowd,
+        'segmentation': outline[crowd],
+      }
+      for n, (place, category, box, crowd) in enumerate(rows)
+    ],
+    'categories': [
+      {'id': 7, 'name': 'cat', 'supercategory': 'animal'},
+      {'id': 90, 'name': 'toothbrush', 'supercategory': 'indoor'},
+      {'id': 3, 'name': 'dog', 'supercategory': 'animal'},
+    ],
+  }
+
+
 def write_pictures(folder, dataset: dict) -> None:
   """Write every picture of a COCO-format file's content."""
   for image in dataset['images']:

@@ -39,6 +39,47 @@ def test_annotations_take_the_place_of_the_name(people):
   assert create(name='coco_file', **people).fingerprint == train.fingerprint
 
 
+def test_annotations_take_the_place_of_drawn_scenes_too(people):
+  assert create(name='synthetic_scenes', **people).image_ids == tuple(range(1, 6))
+
+
+@pytest.fixture
+def instances(tmp_path):
+  """COCO as its authors ship it, its files of boxes."""
+  for split, first in (('train2017', 1), ('val2017', 50)):
+    dataset = layouts.instances_dataset(first)
+    layouts.write(tmp_path / 'annotations' / f'instances_{split}.json', dataset)
+    layouts.write_pictures(tmp_path / split, dataset)
+  return {'name': 'coco_instances', 'manual_dir': str(tmp_path)}
+
+
+def test_coco_with_all_its_classes(instances):
+  train, held_out = create(**instances), create('eval', **instances)
+  assert (train.image_ids[0], held_out.image_ids[0]) == (1, 50)
+  assert len(train) == len(held_out) == 5
+  assert train.label_space.class_names == ('cat', 'toothbrush', 'dog')
+  dogs = create(classes=('dog',), **instances)
+  assert (dogs.category_ids, dogs.labels(1)['labels'].tolist()) == ((3,), [0])
+  with pytest.raises(PosejaxError, match="classes names 'dgo'.*Did you mean 'dog'"):
+    create(classes=('dgo',), **instances)
+  with pytest.raises(PosejaxError, match=r'instances_train2017\.json has no keypoints'):
+    create_people(**instances)
+
+
+def test_coco_instances_that_are_not_there():
+  with pytest.raises(PosejaxError, match='needs config.data.manual_dir.*nowhere/annotations'):
+    create(name='coco_instances', manual_dir='nowhere')
+
+
+def test_sets_of_boxes_mix_if_their_classes_are_the_same(instances):
+  parts = {'one': instances, 'two': {**instances, 'repeat': 2}}
+  source = create(name='mixture', parts=parts)
+  assert len(source) == 15
+  assert source.label_space.class_names == ('cat', 'toothbrush', 'dog')
+  with pytest.raises(PosejaxError, match='one has keypoints, the other none'):
+    create(name='mixture', parts={**parts, 'synthetic_scenes': {'num_train_examples': 2}})
+
+
 def test_without_a_second_file_some_are_held_out(people):
   del people['eval']
   train, held_out = create(**people), create('eval', **people)

@@ -45,6 +45,27 @@ def test_annotations(tmp_path):
   np.testing.assert_array_equal(found.of('b.jpg')[0], [[3, 3, 3, 7]])
 
 
+def test_of_several_categories_people_are_taken(tmp_path, caplog):
+  box = {'image_id': 7, 'bbox': [1, 2, 30, 40], 'score': 0.5}
+  rows = [{**box, 'category_id': c, 'score': c / 100} for c in (1, 44, 1, 3)]
+  np.testing.assert_allclose(read(tmp_path, rows).of('7.jpg')[1], [0.01, 0.01])
+  assert '2 boxes of other categories than people' in caplog.text
+  # A single category is whatever the net is to look at.
+  assert len(read(tmp_path, rows[1:2]).of('7.jpg')[0]) == 1
+  with pytest.raises(PosejaxError, match=r"none of which is 1, COCO's people \(\['3', '44'\]\)"):
+    read(tmp_path, rows[1::2])
+  names = {1: 'cat', 44: 'person', 3: 'dog'}
+  content = {
+    'images': [{'id': 7, 'file_name': '7.jpg'}],
+    'annotations': rows,
+    'categories': [{'id': number, 'name': name} for number, name in names.items()],
+  }
+  assert len(read(tmp_path, content).of('7.jpg')[0]) == 1
+  content['categories'][1]['name'] = 'bottle'
+  with pytest.raises(PosejaxError, match=r"none of which is called 'person' .*'bottle'"):
+    read(tmp_path, content)
+
+
 @pytest.mark.parametrize(
   ('content', 'message'),
   [

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from posejax import models
+from posejax import labels, models
 from posejax.codecs import rcnn_keypoints
 from posejax.errors import PosejaxError
 from posejax.models.rcnn import detections, lessons, pictures, proposals
@@ -236,6 +236,24 @@ def test_a_net_of_other_classes_is_refused_and_can_start_anew():
   converted = convert.from_tensors(net.tensors, person, init=init, fresh=fresh)
   assert len(converted.initialised) == 4
   assert converted.variables['params']['box_head']['classes']['kernel'].shape == (1024, 2)
+
+
+def test_of_91_outcomes_cocos_80_classes_are_taken():
+  net = Parity('faster')
+  model = models.create('faster_rcnn_resnet50_fpn', num_classes=80)
+  converted = convert.from_tensors(net.tensors, model)
+  assert converted.checkpoint.num_classes == 80
+  found, every = (c.variables['params']['box_head'] for c in (converted, net.converted))
+  # By numbers of categories: the background, a person, a stop sign, a toothbrush.
+  for label, number in ((0, 0), (1, 1), (12, 13), (80, 90)):
+    for part, each in (('classes', 1), ('deltas', 4)):
+      ours = slice(each * label, each * (label + 1))
+      theirs = slice(each * number, each * (number + 1))
+      for leaf in ('kernel', 'bias'):
+        one, all_of_them = found[part][leaf], every[part][leaf]
+        np.testing.assert_array_equal(one[..., ours], all_of_them[..., theirs])
+  names = list(labels.COCO_CATEGORIES.values())
+  assert (len(names), names[0], names[11], names[79]) == (80, 'person', 'stop sign', 'toothbrush')
 
 
 def test_a_file_of_another_detector_is_refused():

@@ -5,7 +5,7 @@ import argparse
 
 def register(commands) -> None:
   """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
-  text = "write a data set in COCO's keypoint format, or as TFRecords"
+  text = "write a data set in COCO's format, or as TFRecords of its people"
   command = commands.add_parser('export', help=text, description=text.capitalize() + '.')
   command.add_argument('--format', choices=('coco', 'tfrecord'), required=True)
   command.add_argument('--split', choices=('train', 'eval'), default='train')
@@ -23,14 +23,17 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
 
   config = config_flags.read(rest)
   folder = options.folder_to_write('--out', arguments.out)
-  source = sources.create_people(config.data, arguments.split, config.seed)
+  whole = arguments.format == 'coco' and config.task['name'] == 'detection'
+  create = sources.create if whole else sources.create_people
+  source = create(config.data, arguments.split, config.seed)
 
   def progress(items):
-    return tqdm(items, 'export', unit=' people', leave=False)
+    return tqdm(items, 'export', unit=' pictures' if whole else ' people', leave=False)
 
   if arguments.format == 'coco':
     written = export.to_coco(source, folder, progress)
-    print(f'{written["people"]:,} people on {written["pictures"]:,} pictures:')
+    what = 'boxes' if whole else 'people'
+    print(f'{written["annotations"]:,} {what} on {written["pictures"]:,} pictures:')
     for path in written['files']:
       print(f'  {path}')
     annotations, *skeleton, images = written['files']

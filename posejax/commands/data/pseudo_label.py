@@ -100,8 +100,9 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     'min_score': arguments.min_score,
     'min_keypoints': fewest,
   }
+  figure = net.labels.skeleton
   annotations, *skeleton = coco_write.write(
-    path, net.labels.skeleton, made.images, made.annotations, info
+    path, [coco_write.category(figure)], figure, made.images, made.annotations, info
   )
   own = f' --config.data.skeleton={skeleton[0]}' if skeleton else ''
   print(

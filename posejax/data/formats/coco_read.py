@@ -1,4 +1,4 @@
-"""Keypoint annotations in COCO's JSON format: read, checked, and grouped by picture."""
+"""Annotations in COCO's JSON format, with keypoints or boxes alone: read, checked, grouped by picture."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from posejax.geometry import boxes
 FORM = (
   '{"images": [{"id", "file_name", "height", "width"}], "annotations": [{"id", "image_id", '
   '"category_id", "bbox": [x, y, w, h], "area", "keypoints": [x1, y1, v1, …]}], "categories": '
-  '[{"id", "keypoints": [names], "skeleton": [[1, 2], …]}]}'
+  '[{"id", "name", "keypoints": [names], "skeleton": [[1, 2], …]}]} (without "keypoints" for boxes alone)'
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-  """One annotation; see the Picture of `posejax.types` for the values.
+  """One annotation, of whatever class; see the Picture of `posejax.types` for the values.
 
-  A crowd, and who has no labelled keypoints, has `visibility` 0 throughout.
+  A crowd, and who or what has no labelled keypoints, has `visibility` 0 throughout.
   """
 
   keypoints: np.ndarray
@@ -37,16 +37,16 @@ class Person:
 
 
 def read(path: str) -> dict[str, Any]:
-  """Return the content of a COCO-format keypoint file.
+  """Return the content of a COCO-format file, without outlines (`segmentation`).
 
   Raises:
     PosejaxError: the file is missing, no JSON, or lacks a list.
   """
   if not os.path.isfile(path):
-    raise PosejaxError(f'No annotations at {path}. Expected a COCO-format keypoint file: {FORM}.')
+    raise PosejaxError(f'No annotations at {path}. Expected a COCO-format file: {FORM}.')
   with open(path, 'rb') as file:
     try:
-      dataset = json.load(file)
+      dataset = json.load(file, object_hook=_without_outline)
     except ValueError as error:
       raise PosejaxError(f'{path} is not JSON: {error}.') from None
   missing = [
@@ -55,20 +55,39 @@ def read(path: str) -> dict[str, Any]:
     if not isinstance(dataset, dict) or not isinstance(dataset.get(key), list)
   ]
   if missing:
-    raise PosejaxError(
-      f'{path} has no list {missing[0]!r}; expected a COCO-format keypoint file: {FORM}.'
-    )
+    raise PosejaxError(f'{path} has no list {missing[0]!r}; expected a COCO-format file: {FORM}.')
   for image in dataset['images']:
     if not isinstance(image, dict) or not {'id', 'file_name'} <= image.keys():
       raise PosejaxError(f'{path}: an image is {image!r:.200}; it needs "id" and "file_name".')
+  ids = [c.get('id') if isinstance(c, dict) else None for c in dataset['categories']]
+  if not ids or None in ids or len(set(ids)) < len(ids):
+    raise PosejaxError(
+      f'{path}: the categories have the ids {ids!r:.200}; there must be one at least, each with an "id" '
+      'of its own.'
+    )
   return dataset
+
+
+def _without_outline(value: dict[str, Any]) -> dict[str, Any]:
+  # Nothing here reads them, and they are most of a large file.
+  value.pop('segmentation', None)
+  return value
+
+
+def class_names(dataset: dict[str, Any]) -> tuple[str, ...]:
+  """Return what the categories are called, in the file's order, unique: with their ids where not."""
+  categories = dataset['categories']
+  names = [str(c.get('name', c['id'])) for c in categories]
+  if len(set(names)) < len(names):
+    names = [f'{name} {c["id"]}' for name, c in zip(names, categories, strict=True)]
+  return tuple(names)
 
 
 def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
   """Return the category whose keypoints are annotated.
 
   Several categories may share one list of keypoints (kinds of animals, say); the first stands for
-  them then, and its `ids` and `names` are all of theirs.
+  them then.
 
   Raises:
     PosejaxError: no category has keypoints, or two have different ones.
@@ -77,7 +96,7 @@ def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
   if not found:
     names = [c.get('name', c.get('id')) for c in dataset['categories']]
     raise PosejaxError(
-      f'{path}: no category names its "keypoints" (categories: {names}). Add '
+      f'{path}: no category names its "keypoints" (categories: {names!r:.200}). Add '
       '"keypoints": [names, in the order of the annotations] to the category.'
     )
   different = [c for c in found if c['keypoints'] != found[0]['keypoints']]
@@ -87,10 +106,37 @@ def keypoint_category(dataset: dict[str, Any], path: str) -> dict[str, Any]:
       'keypoints. One net learns one skeleton: write a file for each, and join them by '
       "config.data.name='mixture' where they share keypoints."
     )
-  names = [str(c.get('name', c['id'])) for c in found]
-  if len(set(names)) < len(names):
-    names = [f'{name} {c["id"]}' for name, c in zip(names, found, strict=True)]
-  return {**found[0], 'ids': tuple(c['id'] for c in found), 'names': tuple(names)}
+  return found[0]
+
+
+def person_ids(
+  entries: Sequence[dict[str, Any]], categories: Sequence[dict[str, Any]], path: str
+) -> frozenset | None:
+  """Return the category ids of the entries that pose nets are to look at; None where all are.
+
+  Entries of one category, or of none, are all looked at, whatever it is. Of several those called
+  'person' are; of a list of results, which names none, those of COCO's 1.
+
+  Args:
+    entries: annotations or results.
+    categories: of their file; empty where it lists none.
+    path: of the file, in messages.
+
+  Raises:
+    PosejaxError: there are several categories, none of people.
+  """
+  ids = {entry['category_id'] for entry in entries if entry.get('category_id') is not None}
+  if len(ids) < 2:
+    return None
+  people = {c.get('id') for c in categories if c.get('name') == 'person'} if categories else {1}
+  if not people & ids:
+    names = [c.get('name', c.get('id')) for c in categories] or sorted(map(str, ids))
+    wanted = "called 'person'" if categories else "1, COCO's people"
+    raise PosejaxError(
+      f'{path}: its boxes are of several categories, none of which is {wanted} ({names!r:.200}). Leave '
+      'in the file those to look at.'
+    )
+  return frozenset(people)
 
 
 def people_by_image(
@@ -100,17 +146,19 @@ def people_by_image(
   path: str,
   faults: pictures.Faults,
 ) -> dict[Any, list[Person]]:
-  """Return `{image id: people}`, in the order of the file's images and of its annotations.
+  """Return `{image id: people}`, or things, in the order of the file's images and of its annotations.
 
   Everybody who has a place is there: crowds, and people without labelled keypoints, too. A missing box
   is the extent of the labelled keypoints, a missing area that of the box; an annotation with neither
-  box nor keypoints is left out and counted. Keypoints that lie outside the picture count as not
-  labelled.
+  box nor keypoints, or of a category that the file does not list, is left out and counted. Keypoints
+  that lie outside the picture count as not labelled, and those of a category that names none are not
+  looked at.
 
   Args:
     dataset: as `read` gives it.
-    category_ids: of the annotations to take, in the order of the labels; others are passed over.
-    num_keypoints: K.
+    category_ids: of the annotations to take, in the order of the labels; the file's others are passed
+      over.
+    num_keypoints: K; 0 where no category has any.
     path: of the file, in messages.
     faults: receives the counts.
 
@@ -121,9 +169,13 @@ def people_by_image(
     image['id']: (image['height'], image['width']) if image.get('height') else None
     for image in dataset['images']
   }
+  names_keypoints = {c['id']: bool(c.get('keypoints')) for c in dataset['categories']}
   people = defaultdict(list)
   for annotation in dataset['annotations']:
-    if annotation.get('category_id') not in category_ids:
+    category = annotation.get('category_id')
+    if category not in category_ids:
+      if category not in names_keypoints:
+        faults.counts['annotations of a category that the file does not list'] += 1
       continue
     image_id = annotation.get('image_id')
     if image_id not in sizes:
@@ -131,7 +183,9 @@ def people_by_image(
         f'{path}: annotation {annotation.get("id")} belongs to image {image_id!r}, which the file '
         'does not list.'
       )
-    label = category_ids.index(annotation['category_id'])
+    if not names_keypoints.get(category, True):
+      annotation = {**annotation, 'keypoints': None}
+    label = category_ids.index(category)
     person = _person(annotation, label, sizes[image_id], num_keypoints, path, faults)
     if person is not None:
       people[image_id].append(person)

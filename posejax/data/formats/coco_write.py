@@ -1,6 +1,6 @@
-"""Keypoint annotations written in COCO's JSON format, as `coco_read` and `coco_file` read them."""
+"""Annotations written in COCO's JSON format, as `coco_read` and `coco_file` read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import json
 import os
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from posejax import files
 from posejax.skeletons import SKELETONS, Skeleton
+from posejax.types import OF_ONE, Picture
 
 CATEGORY_ID = 1
 
@@ -38,35 +39,43 @@ def skeleton_file(skeleton: Skeleton) -> dict[str, Any] | None:
   }
 
 
+def everybody(picture: Picture) -> list[dict[str, Any]]:
+  """Return each instance of a picture as an Example has one person's, with `label` and `crowd`."""
+  keys = {key: name for key, name in OF_ONE.items() if key in picture}
+  return [
+    {name: picture[key][n] for key, name in keys.items()} for n in range(len(picture['boxes']))
+  ]
+
+
 def annotation(
-  number: Any,
-  image_id: Any,
-  keypoints: np.ndarray,
-  visibility: np.ndarray,
-  box: np.ndarray,
-  area: float | None = None,
+  number: Any, image_id: Any, one: Mapping[str, Any], category_id: Any = CATEGORY_ID
 ) -> dict[str, Any]:
-  """Return a person's annotation; it reads back to the same arrays.
+  """Return the annotation of a person or a thing; it reads back to the same arrays.
 
   Args:
     number: its id.
     image_id: of its picture.
-    keypoints: `[K, 2]`, image frame; written as 0 where not labelled.
-    visibility: `[K]`, 0, 1 or 2.
-    box: `[4]` xyxy, corners on the outermost pixels, so that COCO's width is one more than x2 - x1.
-    area: in square pixels; that of the box where None.
+    one: an Example, or one of `everybody`. Its `box` lies on the outermost pixels, so that COCO's width
+      is one more than x2 - x1. Without `area` that of the box is written, without `crowd` none, without
+      `keypoints` and `visibility` no keypoints; what is not labelled is written as 0.
+    category_id: what it is.
   """
-  visibility = np.asarray(visibility, np.int64)
-  points = np.where(visibility[:, None] > 0, np.asarray(keypoints, np.float64), 0.0)
-  x1, y1, x2, y2 = np.asarray(box, np.float64).tolist()
+  x1, y1, x2, y2 = np.asarray(one['box'], np.float64).tolist()
   w, h = x2 - x1 + 1, y2 - y1 + 1
-  return {
+  written = {
     'id': number,
     'image_id': image_id,
-    'category_id': CATEGORY_ID,
-    'iscrowd': 0,
+    'category_id': category_id,
+    'iscrowd': int(one.get('crowd', 0)),
     'bbox': [x1, y1, w, h],
-    'area': w * h if area is None else float(area),
+    'area': float(one['area']) if one.get('area') is not None else w * h,
+  }
+  if 'keypoints' not in one:
+    return written
+  visibility = np.asarray(one['visibility'], np.int64)
+  points = np.where(visibility[:, None] > 0, np.asarray(one['keypoints'], np.float64), 0.0)
+  return {
+    **written,
     'num_keypoints': int((visibility > 0).sum()),
     'keypoints': [
       value
@@ -78,12 +87,21 @@ def annotation(
 
 def write(
   path: str,
-  skeleton: Skeleton,
+  categories: Sequence[dict[str, Any]],
+  skeleton: Skeleton | None,
   images: Sequence[dict[str, Any]],
   annotations: Sequence[dict[str, Any]],
   info: dict[str, Any],
 ) -> list[str]:
   """Write the file, whole or not at all, and the skeleton's beside it where it is nobody's known one.
+
+  Args:
+    path: of the file.
+    categories: such as `category` gives.
+    skeleton: of those with keypoints, if any.
+    images: `{'id', 'file_name', 'height', 'width'}` each.
+    annotations: such as `annotation` gives.
+    info: what the file says of itself.
 
   Returns:
     The paths written, the annotations' first.
@@ -92,9 +110,9 @@ def write(
     'info': info,
     'images': list(images),
     'annotations': list(annotations),
-    'categories': [category(skeleton)],
+    'categories': list(categories),
   }
-  contents, own = {path: dataset}, skeleton_file(skeleton)
+  contents, own = {path: dataset}, skeleton and skeleton_file(skeleton)
   if own is not None:
     contents[f'{os.path.splitext(path)[0]}-skeleton.json'] = own
   for name, content in contents.items():

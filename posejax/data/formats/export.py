@@ -45,17 +45,18 @@ def encoded(example: Example) -> Encoded:
 def to_coco(source, folder: str, progress: Progress = iter) -> dict[str, Any]:
   """Write a source as `annotations.json` and `images/` in a folder.
 
-  `CocoFile` reads it back with the same keypoints, visibility and boxes. Only people that the source
-  has are written: neither crowds nor pictures without anybody. Identifiers of pictures and
-  annotations stay where they are unique, else all are numbered anew.
+  `CocoFile` reads it back with the same keypoints, visibility and boxes. Of people one at a time only
+  those that the source has are written: neither crowds nor pictures without anybody. Of a source of
+  pictures everything is, each class a category. Identifiers of pictures and annotations stay where they
+  are unique, else all are numbered anew.
 
   Args:
-    source: see `posejax.data.sources`.
+    source: see `posejax.data.sources`; of pictures with boxes, or of their people.
     folder: exists; must not hold such a file yet.
-    progress: wraps the range of examples.
+    progress: wraps the range of entries.
 
   Returns:
-    `{'people', 'pictures', 'files'}`.
+    `{'annotations', 'pictures', 'files'}`: two numbers and paths.
 
   Raises:
     PosejaxError: there is an export already, or a picture is broken.
@@ -63,7 +64,10 @@ def to_coco(source, folder: str, progress: Progress = iter) -> dict[str, Any]:
   path, image_folder = os.path.join(folder, 'annotations.json'), os.path.join(folder, 'images')
   if os.path.exists(path):
     raise PosejaxError(f'{path} exists. Remove it, or choose another --out.')
-  images, people, used = {}, [], set()
+  skeleton = source.label_space.skeleton
+  of_pictures = 'boxes' in source.labels(0)
+  categories = _categories(source) if of_pictures else [coco_write.category(skeleton)]
+  images, found, used = {}, [], set()
   for index in progress(range(len(source))):
     example = source[index]
     picture = encoded(example)
@@ -80,25 +84,35 @@ def to_coco(source, folder: str, progress: Progress = iter) -> dict[str, Any]:
       images[key] = {
         'id': example.get('image_id', index), 'file_name': name, 'height': h, 'width': w
       }  # fmt: skip
-    people.append((key, {k: v for k, v in example.items() if k != 'image'}))
+    ones = coco_write.everybody(example) if of_pictures else [example]
+    found += [(key, {k: v for k, v in one.items() if k != 'image'}) for one in ones]
   _number(list(images.values()), 'id')
-  annotations = [
-    coco_write.annotation(
-      person.get('annotation_id', index),
-      images[key]['id'],
-      person['keypoints'],
-      person['visibility'],
-      person['box'],
-      person.get('area'),
-    )
-    for index, (key, person) in enumerate(people)
-  ]
+  annotations = []
+  for index, (key, one) in enumerate(found):
+    category = categories[int(one['label'])] if of_pictures else categories[0]
+    if 'keypoints' not in category:
+      one = {k: v for k, v in one.items() if k != 'keypoints'}
+    number = one.get('annotation_id', index)
+    annotations.append(coco_write.annotation(number, images[key]['id'], one, category['id']))
   _number(annotations, 'id')
   info = {'description': f'{source.name}, exported by posejax', 'fingerprint': source.fingerprint}
-  files = coco_write.write(
-    path, source.label_space.skeleton, list(images.values()), annotations, info
-  )
-  return {'people': len(people), 'pictures': len(images), 'files': [*files, image_folder]}
+  files = coco_write.write(path, categories, skeleton, list(images.values()), annotations, info)
+  numbers = {'annotations': len(annotations), 'pictures': len(images)}
+  return {**numbers, 'files': [*files, image_folder]}
+
+
+def _categories(source) -> list[dict[str, Any]]:
+  """Return a category for each class of a source of pictures, with the numbers of its own file."""
+  names, skeleton = source.label_space.class_names, source.label_space.skeleton
+  ids = range(1, len(names) + 1)
+  if getattr(source, 'annotations', None) is not None:
+    ids = source.category_ids
+  figure = coco_write.category(skeleton) if skeleton else {}
+  figures = getattr(source, 'keypoint_classes', names)
+  return [
+    {**(figure if name in figures else {}), 'id': number, 'name': name}
+    for number, name in zip(ids, names, strict=True)
+  ]
 
 
 def _file_name(name: str | None, kind: str, number: int, used: set[str]) -> str:

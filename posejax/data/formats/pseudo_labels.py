@@ -118,9 +118,8 @@ def make(
     h, w = sizes[name]
     image = {'id': len(images) + 1, 'file_name': name, 'height': h, 'width': w}
     image = images.setdefault(name, image)
-    entry = coco_write.annotation(
-      len(annotations) + 1, image['id'], keypoints[number], visibility, box
-    )
+    person = {'keypoints': keypoints[number], 'visibility': visibility, 'box': box}
+    entry = coco_write.annotation(len(annotations) + 1, image['id'], person)
     entry['score'] = round(float(scores[number, kept[number]].mean()), 4)
     entry['keypoint_scores'] = [round(float(score), 4) for score in scores[number]]
     annotations.append(entry)

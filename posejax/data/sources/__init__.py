@@ -14,6 +14,7 @@ needs; see `CocoSource`.
 from collections.abc import Callable
 import dataclasses
 import functools
+import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +33,10 @@ from posejax.errors import PosejaxError, nearest
 from posejax.labels import LabelSpace
 from posejax.skeletons import SKELETONS, Skeleton
 from posejax.types import Example, Picture
+
+_DRAWN = ('synthetic_people', 'synthetic_scenes')
+"""What configs begin with where nobody names a data set."""
+_COCO_SPLITS = {'train': 'train2017', 'eval': 'val2017'}
 
 
 class Source(Protocol):
@@ -60,7 +65,7 @@ class CocoSource(Source, Protocol):
   annotations: str | None
   """Path of a COCO-format file with everybody on the pictures, crowds included; None without one."""
   category_ids: tuple[Any, ...]
-  """Of the annotations that count."""
+  """Of the annotations that count, by label."""
   image_ids: tuple[Any, ...]
   """Pictures that there are, those without people included."""
 
@@ -133,17 +138,31 @@ def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
   config, training = config.of(split), config.of('train')
   if not config.annotations:
     raise PosejaxError(
-      "config.data.name='coco_file' needs config.data.annotations (a COCO-format keypoint file) and "
+      "config.data.name='coco_file' needs config.data.annotations (a COCO-format file) and "
       'config.data.images (the folder of its pictures).'
     )
   skeleton = own_skeleton.read(config.skeleton) if config.skeleton else None
-  if split == 'eval' and training.annotations and not one_file:
+  two_files = split == 'eval' and training.annotations and not one_file
+  if two_files and coco_file.has_keypoints(config.annotations):
     # What was inferred or estimated from the training annotations holds for both.
     skeleton = coco_file.read_skeleton(training.annotations, skeleton)
   own = functools.partial(
     coco_file.CocoFile, config.annotations, config.images, skeleton, on_error=config.on_error
   )
   return own(part=split) if one_file else own()
+
+
+def _coco_instances(config: DataConfig, split: str, seed: int) -> Source:
+  del seed  # nothing is drawn
+  config, pictures = config.of(split), _COCO_SPLITS[split]
+  annotations = os.path.join(config.manual_dir, 'annotations', f'instances_{pictures}.json')
+  images = os.path.join(config.manual_dir, pictures)
+  if not (os.path.isfile(annotations) and os.path.isdir(images)):
+    raise PosejaxError(
+      f"config.data.name='coco_instances' needs config.data.manual_dir, COCO 2017 as its authors ship "
+      f'it, got {config.manual_dir!r}: there must be {annotations} and {images}/.'
+    )
+  return coco_file.CocoFile(annotations, images, on_error=config.on_error)
 
 
 def _prepared(name: str, config: DataConfig, split: str, seed: int) -> Source:
@@ -191,6 +210,7 @@ SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
   'svhn': functools.partial(_svhn, False),
   'svhn_extra': functools.partial(_svhn, True),
   'coco_file': _coco_file,
+  'coco_instances': _coco_instances,
   **{
     name: functools.partial(_prepared, name)
     for name in ('coco', 'lsp', 'lspet', 'mpii', 'panoptic')
@@ -230,7 +250,7 @@ def _create(config: DataConfig, split: str, seed: int, view: View) -> Source:
   own = config.of(split)
   name = own.name
   if own.annotations:
-    if name not in (DataConfig.name, 'coco_file'):
+    if name not in (*_DRAWN, 'coco_file'):
       raise PosejaxError(
         f'config.data.annotations and config.data.name={name!r} name two data sets; leave one of them '
         "out, or join them with config.data.name='mixture'."

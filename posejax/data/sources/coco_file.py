@@ -1,4 +1,4 @@
-"""Any COCO-format keypoint file as a source, read directly: nothing is prepared or copied."""
+"""Any COCO-format file as a source, read directly: nothing is prepared or copied."""
 
 import concurrent.futures
 import hashlib
@@ -20,7 +20,10 @@ _HELD_OUT = 0.1
 
 
 class CocoFile:
-  """The pictures of a COCO-format keypoint file and its folder, with everybody annotated on them.
+  """The pictures of a COCO-format file and its folder, with everything annotated on them.
+
+  Every category is a class, in the file's order. Where one names its keypoints the pictures have those
+  too, not labelled on things of the others; a file of boxes alone has no skeleton.
 
   The order is that of the file's images, and of its annotations within an image. Pictures are read
   when they are asked for.
@@ -32,11 +35,12 @@ class CocoFile:
 
   Attributes:
     name: 'coco_file'.
-    label_space: the categories with keypoints, and their skeleton.
+    label_space: the categories, and the skeleton of those with keypoints.
+    keypoint_classes: names of the classes with keypoints.
     fingerprint: changes with the annotation file, the part of it taken, the skeleton and what was
       left out.
     annotations: path of the file.
-    category_ids: of the annotations taken.
+    category_ids: by label; need not be contiguous.
     image_ids: of the pictures.
     left_out: reason -> how many.
   """
@@ -57,7 +61,7 @@ class CocoFile:
       annotations: path of the file.
       images: folder that its `file_name`s are relative to.
       skeleton: a known skeleton, the content of a user's skeleton file
-        (`posejax.data.formats.own_skeleton`), or None for what the file says.
+        (`posejax.data.formats.own_skeleton`), or None for what the file says, if that is anything.
       part: 'train' or 'eval' holds out about a tenth of the pictures, by a hash of their id; all where
         None.
       on_error: 'raise' or 'skip', for pictures that are missing or broken.
@@ -66,9 +70,13 @@ class CocoFile:
       PosejaxError: file or folder is missing or inconsistent.
     """
     faults = pictures.Faults()
-    dataset, category, everybody, skeleton = _read_annotations(annotations, skeleton, faults)
-    self.annotations, self.category_ids = annotations, category['ids']
-    self.label_space = LabelSpace(category['names'], skeleton)
+    dataset, everybody, skeleton = _read_annotations(annotations, skeleton, faults)
+    categories, names = dataset['categories'], coco_read.class_names(dataset)
+    self.annotations, self.category_ids = annotations, tuple(c['id'] for c in categories)
+    self.label_space = LabelSpace(names, skeleton)
+    self.keypoint_classes = tuple(
+      name for name, c in zip(names, categories, strict=True) if c.get('keypoints')
+    )
     kept = _part([image['id'] for image in dataset['images']], part, annotations)
     wanted = [image for image in dataset['images'] if image['id'] in kept]
     present = _present(wanted, images, on_error == 'skip', faults)
@@ -78,7 +86,7 @@ class CocoFile:
     self._folder, self._images = images, present
     self.image_ids = tuple(present)
     found = [(number, p) for number, i in enumerate(present) for p in everybody.get(i, ())]
-    columns = _columns([person for _, person in found], skeleton.num_keypoints)
+    columns = _columns([person for _, person in found], skeleton and skeleton.num_keypoints)
     self._instances = Instances.of(columns, np.array([n for n, _ in found], int), len(present))
     with open(annotations, 'rb') as file:
       digest = hashlib.file_digest(file, 'sha256')
@@ -101,8 +109,9 @@ class CocoFile:
     return {'image_name': name, 'image_id': image_id, **self._instances.on(index)}
 
   def people(self) -> tuple[np.ndarray, dict[str, int]]:
-    """Return what `posejax.data.sources.people.find` does."""
-    return self._instances.people()
+    """Return what `posejax.data.sources.people.find` does; things without keypoints are not counted."""
+    figures = [self.label_space.class_names.index(name) for name in self.keypoint_classes]
+    return self._instances.people(figures)
 
   def read_image(self, image_id: Any) -> bytes:
     """Return the encoded picture of an id of the file.
@@ -114,39 +123,56 @@ class CocoFile:
     return _read(self._images[image_id], self._folder)
 
 
-def read_skeleton(annotations: str, skeleton: Skeleton | dict[str, Any] | None) -> Skeleton:
+def has_keypoints(annotations: str) -> bool:
+  """Return whether a COCO-format file names keypoints."""
+  return _names_keypoints(coco_read.read(annotations))
+
+
+def read_skeleton(annotations: str, skeleton: Skeleton | dict[str, Any] | None) -> Skeleton | None:
   """Return the skeleton of a `CocoFile` of these annotations, without looking for pictures."""
   return _read_annotations(annotations, skeleton, pictures.Faults())[-1]
 
 
 def _read_annotations(
   path: str, skeleton: Skeleton | dict[str, Any] | None, faults: pictures.Faults
-) -> tuple[dict, dict, dict[Any, list[coco_read.Person]], Skeleton]:
-  """Return the file's content, its category, its people by image, and their skeleton."""
+) -> tuple[dict, dict[Any, list[coco_read.Person]], Skeleton | None]:
+  """Return the file's content, what is on its images, and the skeleton of those with keypoints."""
   dataset = coco_read.read(path)
-  category = coco_read.keypoint_category(dataset, path)
-  K = len(category['keypoints'])
-  people = coco_read.people_by_image(dataset, category['ids'], K, path, faults)
+  ids, category = tuple(c['id'] for c in dataset['categories']), None
+  if skeleton is not None or _names_keypoints(dataset):
+    category = coco_read.keypoint_category(dataset, path)
+  K = len(category['keypoints']) if category else 0
+  people = coco_read.people_by_image(dataset, ids, K, path, faults)
+  if category is None:
+    return dataset, people, None
   everybody = [person for group in people.values() for person in group]
   unusable = np.any(list(left_out(_columns(everybody, K)).values()), axis=0)
   examples = [person for person, out in zip(everybody, unusable, strict=True) if not out]
-  return dataset, category, people, own_skeleton.resolve(category, skeleton, examples, path)
+  return dataset, people, own_skeleton.resolve(category, skeleton, examples, path)
 
 
-def _columns(people: list[coco_read.Person], num_keypoints: int) -> Picture:
-  """Return people as the arrays of one picture."""
+def _names_keypoints(dataset: dict[str, Any]) -> bool:
+  return any(category.get('keypoints') for category in dataset['categories'])
+
+
+def _columns(people: list[coco_read.Person], num_keypoints: int | None) -> Picture:
+  """Return people as the arrays of one picture, those of keypoints where there are any."""
   ids = np.empty(len(people), object)  # as the file writes them
   for number, person in enumerate(people):
     ids[number] = person.annotation_id
-  return {
+  columns = {
     'boxes': np.array([p.box for p in people], np.float32).reshape(-1, 4),
     'labels': np.array([p.label for p in people], np.int32),
     'crowd': np.array([p.crowd for p in people], bool),
-    'keypoints': np.array([p.keypoints for p in people], np.float32).reshape(-1, num_keypoints, 2),
-    'visibility': np.array([p.visibility for p in people], np.int32).reshape(-1, num_keypoints),
     'areas': np.array([p.area for p in people], np.float64),
     'annotation_ids': ids,
   }
+  if num_keypoints:
+    shape = (-1, num_keypoints)
+    keypoints = np.array([p.keypoints for p in people], np.float32).reshape(*shape, 2)
+    visibility = np.array([p.visibility for p in people], np.int32).reshape(shape)
+    columns |= {'keypoints': keypoints, 'visibility': visibility}
+  return columns
 
 
 def _part(image_ids: list, part: str | None, path: str) -> set:

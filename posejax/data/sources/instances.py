@@ -1,5 +1,6 @@
 """Everybody on the pictures of a data set, in columns: what is kept of annotations once they are read."""
 
+from collections.abc import Collection
 import dataclasses
 
 import numpy as np
@@ -30,10 +31,12 @@ class Instances:
     rows = slice(self.starts[picture], self.starts[picture + 1])
     return {key: column[rows] for key, column in self.columns.items()}
 
-  def people(self) -> tuple[np.ndarray, dict[str, int]]:
-    """Return what `posejax.data.sources.people.find` does."""
+  def people(self, labels: Collection[int] | None = None) -> tuple[np.ndarray, dict[str, int]]:
+    """Return what `posejax.data.sources.people.find` does, of all classes or of those of `labels`."""
     reasons = people.left_out(self.columns)
-    rows = np.flatnonzero(~np.any(list(reasons.values()), axis=0))
+    asked = np.isin(self.columns['labels'], list(labels)) if labels is not None else True
+    reasons = {reason: those & asked for reason, those in reasons.items()}
+    rows = np.flatnonzero(~np.any(list(reasons.values()), axis=0) & asked)
     pictures = np.searchsorted(self.starts, rows, side='right') - 1
     places = np.stack([pictures, rows - self.starts[pictures]], axis=1)
     return places, {reason: int(those.sum()) for reason, those in reasons.items()}

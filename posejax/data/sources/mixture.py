@@ -21,11 +21,11 @@ class Mixture:
 
   The parts are sources of pictures, or people of such. Keypoints that a part does not have are not
   labelled (visibility 0); where the parts' classes differ, they count as one. Without a skeleton the
-  parts are labelled pictures, which must have the same classes.
+  parts are labelled pictures, or ones with boxes, which must have the same classes.
 
   Attributes:
     name: 'mixture'.
-    label_space: the classes, and what all keypoints are mapped to; no skeleton for labelled pictures.
+    label_space: the classes, and what all keypoints are mapped to; no skeleton without keypoints.
     sources: the parts.
     fingerprint: changes with a part or a mapping.
   """
@@ -116,7 +116,7 @@ def _check(sources, skeleton: Skeleton | None, repeats: Sequence[int]) -> None:
     if (source.label_space.skeleton is None) != (skeleton is None):
       raise PosejaxError(
         f'config.data.parts: {source.name!r} and {sources[0].name!r} cannot be mixed: one has keypoints, '
-        'the other labelled pictures.'
+        'the other none.'
       )
     classes = [part.label_space.class_names for part in (source, sources[0])]
     if skeleton is None and classes[0] != classes[1]:

@@ -49,6 +49,11 @@ class OverSource:
     return getattr(self.source, 'annotations', None)
 
   @property
+  def keypoint_classes(self) -> tuple[str, ...]:
+    """Names of the classes whose things have keypoints: all, unless the underlying source says."""
+    return getattr(self.source, 'keypoint_classes', self.source.label_space.class_names)
+
+  @property
   def category_ids(self) -> tuple[Any, ...]:
     """Those of the annotations that count."""
     return self.source.category_ids

@@ -9,18 +9,11 @@ import numpy as np
 
 from posejax.data.sources.over import OverSource
 from posejax.errors import PosejaxError
-from posejax.types import Example, Picture
+from posejax.types import OF_ONE, Example, Picture
 
 _LOG = logging.getLogger(__name__)
 _OF_THE_PICTURE = ('image', 'image_name', 'image_id')
-_OF_A_PERSON = {
-  'keypoints': 'keypoints',
-  'visibility': 'visibility',
-  'boxes': 'box',
-  'areas': 'area',
-  'head_sizes': 'head_size',
-  'annotation_ids': 'annotation_id',
-}
+_OF_ALL_CLASSES = ('labels', 'crowd')  # of no use to people one by one
 
 
 def left_out(instances: Picture) -> dict[str, np.ndarray]:
@@ -76,8 +69,10 @@ class People(OverSource):
   def __post_init__(self):
     if self.label_space.skeleton is None:
       raise PosejaxError(
-        f'config.data.name={self.name!r} has no keypoints, so there are no people with keypoints to '
-        "learn or to count; for labelled pictures set config.task.name='classification'."
+        f'{self.annotations or f"config.data.name={self.name!r}"} has no keypoints (a COCO-format file '
+        'names them in a category), so there are no people with keypoints to learn or to count. For '
+        "boxes set config.task.name='detection' (configs/detect_rtmdet.py), for labelled pictures "
+        "'classification'."
       )
     places, counts = find(self.source)
     counts = {reason: number for reason, number in counts.items() if number}
@@ -96,6 +91,12 @@ class People(OverSource):
   def left_out(self) -> dict[str, int]:
     """Reason -> how many, of pictures and of people; see `find`."""
     return {**super().left_out, **self._counts}
+
+  @property
+  def category_ids(self) -> tuple[Any, ...]:
+    """Those of the source's that have keypoints."""
+    pairs = zip(self.source.category_ids, self.source.label_space.class_names, strict=True)
+    return tuple(number for number, name in pairs if name in self.keypoint_classes)
 
   def __len__(self) -> int:
     return len(self._places)
@@ -118,8 +119,8 @@ class People(OverSource):
 def person(picture: Picture, place: int) -> Example:
   """Return the instance at a place of a picture as an example."""
   example = {key: picture[key] for key in _OF_THE_PICTURE if key in picture}
-  for key, name in _OF_A_PERSON.items():
-    if key in picture:
+  for key, name in OF_ONE.items():
+    if key in picture and key not in _OF_ALL_CLASSES:
       example[name] = _plain(picture[key][place])
   return example
 

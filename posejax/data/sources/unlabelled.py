@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from posejax.data.formats import pictures
+from posejax.data.formats import coco_read, pictures
 from posejax.data.sources import detections
 from posejax.errors import PosejaxError
 from posejax.skeletons import Skeleton
@@ -112,7 +112,7 @@ def from_file(
   Args:
     found: the pictures.
     skeleton: of the predictions.
-    path: a COCO-format file (its boxes are taken, keypoints or not), or a list of detections
+    path: a COCO-format file (its people's boxes are taken, keypoints or not), or a list of detections
       (`sources.detections`), whose `image_id` is a file's name, with or without its ending, or
       the number that the name is.
 
@@ -156,10 +156,14 @@ def _annotated(
   """Return people with the boxes of a COCO-format file's annotations."""
   try:
     names = {image['id']: os.path.normpath(image['file_name']) for image in content['images']}
+    annotations = content['annotations']
+    taken = coco_read.person_ids(annotations, content.get('categories') or [], f'--boxes={path}')
     boxes = [
       (names[annotation['image_id']], [float(value) for value in annotation['bbox']])
-      for annotation in content['annotations']
-      if annotation.get('bbox') and not annotation.get('iscrowd')
+      for annotation in annotations
+      if annotation.get('bbox')
+      and not annotation.get('iscrowd')
+      and (taken is None or annotation.get('category_id') in taken)
     ]
   except (KeyError, TypeError, ValueError) as error:
     raise PosejaxError(

@@ -29,12 +29,14 @@ class SyntheticScenes:
 
   Attributes:
     label_space: people with COCO's 17 keypoints, which things lack, and `things.KINDS`.
+    keypoint_classes: people.
     name: 'synthetic_scenes'.
     max_boxes: the most on a picture, none of them empty.
     fingerprint: changes whenever the pictures or labels do.
   """
 
   label_space = LabelSpace(('person', *things.KINDS), skeletons.COCO)
+  keypoint_classes = ('person',)
   name = 'synthetic_scenes'
   max_boxes = MAX_PEOPLE + MAX_THINGS
 

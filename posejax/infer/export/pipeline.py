@@ -3,6 +3,7 @@
 | input | value |
 |---|---|
 | `images` | uint8 `[B, H, W, 3]`, RGB: crops as `posejax.types` has them |
+| `image_size` | int32 `[B, 2]`, (h, w) of the canvas that a picture fills, for detectors of two stages |
 | `affines` | float32 `[B, 2, 3]`, a batch's `crop_to_image`, where keypoints in pictures are wanted |
 
 | output | value |
@@ -32,7 +33,7 @@ from posejax.types import Predictions, Variables
 _TYPES = {'labels': jnp.int32}  # of outputs, beside float32
 FORMAT = 1
 """Of the description that goes with a file; another number is another form."""
-InferFn = Callable[[Variables, jax.Array], Predictions]
+InferFn = Callable[..., Predictions]
 """`(variables, images uint8 [B, H, W, 3]) -> predictions`: `keypoints_crop`, `scores` and others."""
 
 
@@ -49,6 +50,7 @@ class Pipeline:
     box_padding: how many times a box, brought to the crop's aspect, the crops show; of `posejax.tasks`.
     convention: where they lie to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
     finds_all: whether the net finds everything on a whole picture at once.
+    takes: names of what `infer` takes, in order; of `posejax.tasks`, its `inputs`.
   """
 
   infer: InferFn
@@ -59,6 +61,7 @@ class Pipeline:
   box_padding: float = 1.0
   convention: str = 'msra'
   finds_all: bool = False
+  takes: tuple[str, ...] = ('images',)
 
   @property
   def outputs(self) -> tuple[str, ...]:
@@ -75,7 +78,7 @@ class Pipeline:
 
   def apply(self, variables: Variables, inputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return keypoints and scores; the variables are an argument, to lie on the device."""
-    predictions = self.infer(variables, inputs['images'])
+    predictions = self.infer(variables, *(inputs[name] for name in self.takes))
     found = {name: predictions[name] for name in self.outputs if name in predictions}
     if 'keypoints' in self.outputs:
       found['keypoints'] = self._placed(predictions['keypoints_crop'], inputs)
@@ -98,6 +101,8 @@ class Pipeline:
     if batch is None:
       (batch,) = jax.export.symbolic_shape('B')
     shapes = {'images': jax.ShapeDtypeStruct((batch, *self.crop_size, 3), np.uint8)}
+    if 'image_size' in self.takes:
+      shapes['image_size'] = jax.ShapeDtypeStruct((batch, 2), np.int32)
     if self.in_image:
       shapes['affines'] = jax.ShapeDtypeStruct((batch, 2, 3), np.float32)
     return shapes

@@ -139,3 +139,9 @@ def boxes_in_image(boxes: np.ndarray, crop_to_image: np.ndarray) -> np.ndarray:
   """Return boxes `[M, 4]` by their edges, taken from the canvas to the picture."""
   corners = affine.transform_points(boxes.reshape(-1, 2) - 0.5, crop_to_image) + 0.5
   return corners.reshape(-1, 4)
+
+
+def filled_size(image_hw: tuple[int, int], crop_to_image: np.ndarray) -> np.ndarray:
+  """Return int32 (h, w) of what a whole picture fills of its canvas: a batch's `image_size`."""
+  scale = np.diag(crop_to_image[:, :2].astype(np.float64))[::-1]
+  return np.rint(np.array(image_hw) / scale).astype(np.int32)

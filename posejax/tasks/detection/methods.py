@@ -31,14 +31,17 @@ class Method:
   Attributes:
     loss: `(apply, images, truth, key) -> Losses`. `truth` is the batch without its images
       (`posejax.types`), `key` the step's.
-    detect: `(apply, images) -> predictions`: `boxes` `[B, M, 4]`, `scores` `[B, M]` and `labels` int32
-      `[B, M]`, and `keypoints_crop` `[B, M, K, 2]` with `keypoint_scores` `[B, M, K]` where `keypoints`.
+    detect: `(apply, images, image_size) -> predictions`: `boxes` `[B, M, 4]`, `scores` `[B, M]` and
+      `labels` int32 `[B, M]`, and where `keypoints`, `keypoints_crop` `[B, M, K, 2]` with
+      `keypoint_scores` `[B, M, K]`. An `image_size` of None says that pictures fill their canvases.
     keypoints: whether the net finds those of who it finds; then it learns from `keypoints` too.
+    sized: whether `detect` wants to know the `image_size`.
   """
 
   loss: Callable[[ApplyFn, jax.Array, Batch, jax.Array], Losses]
-  detect: Callable[[ApplyFn, jax.Array], Predictions]
+  detect: Callable[[ApplyFn, jax.Array, jax.Array | None], Predictions]
   keypoints: bool = False
+  sized: bool = False
 
 
 def _rtmdet(
@@ -60,7 +63,8 @@ def _rtmdet(
     example_losses, scalars = rtmdet_targets.losses(outputs, truth)
     return example_losses, scalars, state
 
-  def detect(apply: ApplyFn, images: jax.Array) -> Predictions:
+  def detect(apply: ApplyFn, images: jax.Array, image_size: jax.Array | None) -> Predictions:
+    del image_size  # cells are judged each by itself
     return rtmdet.select(
       *rtmdet.decode(apply(images)),
       images.shape[1:3],
@@ -84,8 +88,8 @@ def _rcnn(*, keypoints: bool) -> Method:
     losses = lessons.losses(*drawn, truth)
     return sum(losses.values()), {name: value.mean() for name, value in losses.items()}, state
 
-  def detect(apply: ApplyFn, images: jax.Array) -> Predictions:
-    outputs = apply(images)
+  def detect(apply: ApplyFn, images: jax.Array, image_size: jax.Array | None) -> Predictions:
+    outputs = apply(images, image_sizes=image_size)
     found = {name: outputs[name] for name in detections.Detections._fields}
     if keypoints:
       there = found['scores'] > 0
@@ -96,7 +100,7 @@ def _rcnn(*, keypoints: bool) -> Method:
       found['keypoint_scores'] = jnp.where(there[..., None], scores, 0)
     return found
 
-  return Method(loss, detect, keypoints)
+  return Method(loss, detect, keypoints, sized=True)
 
 
 METHODS: dict[str, Callable[..., Method]] = {

@@ -49,8 +49,10 @@ def create(
     )
     return example_losses.mean(), Aux(state, scalars, example_losses)
 
-  def infer(variables: Variables, images: jax.Array) -> Predictions:
-    return method.detect(partial(model.apply, variables), normalize_fn(images))
+  def infer(
+    variables: Variables, images: jax.Array, image_size: jax.Array | None = None
+  ) -> Predictions:
+    return method.detect(partial(model.apply, variables), normalize_fn(images), image_size)
 
   return Task(
     labels=labels,
@@ -63,4 +65,5 @@ def create(
     view=view,
     draw=partial(panels.panels, labels=labels),
     finds_all=True,
+    inputs=('images', 'image_size') if method.sized else ('images',),
   )

@@ -7,6 +7,7 @@ import re
 import flax.linen as nn
 import numpy as np
 
+from posejax import labels
 from posejax.errors import PosejaxError
 from posejax.models import rcnn
 from posejax.models.backbones import densenet, hrnet, resnet, vgg
@@ -113,6 +114,22 @@ def present_names(tensors: Tensors) -> dict[str, np.ndarray]:
       raise PosejaxError(f'The checkpoint has {name!r} twice, by its old and by its new name.')
     renamed[name] = tensor
   return renamed
+
+
+def of_coco_classes(tensors: Tensors) -> dict[str, np.ndarray]:
+  """Return a detector's tensors for the background and COCO's 80 classes, of 91 numbers' outcomes.
+
+  torchvision's nets learnt none of the ten numbers that stand for no class.
+  """
+  outcomes = [0, *labels.COCO_CATEGORIES]
+  chosen = dict(tensors)
+  for part, each in (('cls_score', 1), ('bbox_pred', 4)):
+    rows = np.add.outer(each * np.array(outcomes), np.arange(each)).ravel()
+    for leaf in ('weight', 'bias'):
+      name = f'roi_heads.box_predictor.{part}.{leaf}'
+      if name in tensors:
+        chosen[name] = tensors[name][rows]
+  return chosen
 
 
 def backbone_name(module: nn.Module) -> str | None:

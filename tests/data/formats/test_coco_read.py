@@ -114,6 +114,19 @@ def test_labels_are_the_places_of_the_categories():
   assert [person.label for person in found[1]] == [1, 0]
 
 
+def test_what_names_no_keypoints_has_none_and_unlisted_categories_are_counted():
+  dataset = layouts.coco_dataset(2)
+  dataset['categories'] += [{'id': 30, 'name': 'ball'}]
+  ball, strange = dataset['annotations'][1:3]
+  ball |= {'category_id': 30, 'keypoints': [1, 2, 0.7]}
+  strange['category_id'] = 31
+  faults = pictures.Faults()
+  found = coco_read.people_by_image(dataset, (30, 1), K, 'a.json', faults)
+  assert [(p.label, p.visibility.any()) for p in found[1]] == [(1, True), (0, False)]
+  assert [p.annotation_id for p in found[2]] == [21]
+  assert faults.counts == {'annotations of a category that the file does not list': 1}
+
+
 def test_keypoints_outside_the_picture_are_not_labelled():
   h, w = layouts.HW
   places = [(5, 6), (w, h), (-1, -1), (w + 1.5, 5), (5, h + 2), (-2, 5)]
@@ -152,6 +165,12 @@ class TestRead:
       ([], "no list 'images'"),
       ({'images': [], 'annotations': {}}, "no list 'annotations'"),
       ({'images': [{'id': 1}], 'annotations': [], 'categories': []}, 'needs "id" and "file_name"'),
+      ({'images': [], 'annotations': [], 'categories': []}, r'the categories have the ids \[\]'),
+      ({'images': [], 'annotations': [], 'categories': [{'name': 'cat'}]}, r'the ids \[None\]'),
+      (
+        {'images': [], 'annotations': [], 'categories': [{'id': 4}, {'id': 4}]},
+        r'the ids \[4, 4\]; there must be one at least',
+      ),
     ],
   )
   def test_another_format(self, tmp_path, content, message):
@@ -166,21 +185,17 @@ class TestCategory:
 
   def test_those_without_keypoints_are_passed_over(self):
     person = {'id': 3, 'name': 'person', 'keypoints': ['a', 'b']}
-    assert self.category({'id': 1, 'name': 'car'}, person) == {
-      **person,
-      'ids': (3,),
-      'names': ('person',),
-    }
+    assert self.category({'id': 1, 'name': 'car'}, person) == person
 
   def test_kinds_with_the_same_keypoints_count_together(self):
     cat, dog = ({'id': i, 'name': n, 'keypoints': ['nose']} for i, n in ((1, 'cat'), (2, 'dog')))
-    both = self.category(cat, dog)
-    assert (both['ids'], both['names']) == ((1, 2), ('cat', 'dog'))
+    assert self.category(cat, dog) == cat
 
-  def test_kinds_of_one_name_are_told_apart_by_their_numbers(self):
-    one, two = ({'id': i, 'name': 'cat', 'keypoints': ['nose']} for i in (1, 2))
-    assert self.category(one, two)['names'] == ('cat 1', 'cat 2')
-    assert self.category({'id': 3, 'keypoints': ['nose']})['names'] == ('3',)
+  def test_categories_of_one_name_are_told_apart_by_their_numbers(self):
+    one, two, dog = ({'id': i, 'name': n} for i, n in ((5, 'cat'), (2, 'cat'), (3, 'dog')))
+    assert coco_read.class_names({'categories': [one, dog]}) == ('cat', 'dog')
+    assert coco_read.class_names({'categories': [one, two]}) == ('cat 5', 'cat 2')
+    assert coco_read.class_names({'categories': [{'id': 3}]}) == ('3',)
 
   def test_two_skeletons_are_refused(self):
     with pytest.raises(PosejaxError, match=r"'cat' and 'hand' have different keypoints"):

@@ -8,9 +8,11 @@ import pytest
 
 from posejax import labels, skeletons
 from posejax.data.formats import coco_write, decode, export, own_skeleton, tfrecords
-from posejax.data.sources import coco_file
+from posejax.data.sources import First, coco_file
+from posejax.data.sources.classes import OnlyClasses
 from posejax.data.sources.people import People
 from posejax.data.synthetic.people import SyntheticPeople
+from posejax.data.synthetic.scenes import SyntheticScenes
 from posejax.errors import PosejaxError
 from posejax.host_tensorflow import tf
 from posejax.skeletons import Skeleton
@@ -77,11 +79,51 @@ def same_people(source, other):
 def test_drawn_people_read_back_from_coco_with_identical_keypoints(tmp_path):
   source = People(SyntheticPeople('eval', 0, 4))
   written = export.to_coco(source, str(tmp_path))
-  assert (written['people'], written['pictures']) == (4, 4)
+  assert (written['annotations'], written['pictures']) == (4, 4)
   annotations, images = written['files']
   again = People(coco_file.CocoFile(annotations, images))
   assert again.label_space.skeleton is skeletons.COCO
   same_people(source, again)
+
+
+@pytest.mark.parametrize('names', [None, ('ball', 'cone'), ('cone', 'person')])
+def test_pictures_read_back_with_everything_on_them(tmp_path, names):
+  source = First(SyntheticScenes('eval', 0), 12)
+  source = OnlyClasses(source, names) if names else source
+  written = export.to_coco(source, str(tmp_path))
+  assert written['pictures'] == 12
+  again = coco_file.CocoFile(*written['files'])
+  figures = 'person' in source.label_space.class_names
+  assert again.label_space.class_names == source.label_space.class_names
+  assert again.label_space.skeleton is (skeletons.COCO if figures else None)
+  assert again.keypoint_classes == ('person',) * figures
+  number, crowds = 0, 0
+  for i in range(12):
+    one, two = source[i], again[i]
+    np.testing.assert_array_equal(one['image'], decode.decode_image(two['image']))
+    np.testing.assert_allclose(one['boxes'], two['boxes'], atol=1e-4)
+    for key in ('labels', 'crowd'):
+      np.testing.assert_array_equal(one[key], two[key])
+    number, crowds = number + len(one['boxes']), crowds + one['crowd'].sum()
+    if figures:
+      seen = one['visibility'] * ~one['crowd'][:, None]  # nobody of a crowd has keypoints in a file
+      np.testing.assert_array_equal(seen, two['visibility'])
+      np.testing.assert_array_equal(one['keypoints'][seen > 0], two['keypoints'][seen > 0])
+  assert written['annotations'] == number > crowds
+
+
+def test_numbers_of_categories_stay(tmp_path):
+  layouts.write(tmp_path / 'things.json', layouts.instances_dataset())
+  layouts.write_pictures(tmp_path / 'images', layouts.instances_dataset())
+  source = coco_file.CocoFile(str(tmp_path / 'things.json'), str(tmp_path / 'images'))
+  (tmp_path / 'out').mkdir()
+  again = coco_file.CocoFile(*export.to_coco(source, str(tmp_path / 'out'))['files'])
+  assert (again.category_ids, again.image_ids) == ((7, 90, 3), (1, 2, 3, 4, 5))
+  for i in range(5):
+    one, two = source.labels(i), again.labels(i)
+    assert one.keys() == two.keys()
+    for key in ('boxes', 'labels', 'crowd', 'areas', 'annotation_ids'):
+      np.testing.assert_array_equal(one[key], two[key])
 
 
 def test_a_file_reads_back_with_its_pictures_bytes_and_numbers(tmp_path):
@@ -95,7 +137,7 @@ def test_a_file_reads_back_with_its_pictures_bytes_and_numbers(tmp_path):
   seen = []
   written = export.to_coco(source, str(out), lambda items: [seen.append(i) or i for i in items])
   assert seen == list(range(6))
-  assert (written['people'], written['pictures']) == (6, 3)
+  assert (written['annotations'], written['pictures']) == (6, 3)
   again = People(coco_file.CocoFile(*written['files']))
   same_people(source, again)
   assert again.image_ids == source.image_ids
@@ -161,7 +203,8 @@ def test_other_formats_become_png():
 
 def test_coco_annotations_are_written_as_coco_writes_them():
   keypoints = np.array([[1.5, 2], [3, 4], [5, 6]], np.float32)
-  entry = coco_write.annotation(7, 3, keypoints, np.array([2, 0, 1]), np.array([1, 2, 10, 20]))
+  one = {'keypoints': keypoints, 'visibility': np.array([2, 0, 1]), 'box': np.array([1, 2, 10, 20])}
+  entry = coco_write.annotation(7, 3, one)
   assert entry['keypoints'] == [1.5, 2, 2, 0, 0, 0, 5, 6, 1]
   assert entry['num_keypoints'] == 2
   assert entry['bbox'] == [1, 2, 10, 19]  # the pixels 1 … 10 are ten

@@ -60,7 +60,7 @@ def test_given_boxes_are_kept_within_the_picture():
 def test_what_is_written_is_read_to_train_on(tmp_path):
   made = make()
   path = str(tmp_path / 'pseudo.json')
-  coco_write.write(path, SIGN, made.images, made.annotations, {})
+  coco_write.write(path, [coco_write.category(SIGN)], SIGN, made.images, made.annotations, {})
   layouts.write(tmp_path / 'images' / 'one.jpg', layouts.jpeg(0, SIZES['one.jpg']))
   skeleton = {'flip_pairs': [['a', 'b']]}
   source = People(coco_file.CocoFile(path, str(tmp_path / 'images'), skeleton, on_error='skip'))

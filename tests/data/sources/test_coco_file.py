@@ -2,11 +2,13 @@ import os
 
 import cv2
 import numpy as np
+from pycocotools.coco import COCO
 import pytest
 
 from posejax import skeletons
 from posejax.data.formats import decode
 from posejax.data.sources import coco_file
+from posejax.data.sources.classes import OnlyClasses
 from posejax.data.sources.people import People
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
@@ -218,6 +220,74 @@ def test_nobody_is_left(written):
   write(dataset)
   with pytest.raises(PosejaxError, match="nobody with labelled keypoints.*'crowd regions': 12"):
     People(open_file())
+
+
+@pytest.fixture
+def things(tmp_path):
+  """A file of boxes alone, of three classes."""
+  dataset = layouts.instances_dataset()
+  layouts.write(tmp_path / 'things.json', dataset)
+  layouts.write_pictures(tmp_path / 'images', dataset)
+  return dataset, coco_file.CocoFile(str(tmp_path / 'things.json'), str(tmp_path / 'images'))
+
+
+def test_boxes_of_every_category(things):
+  dataset, source = things
+  assert source.label_space == LabelSpace(('cat', 'toothbrush', 'dog'))
+  assert source.category_ids == (7, 90, 3)
+  assert source.keypoint_classes == ()
+  reference = COCO()
+  reference.dataset = dataset
+  reference.createIndex()
+  assert [len(source.labels(i)['boxes']) for i in range(5)] == [2, 2, 0, 2, 2]
+  for i, image_id in enumerate(source.image_ids):
+    picture, those = source[i], reference.loadAnns(reference.getAnnIds(imgIds=[image_id]))
+    assert 'keypoints' not in picture
+    assert picture['boxes'].shape == (len(those), 4)
+    labels = [['cat', 'toothbrush', 'dog'][n] for n in picture['labels']]
+    assert labels == [reference.loadCats(a['category_id'])[0]['name'] for a in those]
+    assert picture['crowd'].tolist() == [bool(a['iscrowd']) for a in those]
+    assert picture['areas'].tolist() == [a['area'] for a in those]
+    corners = [[x, y, x + max(w, 1) - 1, y + h - 1] for x, y, w, h in (a['bbox'] for a in those)]
+    np.testing.assert_allclose(picture['boxes'], np.reshape(corners, (-1, 4)))
+  some = OnlyClasses(source, ('dog', 'cat'))
+  assert some.category_ids == (3, 7)
+  assert [some.labels(i)['labels'].tolist() for i in range(5)] == [[1], [0, 1], [], [0, 0], [1]]
+
+
+def test_boxes_alone_are_nothing_for_pose_nets(things):
+  _, source = things
+  with pytest.raises(PosejaxError, match=r"things\.json has no keypoints.*task.name='detection'"):
+    People(source)
+  with pytest.raises(PosejaxError, match='no category names its "keypoints".*toothbrush'):
+    coco_file.CocoFile(source.annotations, 'images', skeletons.COCO)
+
+
+def test_things_beside_figures_are_for_detectors_alone(written):
+  dataset, open_file, write, _ = written
+  dataset['annotations'][1]['keypoints'] = [0] * 51
+  write(dataset)
+  before = People(open_file())
+  ball = {'id': 900, 'image_id': 2, 'category_id': 30, 'bbox': [1, 2, 3, 4], 'area': 12}
+  mixed = {
+    **dataset,
+    'annotations': [ball, *dataset['annotations']],
+    'categories': [{'id': 30, 'name': 'ball'}, *dataset['categories']],
+  }
+  write(mixed)
+  source = open_file()
+  assert source.label_space == LabelSpace(('ball', 'person'), skeletons.COCO)
+  assert source.category_ids == (30, 1)
+  assert source.labels(1)['labels'].tolist() == [0, 1, 1]
+  assert not source.labels(1)['visibility'][0].any()
+  after = People(source)
+  assert after.category_ids == before.category_ids == (1,)
+  assert after.left_out == before.left_out == {'annotations without labelled keypoints': 1}
+  assert len(after) == len(before) == 11
+  for i in range(11):
+    one, two = before.labels(i), after.labels(i)
+    assert one.keys() == two.keys()
+    np.testing.assert_equal(one, two)
 
 
 def test_own_keypoints(written):
