@@ -1,4 +1,4 @@
-"""What people are shown of a detector: true boxes and found ones side by side."""
+"""What people are shown of a detector: what is true and what it found side by side."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from posejax.types import Batch, Predictions
 
 _DRAWN = 8
 _SHOWN = 0.3  # score of the boxes that are drawn
+_SURE = 0.2  # of the keypoints
 _IGNORED = (150, 150, 150)
 _COLORS = (
   (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
@@ -15,41 +16,47 @@ _COLORS = (
 
 
 def panels(batch: Batch, predictions: Predictions, *, labels: LabelSpace) -> dict[str, np.ndarray]:
-  """Return a sheet of rows `true boxes | found boxes`, two pictures in each.
+  """Return a sheet of rows `true | found`, boxes and what keypoints there are, two pictures in each.
 
   Args:
     batch: numpy; padding is left out. Ignored boxes are grey.
-    predictions: numpy, or an empty dict to draw only the true boxes (a first batch).
+    predictions: numpy, or an empty dict to draw only what is true (a first batch).
     labels: of the data.
   """
-  rows = []
-  count = min(_DRAWN, int(batch['mask'].sum()))
+  true = {'boxes': batch['boxes'], 'labels': batch['labels'], 'ignored': batch['box_ignore']}
+  if 'keypoints' in batch:
+    true |= {'keypoints': batch['keypoints'], 'seen': batch['visibility'] > 0}
+  sides = [(batch['box_mask'] | batch['box_ignore'], true)]
+  if predictions:
+    found = {name: predictions[name] for name in ('boxes', 'labels', 'scores')}
+    if 'keypoints_crop' in predictions:
+      sure = predictions['keypoint_scores'] >= _SURE
+      found |= {'keypoints': predictions['keypoints_crop'], 'seen': sure}
+    sides.append((predictions['scores'] >= _SHOWN, found))
   factor = max(1, round(240 / batch['images'].shape[1]))
-  for i in range(count):
+  rows = []
+  for i in range(min(_DRAWN, int(batch['mask'].sum()))):
     if i % 2 == 0:
       rows.append([])
-    row = rows[-1]
-    image, _ = draw.enlarge(batch['images'][i], None, factor)
-    there = batch['box_mask'][i] | batch['box_ignore'][i]
-    row += [
-      _drawn(image, batch['boxes'][i][there] * factor, batch['labels'][i][there], labels,
-        ignored=batch['box_ignore'][i][there]),
-    ]  # fmt: skip
-    if predictions:
-      scores = predictions['scores'][i]
-      shown = scores >= _SHOWN
-      found = predictions['boxes'][i][shown] * factor, predictions['labels'][i][shown]
-      row.append(_drawn(image, *found, labels, scores=scores[shown]))
-  titles = ['true', 'found'] if predictions else ['true']
+    for there, things in sides:
+      shown = {name: values[i][there[i]] for name, values in things.items()}
+      rows[-1].append(_drawn(batch['images'][i], factor, labels, shown))
+  titles = ['true', 'found'][: len(sides)]
   return {'panels': draw.contact_sheet(rows, titles * 2)}
 
 
-def _drawn(image, boxes, numbers, labels: LabelSpace, ignored=None, scores=None) -> np.ndarray:
-  """Return a picture with boxes by their edges, which OpenCV draws through pixel centres."""
-  for i in range(len(boxes))[::-1]:
-    color = _COLORS[int(numbers[i]) % len(_COLORS)]
-    if ignored is not None and ignored[i]:
+def _drawn(image, factor, labels: LabelSpace, things: dict[str, np.ndarray]) -> np.ndarray:
+  """Return an enlarged picture with things; boxes are by edges, and drawn through pixel centres."""
+  picture, _ = draw.enlarge(image, None, factor)
+  for i in range(len(things['boxes']))[::-1]:
+    number = int(things['labels'][i])
+    color, tag = _COLORS[number % len(_COLORS)], labels.class_names[number]
+    if 'scores' in things:
+      tag += f' {things["scores"][i]:.2f}'
+    elif things['ignored'][i]:
       color = _IGNORED
-    tag = labels.class_names[int(numbers[i])] + ('' if scores is None else f' {scores[i]:.2f}')
-    image = draw.draw_box(image, boxes[i] - np.array([0, 0, 1, 1]), color, tag)
-  return image
+    if 'keypoints' in things:
+      _, points = draw.enlarge(image, things['keypoints'][i], factor)
+      picture = draw.draw_skeleton(picture, points, labels.skeleton, things['seen'][i])
+    picture = draw.draw_box(picture, things['boxes'][i] * factor - (0, 0, 1, 1), color, tag)
+  return picture
