@@ -39,6 +39,7 @@ def summarize(sums, records):
 names = [field.name for field in dataclasses.fields(Task)]
 task = Task(**dict.fromkeys(names) | {
   'infer': infer,
+  'inputs': ('images',),
   'draw': lambda batch, predictions: {'of the first': predictions['scores']},
 })
 evaluator = Evaluator(lambda predictions, batch: {}, summarize, '', records=measures.records)
