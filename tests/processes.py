@@ -1,5 +1,6 @@
-"""Two processes of one JAX program on this machine."""
+"""JAX programs in processes of their own: two that find each other, or one with many devices."""
 
+import json
 import os
 import socket
 import subprocess
@@ -46,6 +47,20 @@ def run(program, numbers=(0, 1), port=None, **environ):
   return [
     Ended(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
   ]
+
+
+def on_host_devices(program, num_devices):
+  """Run Python code on so many forced host devices; return what its last line, JSON, says."""
+  result = subprocess.run(
+    [sys.executable, '-c', program],
+    env=dict(os.environ, XLA_FLAGS=f'--xla_force_host_platform_device_count={num_devices}'),
+    capture_output=True,
+    text=True,
+    timeout=900,
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr[-3000:]
+  return json.loads(result.stdout.splitlines()[-1])
 
 
 def environment(number, port, count=2):

@@ -90,9 +90,8 @@ class SlurmLauncher:
     self._folder = os.path.abspath(folder)
     self._own = os.path.join(self._folder, 'slurm')
     self._parallel = parallel
-    self._tasks: dict[
-      str, str
-    ] = {}  # of runs that were seen in the queue, or put there: <job>_<index>
+    # <job>_<index> of runs that were seen in the queue, or put there.
+    self._tasks: dict[str, str] = {}
     self._runs: dict[str, Run] = {}
     self._gone: dict[str, float] = {}  # since when
     self._looked = self._heard = float('-inf')

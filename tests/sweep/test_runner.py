@@ -14,26 +14,23 @@ from posejax.runs import checkpoint, workdirs
 from posejax.runs.report import read_rows, read_speeds
 from posejax.sweep import check, grid
 from tests import tiny
+from tests.sweep import small
 
 _GOOD, _BAD = 'learning_rate=0.003,seed=0', 'learning_rate=1e+30,seed=0'
 
 
 def sweep(folder, rates, *flags):
-  return [
-    'sweep',
-    '--config=configs/pose_densenet.py:smoke',
-    '--config.data.executor=threads',
-    '--config.optimizer.schedule=constant',
+  return small.command(
+    folder,
+    rates,
     '--config.num_steps=60',
     '--config.log_every_steps=4',
     '--config.eval_every_steps=15',
     '--config.checkpoint_every_steps=10',
     '--parallel=2',  # a core each: on another number of cores the last bits would differ
-    f'--out={folder}',
-    f'--set=optimizer.learning_rate={rates}',
     '--set=seed=0',
     *flags,
-  ]
+  )
 
 
 @pytest.fixture(scope='module')

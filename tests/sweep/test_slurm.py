@@ -11,21 +11,12 @@ from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.sweep import grid, results, slurm
 from tests import tiny
+from tests.sweep import small
 
 
 def sweep(folder, rates, *flags):
-  return [
-    'sweep',
-    '--config=configs/pose_densenet.py:smoke',
-    '--config.data.executor=threads',
-    '--config.optimizer.schedule=constant',
-    '--config.num_steps=4',
-    '--config.log_every_steps=2',
-    '--launcher=slurm',
-    f'--out={folder}',
-    f'--set=optimizer.learning_rate={rates}',
-    *flags,
-  ]
+  own = '--config.num_steps=4', '--config.log_every_steps=2', '--launcher=slurm'
+  return small.command(folder, rates, *own, *flags)
 
 
 def use(node, monkeypatch):

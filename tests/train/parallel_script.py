@@ -103,7 +103,3 @@ def main():
   differences = {f'{a} | {b}': compared(steps[a], steps[b]) for a, b in pairs}
   collectives = {name: step.collectives for name, step in steps.items()}
   print(json.dumps({'differences': differences, 'collectives': collectives}))
-
-
-if __name__ == '__main__':
-  main()

@@ -1,8 +1,3 @@
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
 from posejax import devices
@@ -42,17 +37,9 @@ print(shapes[1::2])
 @pytest.fixture(scope='module')
 def steps():
   """Return what parallel_script.py prints, from 8 host devices: differences, collectives by kind."""
-  environment = dict(os.environ, XLA_FLAGS='--xla_force_host_platform_device_count=8')
-  result = subprocess.run(
-    [sys.executable, '-m', 'tests.train.parallel_script'],
-    env=environment,
-    capture_output=True,
-    text=True,
-    timeout=900,
-    check=False,
+  return processes.on_host_devices(
+    'from tests.train import parallel_script; parallel_script.main()', 8
   )
-  assert result.returncode == 0, result.stderr[-3000:]
-  return json.loads(result.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 import itertools
 import json
 import os
-import subprocess
-import sys
 
 import jax
 from jax.sharding import PartitionSpec
@@ -22,24 +20,12 @@ BEGIN = 'from tests.train import resume_script; resume_script.begin(*{})'
 GO_ON = 'from tests.train import resume_script; resume_script.go_on(*{})'
 
 
-def printed(program, num_devices):
-  """Run Python code on so many forced host devices; return what its last line says."""
-  result = subprocess.run(
-    [sys.executable, '-c', program],
-    env=dict(os.environ, XLA_FLAGS=f'--xla_force_host_platform_device_count={num_devices}'),
-    capture_output=True,
-    text=True,
-    timeout=900,
-    check=False,
-  )
-  assert result.returncode == 0, result.stderr[-3000:]
-  return json.loads(result.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope='module')
 def layouts():
   """Return what layouts_script.py prints."""
-  return printed('from tests.train import layouts_script; layouts_script.main()', 8)
+  return processes.on_host_devices(
+    'from tests.train import layouts_script; layouts_script.main()', 8
+  )
 
 
 @pytest.mark.parametrize(
@@ -125,8 +111,8 @@ def test_a_run_may_go_on_in_another_layout_and_with_blocks_computed_anew():
 
 def test_a_run_in_parts_goes_on_with_other_devices_and_processes(tmp_path):
   eight, four, two = (str(tmp_path / name) for name in ('eight', 'four', 'two'))
-  batches = printed(BEGIN.format((eight, [four, two])), 8)[:2]
-  assert printed(GO_ON.format((four, 4, 2)), 4)[:2] == batches
+  batches = processes.on_host_devices(BEGIN.format((eight, [four, two])), 8)[:2]
+  assert processes.on_host_devices(GO_ON.format((four, 4, 2)), 4)[:2] == batches
   by_process = [json.loads(line) for line in processes.last_lines(GO_ON.format((two, 4, 2)))]
   together = [list(itertools.chain(*rows)) for rows in zip(*by_process, strict=True)]
   assert together[:2] == batches

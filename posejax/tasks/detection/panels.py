@@ -47,7 +47,7 @@ def panels(batch: Batch, predictions: Predictions, *, labels: LabelSpace) -> dic
 
 def _drawn(image, factor, labels: LabelSpace, things: dict[str, np.ndarray]) -> np.ndarray:
   """Return an enlarged picture with things; boxes are by edges, and drawn through pixel centres."""
-  picture, _ = draw.enlarge(image, None, factor)
+  picture, points = draw.enlarge(image, things.get('keypoints'), factor)
   for i in range(len(things['boxes']))[::-1]:
     number = int(things['labels'][i])
     color, tag = _COLORS[number % len(_COLORS)], labels.class_names[number]
@@ -55,8 +55,7 @@ def _drawn(image, factor, labels: LabelSpace, things: dict[str, np.ndarray]) -> 
       tag += f' {things["scores"][i]:.2f}'
     elif things['ignored'][i]:
       color = _IGNORED
-    if 'keypoints' in things:
-      _, points = draw.enlarge(image, things['keypoints'][i], factor)
-      picture = draw.draw_skeleton(picture, points, labels.skeleton, things['seen'][i])
+    if points is not None:
+      picture = draw.draw_skeleton(picture, points[i], labels.skeleton, things['seen'][i])
     picture = draw.draw_box(picture, things['boxes'][i] * factor - (0, 0, 1, 1), color, tag)
   return picture
