@@ -28,7 +28,8 @@ from matplotlib import pyplot as plt
 from posejax import files
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.train import loop, optim
+from posejax.train import loop
+from posejax.train.optim import schedules
 
 METRIC = 'PCK@0.20/torso'
 GROUP = 32
@@ -115,7 +116,7 @@ def row(args, optimizer: str, batch: int, rule: str) -> dict:
     'optimizer': optimizer,
     'batch': batch,
     'rule': rule,
-    'rate': optim.peak_learning_rate(settings.optimizer, batch),
+    'rate': schedules.peak_learning_rate(settings.optimizer, batch),
     'steps': settings.num_steps,
     'pck': pck,
     'minutes': (time.monotonic() - began) / 60,

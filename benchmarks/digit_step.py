@@ -46,7 +46,7 @@ class Posejax:
 
     from posejax import devices, experiment
     from posejax.data.batches import TrainBatches
-    from posejax.train import build
+    from posejax.train.step import build
 
     built = experiment.from_config(config)
     self.model, task = built.model, built.task

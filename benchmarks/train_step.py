@@ -54,7 +54,7 @@ class Posejax:
     from posejax.config import Config, from_options
     from posejax.experiment import pose_outputs
     from posejax.tasks.pose.options import PoseOptions
-    from posejax.train import build
+    from posejax.train.step import build
 
     config = Config.from_dict(
       {

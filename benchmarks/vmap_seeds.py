@@ -31,7 +31,7 @@ def main():
 
   from posejax import devices, experiment, labels, skeletons
   from posejax.config import Config
-  from posejax.train import build
+  from posejax.train.step import build
 
   batch, size = int(args.batch), contest.crop_size(args)
   config = Config.from_dict(

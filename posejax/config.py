@@ -143,7 +143,7 @@ class OptimizerConfig:
   ema_decay: float | None = None
   """Decay of the moving average of the parameters, which is evaluated when on (off where unset)."""
   lr_scales: Options = dataclasses.field(default_factory=dict)
-  """Module (or pattern of `posejax.train.lr_scales`) -> factor of its learning rate; 0 freezes it."""
+  """Module, or pattern (`posejax.train.optim.lr_scales`) -> factor of its learning rate; 0 freezes."""
 
 
 @dataclasses.dataclass(frozen=True)

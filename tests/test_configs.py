@@ -13,8 +13,8 @@ from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 
 _FOLDER = os.path.join(os.path.dirname(__file__), '..', 'configs')
 # Arguments that lead to another net or another way through the code, by config.

@@ -8,8 +8,8 @@ import pytest
 
 from posejax.infer.predictor import Predictor
 from posejax.runs.report import read_rows
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests import tiny
 
 SNIPPETS = pathlib.Path(__file__).parents[1] / 'docs' / 'snippets'

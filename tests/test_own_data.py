@@ -16,8 +16,8 @@ from posejax.errors import PosejaxError
 from posejax.metrics import median
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests.data import layouts
 
 CORNERS = ('top_left', 'top_right', 'bottom_right', 'bottom_left')

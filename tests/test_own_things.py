@@ -14,8 +14,8 @@ from posejax.commands import config_flags
 from posejax.data.synthetic.scenes import SyntheticScenes
 from posejax.errors import PosejaxError
 from posejax.tasks.detection.measures import Record
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests import tiny
 from tests.data import layouts
 

@@ -43,7 +43,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   from absl import logging
 
   from posejax.commands import config_flags
-  from posejax.train.convert_workdir import convert_workdir
+  from posejax.train.workdirs.convert import convert_workdir
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of a save
   config = config_flags.read(rest)

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
   startup.begin(arguments.compilation_cache)
   with together.ending():
     if arguments.mode == 'eval':
-      from posejax.train.evaluate_workdir import evaluate_workdir
+      from posejax.train.workdirs.evaluate import evaluate_workdir
 
       # The run's own config holds, but for what this command line sets.
       evaluate_workdir(workdir, arguments.checkpoint, named.overrides if named else {})

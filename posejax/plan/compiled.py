@@ -18,7 +18,7 @@ from posejax.errors import PosejaxError
 from posejax.experiment import batch_norm
 from posejax.plan import collectives
 from posejax.plan.model import Cost
-from posejax.train import build
+from posejax.train.step import build
 
 # The compiler's library would look for the machine's own TPU, and complain that there is none.
 _NO_TPU_HERE = {

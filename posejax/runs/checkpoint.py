@@ -185,7 +185,7 @@ def restore(workdir: str, step: int | None = None) -> dict[str, Any]:
     step: which checkpoint; the newest where None.
 
   Returns:
-    The fields of `posejax.train.state.TrainState` by name.
+    The fields of `posejax.train.step.state.TrainState` by name.
 
   Raises:
     PosejaxError: there is no checkpoint, or it is damaged.

@@ -10,7 +10,7 @@ from posejax.config import Config, EarlyStoppingConfig, OptimizerConfig, continu
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint, workdirs
 from posejax.sweep.grid import Run
-from posejax.train import optim
+from posejax.train.optim import optimizers
 
 # What an experiment is built without; runs that differ in nothing else are built once.
 _NOT_BUILT_FROM = {
@@ -48,7 +48,7 @@ def can_be_built(runs: Sequence[Run]) -> None:
   """
   built = set()
   for run in _each_value_once(runs):
-    optim.create(run.config.optimizer)
+    optimizers.create(run.config.optimizer)
     config = dataclasses.replace(run.config, **_NOT_BUILT_FROM)
     if (key := json.dumps(config.to_dict(), sort_keys=True)) not in built:
       built.add(key)

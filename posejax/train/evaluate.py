@@ -12,12 +12,12 @@ import numpy as np
 from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import EvalBatches
-from posejax.tasks.base import Evaluator
-from posejax.train import build
+from posejax.tasks.base import Evaluator, Task
 from posejax.train.feed import eval_batches
 from posejax.types import Batch, Predictions, Variables
 
 Iterate = Callable[..., Iterator[Batch]]
+EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
 
 
 class Evaluated(NamedTuple):
@@ -39,7 +39,7 @@ class _Set(NamedTuple):
 
   batches: EvalBatches
   evaluator: Evaluator
-  step: build.EvalStep
+  step: EvalStep
 
 
 class Evaluations:
@@ -54,7 +54,7 @@ class Evaluations:
       name: _Set(
         eval_batches(experiment, source),
         evaluator,
-        build.evaluation_step(experiment.task, evaluator, mesh),
+        compile_step(experiment.task, evaluator, mesh),
       )
       for name, (source, evaluator) in experiment.evaluations.items()
     }
@@ -130,3 +130,14 @@ class _LocalRows(Mapping):
 
   def __len__(self) -> int:
     return len(self._predictions)
+
+
+def compile_step(task: Task, evaluator: Evaluator, mesh: Mesh) -> EvalStep:
+  """Compile `(variables, batch) -> (sums over the global batch, predictions)` for the mesh."""
+
+  def eval_step(variables: Variables, batch: Batch):
+    predictions = task.infer(variables, *(batch[name] for name in task.inputs))
+    return evaluator.measure(predictions, batch), predictions
+
+  whole, split = devices.replicated(mesh), devices.sharded(mesh)
+  return jax.jit(eval_step, in_shardings=(whole, split), out_shardings=(whole, split))

@@ -27,10 +27,14 @@ from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged
 from posejax.runs.progress import Phases, Progress
 from posejax.runs.report import Report
-from posejax.train import build, start, state, step, stop, words
+from posejax.train import stop, words
 from posejax.train.ahead import Ahead
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batch_shapes, batches_of, global_indices, train_batches
+from posejax.train.start.begin import begin
+from posejax.train.step import build
+from posejax.train.step.state import TrainState
+from posejax.train.step.train_step import StepOutput, TrainStep
 from posejax.types import Variables
 
 # So many steps may be under way before the metrics of the first are looked at: a fast device waits for
@@ -148,7 +152,7 @@ class _Run:
         return self._end(int(train_state.step))
       return self._loop(training.step, train_state)
 
-  def _loop(self, train_step: step.TrainStep, train_state: state.TrainState) -> dict[str, float]:
+  def _loop(self, train_step: TrainStep, train_state: TrainState) -> dict[str, float]:
     start, end = int(train_state.step), self.config.num_steps
     batches = self.iterate(self.train_batches, start, end)
     pending = collections.deque()
@@ -185,7 +189,7 @@ class _Run:
           break
     return self._end(number)
 
-  def _say_started(self, output: step.StepOutput) -> None:
+  def _say_started(self, output: StepOutput) -> None:
     """Tell how long the start took, up to the end of the first step."""
     jax.block_until_ready(output)
     self.phases.end('first step')
@@ -209,7 +213,7 @@ class _Run:
     every = (config.log_every_steps, config.eval_every_steps, config.checkpoint_every_steps)
     return any(number % n == 0 for n in every)
 
-  def _take(self, number: int, output: step.StepOutput) -> None:
+  def _take(self, number: int, output: StepOutput) -> None:
     """Fetch a step's metrics; refuse to go on from a loss that is not finite."""
     scalars = {name: float(value) for name, value in jax.device_get(output.scalars).items()}
     if not all(math.isfinite(value) for value in scalars.values()):
@@ -222,7 +226,7 @@ class _Run:
       )
     self.window.add(scalars)
 
-  def _finish_step(self, train_state: state.TrainState, stopping: bool = False) -> state.TrainState:
+  def _finish_step(self, train_state: TrainState, stopping: bool = False) -> TrainState:
     """Log, evaluate and save what is due at the end of the state's step; lower the rate if it is.
 
     At the start of a resumed run, that is what it was stopped before; all else was done.
@@ -252,7 +256,7 @@ class _Run:
     if speed is not None:
       self.report.speed(now, speed)
 
-  def _evaluate(self, train_state: state.TrainState) -> bool:
+  def _evaluate(self, train_state: TrainState) -> bool:
     """Evaluate and log; return whether it is the best so far."""
     began, now = time.monotonic(), int(train_state.step)
     result = self.evaluate(train_state.eval_variables, self.iterate)
@@ -267,7 +271,7 @@ class _Run:
     self.progress.pause(time.monotonic() - began)
     return improved
 
-  def _lower_rate(self, train_state: state.TrainState) -> state.TrainState:
+  def _lower_rate(self, train_state: TrainState) -> TrainState:
     """Lower the learning rate where a plateau was reached.
 
     After the checkpoint, which holds that it was reached: so an evaluation made up for when a run
@@ -282,7 +286,7 @@ class _Run:
       learning_rate_scale=devices.put_replicated(jnp.float32(lowered), self.mesh)
     )
 
-  def _save(self, train_state: state.TrainState, wait: bool) -> None:
+  def _save(self, train_state: TrainState, wait: bool) -> None:
     began = time.monotonic()
     self.report.flush()
     meta = checkpoint_meta(
@@ -301,16 +305,16 @@ class _Run:
 
   def _begin(self, variables: Variables) -> Variables:
     """Return what a new run starts from, made of what chance gave."""
-    variables, told = start.begin(self.experiment, variables)
+    variables, told = begin(self.experiment, variables)
     if told:
       self.progress.say(told)
     return devices.put_replicated(variables, self.mesh)
 
-  def _restore(self, like: state.TrainState, meta: dict[str, Any]) -> state.TrainState:
+  def _restore(self, like: TrainState, meta: dict[str, Any]) -> TrainState:
     """Return the checkpoint's state, placed and shaped as `like`."""
     self._check_data(meta.get('data', {}))
     arrays = self.checkpointer.restore_arrays(like.to_arrays())
-    train_state = state.TrainState.from_arrays(arrays)
+    train_state = TrainState.from_arrays(arrays)
     self.control = Control.from_json(meta['control'])
     self.window = Window(**meta['window'])
     self.evaluated_step = meta['evaluated_step']
@@ -332,7 +336,7 @@ class _Run:
           'now. Set config.data back to them, or choose another --workdir to start anew.'
         )
 
-  def _check_metrics(self, train_state: state.TrainState) -> None:
+  def _check_metrics(self, train_state: TrainState) -> None:
     """Refuse names that no evaluation gives; the shapes of a state suffice."""
     names = self.evaluate.metric_names(train_state.eval_variables)
     wanted = {

@@ -10,9 +10,9 @@ import numpy as np
 from posejax.config import Config
 from posejax.experiment import Experiment, batch_norm
 from posejax.runs.report import parameter_table
-from posejax.train import optim
-from posejax.train.lr_scales import Scales
-from posejax.train.state import TrainState
+from posejax.train.optim import schedules
+from posejax.train.optim.lr_scales import Scales
+from posejax.train.step.state import TrainState
 
 
 def introduction(experiment: Experiment, state: TrainState, scales: Scales, mesh: Mesh) -> str:
@@ -24,7 +24,7 @@ def introduction(experiment: Experiment, state: TrainState, scales: Scales, mesh
     f'{config.model.get("name")}: {count:,} parameters, {config.dtype}, batch {config.batch_size} on '
     f'{len(found)} {found[0].device_kind} device(s)',
     batch_norm.describe(config, mesh.size),
-    'Optimiser: ' + optim.describe(config.optimizer, config.batch_size),
+    'Optimiser: ' + schedules.describe(config.optimizer, config.batch_size),
     f'Data: {experiment.train_source.name}, {len(experiment.train_source):,} to train on, '
     f'{", ".join(sizes)} to evaluate on',
   ]

@@ -11,8 +11,8 @@ import pytest
 from posejax import cli, experiment, labels, models
 from posejax.commands import config_flags
 from posejax.runs import checkpoint, workdirs
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from posejax.weights import convert
 from posejax.weights.families import rtmdet
 from posejax.weights.save import save

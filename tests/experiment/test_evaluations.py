@@ -4,8 +4,8 @@ import pytest
 
 from posejax import experiment
 from posejax.runs.report import read_rows
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests import tiny
 from tests.data import layouts
 

@@ -13,8 +13,8 @@ from posejax.errors import PosejaxError
 from posejax.infer import annotate, box_files, detectors
 from posejax.infer.frames import inputs
 from posejax.infer.predictor import Predictor
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests import tiny
 
 PERSON = 0

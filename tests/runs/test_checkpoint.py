@@ -13,7 +13,7 @@ import pytest
 
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint, control, saved_run
-from posejax.train import state
+from posejax.train.step import state
 from tests import processes, tiny
 
 

@@ -7,7 +7,7 @@ import pytest
 from posejax.labels import LabelSpace
 from posejax.runs import checkpoint, meta, saved_run
 from posejax.runs.control import Control
-from posejax.train import state
+from posejax.train.step import state
 from tests import tiny
 
 

@@ -10,7 +10,7 @@ from posejax import devices, experiment
 from posejax.infer.predictor import Predictor
 from posejax.tasks import Evaluator
 from posejax.tasks.detection import measures
-from posejax.train import build
+from posejax.train import evaluate
 from tests import test_configs
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_found_in_what_a_picture_leaves_free_of_its_canvas(untrained)
   assert (filled['scores'] > 0).sum() > 3
 
   evaluator = Evaluator(lambda predictions, batch: {}, lambda sums, records: {}, 'AP/box')
-  step = build.evaluation_step(task, evaluator, devices.make_mesh(jax.devices()[:1]))
+  step = evaluate.compile_step(task, evaluator, devices.make_mesh(jax.devices()[:1]))
   evaluated = step(variables, batch)[1]
   for name, value in filled.items():
     np.testing.assert_allclose(evaluated[name][0], value, atol=1e-4)

@@ -13,8 +13,8 @@ import numpy as np
 from posejax import devices
 from posejax.config import Config
 from posejax.plan import collectives
-from posejax.train import build, placement
-from tests.train import small_task
+from posejax.train.step import build, placement
+from tests.train.step import small_task
 
 placement.SMALL = 64
 STEPS = 3

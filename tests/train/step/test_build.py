@@ -7,7 +7,7 @@ from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import resolve
 from posejax.data.batches import TrainBatches
-from posejax.train import build
+from posejax.train.step import build
 from tests import tiny
 
 

@@ -9,7 +9,8 @@ import json
 import shutil
 
 from posejax import devices, distributed
-from posejax.train import loop, placement
+from posejax.train import loop
+from posejax.train.step import placement
 from tests import tiny
 
 placement.SMALL = 64

@@ -11,8 +11,8 @@ import pytest
 
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.train.evaluate_workdir import evaluate_workdir
 from posejax.train.loop import train
+from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests import tiny
 
 
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_figures_of_before(workdir):
 
 def test_a_batch_that_devices_do_not_divide_names_the_key_that_can_be_set(workdir):
   code = (
-    'import sys; from posejax.train.evaluate_workdir import evaluate_workdir;'
+    'import sys; from posejax.train.workdirs.evaluate import evaluate_workdir;'
     "evaluate_workdir(sys.argv[1], 'latest')"
   )
   result = subprocess.run(

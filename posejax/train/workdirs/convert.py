@@ -18,7 +18,7 @@ from posejax.runs.meta import Window, checkpoint_meta
 from posejax.tasks import Task
 from posejax.tasks.detection import measures as detection_measures
 from posejax.tasks.pose.measures import PoseMetrics
-from posejax.train import build
+from posejax.train.step import build
 from posejax.weights import Converted, convert
 
 

@@ -38,7 +38,7 @@ print(shapes[1::2])
 def steps():
   """Return what parallel_script.py prints, from 8 host devices: differences, collectives by kind."""
   return processes.on_host_devices(
-    'from tests.train import parallel_script; parallel_script.main()', 8
+    'from tests.train.step import parallel_script; parallel_script.main()', 8
   )
 
 

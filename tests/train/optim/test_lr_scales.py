@@ -10,8 +10,8 @@ from posejax import devices, models
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
 from posejax.errors import PosejaxError
-from posejax.train import build as builder
-from posejax.train import lr_scales
+from posejax.train.optim import lr_scales
+from posejax.train.step import build as builder
 from tests import tiny
 from tests.models import nets
 

@@ -13,18 +13,18 @@ from posejax import devices
 from posejax.config import Config, continue_from
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
-from posejax.train import placement
+from posejax.train.step import placement
 from tests import processes, tiny
 
-BEGIN = 'from tests.train import resume_script; resume_script.begin(*{})'
-GO_ON = 'from tests.train import resume_script; resume_script.go_on(*{})'
+BEGIN = 'from tests.train.step import resume_script; resume_script.begin(*{})'
+GO_ON = 'from tests.train.step import resume_script; resume_script.go_on(*{})'
 
 
 @pytest.fixture(scope='module')
 def layouts():
   """Return what layouts_script.py prints."""
   return processes.on_host_devices(
-    'from tests.train import layouts_script; layouts_script.main()', 8
+    'from tests.train.step import layouts_script; layouts_script.main()', 8
   )
 
 

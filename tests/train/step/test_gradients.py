@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from posejax.train import gradients
-from posejax.train.lr_scales import UNSCALED
-from tests.train import small_task
+from posejax.train.optim.lr_scales import UNSCALED
+from posejax.train.step import gradients
+from tests.train.step import small_task
 
 KEY = jax.random.key(1)
 

@@ -14,8 +14,10 @@ from posejax.config import resolve
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.runs.control import Control
-from posejax.train import optim, start, state
 from posejax.train.loop import train
+from posejax.train.optim import optimizers
+from posejax.train.start import begin
+from posejax.train.step import state
 from tests import tiny
 from tests.goldens import seeded
 from tests.weights import torch_bytes
@@ -49,7 +51,7 @@ def save(workdir, experiment, *steps, best=None):
   config = experiment.config
   with checkpoint.Checkpointer(str(workdir)) as checkpointer:
     for step, variables, averaged in steps:
-      made = state.create(variables, optim.create(config.optimizer), None)
+      made = state.create(variables, optimizers.create(config.optimizer), None)
       made = made.replace(step=np.int32(step), ema_params=averaged)
       control = Control.create(config, 'PCK@0.20/torso', 'max')
       control.best.step, control.best.value = best, None if best is None else 0.5
@@ -63,16 +65,16 @@ def save(workdir, experiment, *steps, best=None):
   return str(workdir)
 
 
-def begin(experiment, variables, **changes):
+def begun(experiment, variables, **changes):
   """Return flat variables that a run with these keys begins with, and what is printed."""
   config = dataclasses.replace(experiment.config, **changes)
-  variables, text = start.begin(dataclasses.replace(experiment, config=config), variables)
+  variables, text = begin.begin(dataclasses.replace(experiment, config=config), variables)
   return paths.flatten(variables), text
 
 
 def test_nothing_is_taken_unless_asked(coco):
   experiment, variables = coco
-  same, text = start.begin(experiment, variables)
+  same, text = begin.begin(experiment, variables)
   assert same is variables
   assert not text
 
@@ -81,7 +83,7 @@ def test_another_skeleton_keeps_all_but_the_keypoints_it_does_not_share(tmp_path
   old = coco[1]
   averaged = jax.tree.map(lambda a: a + 1, old['params'])
   run = save(tmp_path / 'run', coco[0], (3, old, averaged))
-  got, text = begin(*lsp, init_from=run)
+  got, text = begun(*lsp, init_from=run)
 
   taken = paths.flatten({**old, 'params': averaged})
   initial = paths.flatten(lsp[1])
@@ -111,14 +113,14 @@ def test_as_many_keypoints_under_other_names_are_told_apart(tmp_path, coco):
   )
   run = save(tmp_path / 'run', coco[0], (1, coco[1], None))
   new = build(turned, seed=5)
-  got, _ = begin(*new, init_from=run)
+  got, _ = begun(*new, init_from=run)
   np.testing.assert_array_equal(
     got[f'{FINAL}/kernel'], paths.flatten(coco[1])[f'{FINAL}/kernel'][..., ::-1]
   )
 
   sign = skeletons.Skeleton('sign', ('a', 'b', 'c', 'd'), (('a', 'b'),), (), (0.1,) * 4)
   new = build(sign, seed=6)
-  got, text = begin(*new, init_from=run)
+  got, text = begun(*new, init_from=run)
   np.testing.assert_array_equal(got[f'{FINAL}/kernel'], paths.flatten(new[1])[f'{FINAL}/kernel'])
   np.testing.assert_array_equal(
     got['params/head/smooth/kernel'], paths.flatten(coco[1])['params/head/smooth/kernel']
@@ -130,7 +132,7 @@ def test_the_same_skeleton_takes_everything_from_the_best_checkpoint(tmp_path, c
   experiment, best = coco
   latest = jax.tree.map(lambda a: a + 1, best)
   run = save(tmp_path / 'run', experiment, (1, best, None), (2, latest, None), best=1)
-  got, text = begin(*build(seed=7), init_from=run)
+  got, text = begun(*build(seed=7), init_from=run)
   jax.tree.map(np.testing.assert_array_equal, got, paths.flatten(best))
   assert 'step 1, PCK@0.20/torso 0.5000' in text
 
@@ -140,7 +142,7 @@ def test_what_a_loss_learns_starts_anew_beside_a_head_that_is_taken(tmp_path, co
   experiment, variables = build(seed=8)
   learned = {'scale': np.ones(3, np.float32)}
   variables = {**variables, 'params': {**variables['params'], 'loss': learned}}
-  got, text = begin(experiment, variables, init_from=run)
+  got, text = begun(experiment, variables, init_from=run)
   assert got.pop('params/loss/scale') is learned['scale']
   jax.tree.map(np.testing.assert_array_equal, got, paths.flatten(coco[1]))
   assert ['loss', 'initialised'] in [line.split()[:2] for line in text.splitlines()]
@@ -149,7 +151,7 @@ def test_what_a_loss_learns_starts_anew_beside_a_head_that_is_taken(tmp_path, co
 def test_a_head_of_another_build_starts_anew(tmp_path, coco):
   run = save(tmp_path / 'run', coco[0], (1, coco[1], None))
   new = build(LSP, seed=3, model__head_features=12)
-  got, text = begin(*new, init_from=run)
+  got, text = begun(*new, init_from=run)
   for path, initial in paths.flatten(new[1]).items():
     expected = initial if '/head/' in path else paths.flatten(coco[1])[path]
     np.testing.assert_array_equal(got[path], expected, err_msg=path)
@@ -162,7 +164,7 @@ def test_a_head_of_another_build_starts_anew(tmp_path, coco):
 def test_what_does_not_fit_is_refused(tmp_path, coco):
   run = save(tmp_path / 'run', coco[0], (1, coco[1], None))
   with pytest.raises(PosejaxError) as error:
-    begin(*build(seed=3, model__growth=6, model__block_layers=(1,)), init_from=run)
+    begun(*build(seed=3, model__growth=6, model__block_layers=(1,)), init_from=run)
   for part in (
     run,
     'arrays outside the head differ',
@@ -171,14 +173,14 @@ def test_what_does_not_fit_is_refused(tmp_path, coco):
   ):
     assert part in str(error.value)
   with pytest.raises(PosejaxError, match=r"config\.inputs\.channels: 'rgb' there, 'bgr' now"):
-    begin(*build(inputs={'channels': 'bgr'}), init_from=run)
+    begun(*build(inputs={'channels': 'bgr'}), init_from=run)
   with pytest.raises(PosejaxError, match=r'nowhere.* does not exist'):
-    begin(*coco, init_from=str(tmp_path / 'nowhere'))
+    begun(*coco, init_from=str(tmp_path / 'nowhere'))
   with pytest.raises(PosejaxError, match='holds no checkpoint'):
-    begin(*coco, init_from=str(tmp_path))
+    begun(*coco, init_from=str(tmp_path))
   model = {**coco[0].config.model, 'init_from': 'x.pth'}
   with pytest.raises(PosejaxError, match='both say where to start'):
-    begin(*coco, init_from=run, model=model)
+    begun(*coco, init_from=run, model=model)
 
 
 @pytest.fixture(scope='module')
@@ -197,7 +199,7 @@ def test_a_published_backbone_is_taken_whole_and_the_head_starts_anew(tmp_path, 
   file = tmp_path / 'resnet18.pth'
   torch_bytes.save(file, tensors)
   model = {**experiment.config.model, 'init_from': str(file)}
-  got, text = begin(experiment, variables, model=model)
+  got, text = begun(experiment, variables, model=model)
   initial = paths.flatten(variables)
   assert got.keys() == initial.keys()
   assert all((got[p] == initial[p]).all() == ('/head/' in p) for p in got)
@@ -214,18 +216,18 @@ def test_a_published_backbone_is_taken_whole_and_the_head_starts_anew(tmp_path, 
 
   inputs = dataclasses.replace(experiment.config.inputs, mean=(0.5, 0.5, 0.5))
   with pytest.raises(PosejaxError, match=r'mean: \(0\.485, 0\.456, 0\.406\) there, \(0\.5'):
-    begin(experiment, variables, model=model, inputs=inputs)
+    begun(experiment, variables, model=model, inputs=inputs)
 
 
 def test_a_file_that_does_not_fit_is_refused(tmp_path, coco, resnet18):
   model = {**coco[0].config.model, 'init_from': 'nothing.pth'}
   with pytest.raises(PosejaxError, match=r'nothing\.pth'):
-    begin(*coco, model=model)
+    begun(*coco, model=model)
   experiment, variables, tensors = resnet18
   file = tmp_path / 'cut.pth'
   torch_bytes.save(file, {n: a for n, a in tensors.items() if n != 'layer4.1.bn2.bias'})
   with pytest.raises(PosejaxError, match=r'layer4\.1\.bn2\.bias: not there'):
-    begin(experiment, variables, model={**experiment.config.model, 'init_from': str(file)})
+    begun(experiment, variables, model={**experiment.config.model, 'init_from': str(file)})
 
 
 def test_a_run_begun_from_another_resumes_without_it_to_the_same_bits(tmp_path, coco, capsys):

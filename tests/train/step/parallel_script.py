@@ -18,7 +18,7 @@ from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import TrainBatches
 from posejax.experiment import batch_norm
-from posejax.train import build
+from posejax.train.step import build
 from tests import tiny
 
 COLLECTIVE = r'= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)\('

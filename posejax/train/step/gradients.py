@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from posejax import devices, paths
 from posejax.tasks.base import Task
-from posejax.train import placement
-from posejax.train.lr_scales import Scales
+from posejax.train.optim.lr_scales import Scales
+from posejax.train.step import placement
 from posejax.types import Batch
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from posejax.train.lr_scales import UNSCALED, Scales
+from posejax.train.optim.lr_scales import UNSCALED, Scales
 from posejax.types import Variables
 
 

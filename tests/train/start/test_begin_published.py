@@ -11,7 +11,7 @@ from posejax import labels, paths, skeletons, weights
 from posejax.config import resolve
 from posejax.errors import PosejaxError
 from posejax.tasks import net
-from posejax.train import start
+from posejax.train.start.begin import begin
 from posejax.weights import get
 from posejax.weights.families import movenet as family
 from tests import published_files, tiny
@@ -46,7 +46,7 @@ def build(skeleton, name='movenet_lightning', **changes):
 
 def test_keypoints_go_by_name_with_all_the_values_that_they_have():
   experiment, variables = build(LSP)
-  begun, text = start.begin(experiment, variables)
+  begun, text = begin(experiment, variables)
   got, initial = paths.flatten(begun), paths.flatten(variables)
   names = family.peer_names(boxes=False)
   tensors = weights.load(get.path('movenet_lightning'))
@@ -78,7 +78,7 @@ def test_keypoints_go_by_name_with_all_the_values_that_they_have():
 def test_a_skeleton_that_shares_nothing_starts_its_keypoints_anew():
   sign = skeletons.Skeleton('sign', ('a', 'b', 'c', 'd'), (('a', 'b'),), (), (0.1,) * 4)
   experiment, variables = build(sign)
-  begun, text = start.begin(experiment, variables)
+  begun, text = begin(experiment, variables)
   got, initial = paths.flatten(begun), paths.flatten(variables)
   for path in got:
     fresh = '/final/' in path and '/center/' not in path
@@ -96,11 +96,11 @@ def test_norms_that_are_asked_for_leave_the_function():
   experiment = experiments.from_config(config)
   shapes = jax.eval_shape(experiment.task.init, jax.random.key(0))
   zeros = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)
-  begun, text = start.begin(experiment, zeros)
+  begun, text = begin(experiment, zeros)
   assert '  backbone  taken' in text
 
   folded, variables = build(COCO)
-  plain, _ = start.begin(folded, variables)
+  plain, _ = begin(folded, variables)
   images = net.normalize(
     np.random.default_rng(0).integers(0, 256, (1, 64, 32, 3), np.uint8),
     **dataclasses.asdict(config.inputs),
@@ -125,4 +125,4 @@ def test_norms_that_are_asked_for_leave_the_function():
 )
 def test_what_cannot_be_is_said_in_a_sentence(changes, message):
   with pytest.raises(PosejaxError, match=message):
-    start.begin(*build(LSP, **changes))
+    begin(*build(LSP, **changes))

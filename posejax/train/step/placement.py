@@ -14,7 +14,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from posejax import devices
-from posejax.train.state import TrainState
+from posejax.train.step.state import TrainState
 
 SMALL = 2**14
 """Arrays of fewer values are whole everywhere: gathering them costs more than they take."""

@@ -1,4 +1,4 @@
-"""One place that puts state, step and evaluation step together and compiles them for the mesh.
+"""One place that puts state and step together and compiles them for the mesh.
 
 On several devices gradients are computed once per device on that device's share of the batch. What goes
 between them is written there: one average of gradients, losses and running statistics, and an exchange
@@ -15,15 +15,14 @@ from jax.sharding import Mesh, PartitionSpec
 
 from posejax import devices
 from posejax.config import Config
-from posejax.tasks.base import Evaluator, Task
-from posejax.train import gradients, lr_scales, optim, placement, state
-from posejax.train.gradients import Gradients, GradientsFn
-from posejax.train.lr_scales import Scales
-from posejax.train.state import TrainState
-from posejax.train.step import StepOutput, TrainStep, make_train_step
-from posejax.types import Batch, Predictions, Variables
-
-EvalStep = Callable[[Variables, Batch], tuple[Any, Predictions]]
+from posejax.tasks.base import Task
+from posejax.train.optim import lr_scales, optimizers, schedules
+from posejax.train.optim.lr_scales import Scales
+from posejax.train.step import gradients, placement, state
+from posejax.train.step.gradients import Gradients, GradientsFn
+from posejax.train.step.state import TrainState
+from posejax.train.step.train_step import StepOutput, TrainStep, make_train_step
+from posejax.types import Variables
 
 
 class Training(NamedTuple):
@@ -32,7 +31,7 @@ class Training(NamedTuple):
   Attributes:
     scales: which parameters move, at which factor of the learning rate.
     init_state: `variables -> state` before the first step; pure.
-    placement: of a state: where each of its arrays lies (`posejax.train.placement`).
+    placement: of a state: where each of its arrays lies (`posejax.train.step.placement`).
     step_fn: `(state, batch, root key) -> (state, StepOutput)` on one device; pure, not compiled.
     step: the same, compiled for the mesh; its state is donated.
   """
@@ -58,11 +57,11 @@ def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Tr
   """
   settings = config.optimizer
   scales = lr_scales.create(settings.lr_scales, variables)
-  optimizer = optim.create(settings)
+  optimizer = optimizers.create(settings)
   make_step = partial(
     make_train_step,
     optimizer=optimizer,
-    schedule=optim.schedule(settings, config.batch_size),
+    schedule=schedules.create(settings, config.batch_size),
     ema_decay=settings.ema_decay,
     scales=scales,
   )
@@ -104,14 +103,3 @@ def _compile(step: TrainStep, mesh: Mesh, places: TrainState) -> TrainStep:
     out_shardings=(places, StepOutput(whole, split)),
     donate_argnums=0,
   )
-
-
-def evaluation_step(task: Task, evaluator: Evaluator, mesh: Mesh) -> EvalStep:
-  """Compile `(variables, batch) -> (sums over the global batch, predictions)` for the mesh."""
-
-  def eval_step(variables: Variables, batch: Batch):
-    predictions = task.infer(variables, *(batch[name] for name in task.inputs))
-    return evaluator.measure(predictions, batch), predictions
-
-  whole, split = devices.replicated(mesh), devices.sharded(mesh)
-  return jax.jit(eval_step, in_shardings=(whole, split), out_shardings=(whole, split))

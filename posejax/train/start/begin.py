@@ -29,7 +29,7 @@ from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint, net_file, published_nets, saved_run
 from posejax.runs.net_file import SavedNet
-from posejax.train import by_keypoint
+from posejax.train.start import by_keypoint
 from posejax.types import Variables
 from posejax.weights import convert
 from posejax.weights.families.names import NEVER_USED

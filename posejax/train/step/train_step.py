@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from posejax.train.gradients import GradientsFn
-from posejax.train.lr_scales import UNSCALED, Scales
-from posejax.train.optim import Schedule
-from posejax.train.state import TrainState
+from posejax.train.optim.lr_scales import UNSCALED, Scales
+from posejax.train.optim.schedules import Schedule
+from posejax.train.step.gradients import GradientsFn
+from posejax.train.step.state import TrainState
 from posejax.types import Batch
 
 
@@ -44,7 +44,7 @@ def make_train_step(
   compiled step serves every seed.
 
   Args:
-    gradients_fn: what is learnt from a batch (`posejax.train.gradients`), on all devices together.
+    gradients_fn: what is learnt from a batch (`posejax.train.step.gradients`), on all devices together.
     optimizer: gradient → update direction, before the learning rate (`posejax.train.optim`).
     schedule: step → learning rate.
     ema_decay: of the moving average of the parameters; warmed up as (1 + s) / (10 + s), so that it

@@ -1,0 +1,1 @@
+"""Which way and how far parameters move: optimisers, schedules, factors by module."""

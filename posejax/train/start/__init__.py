@@ -1,0 +1,1 @@
+"""What a new run's net starts from."""

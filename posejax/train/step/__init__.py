@@ -1,0 +1,1 @@
+"""One training step: state, gradient and update, compiled for the devices of a mesh."""
