@@ -154,3 +154,6 @@ Variables = Mapping[str, Any]
 """Flax variables: `{'params': ..., 'batch_stats': ...}`."""
 TransformFn = Callable[[Picture | Example, np.random.Generator], dict[str, np.ndarray]]
 """Decode, augment and crop one example or picture: `(example, rng) -> arrays of fixed shape`."""
+TotalFn = Callable[[Any], Any]
+"""Counts of the examples at hand (a pytree) -> their sums over the whole batch, of which these may be a
+device's share or a part of it. A loss that divides by a count of boxes asks it, at most once."""

@@ -47,7 +47,8 @@ def build(config, labels):
   def init(key):
     return model.init(key, jnp.zeros((1, *options.crop_size, 3)))
 
-  def loss(variables, batch, key):
+  def loss(variables, batch, key, total):
+    del total  # for losses that divide by a count over the whole batch
     outputs, model_state = net.apply_in_training(model, normalize, variables, batch, key)
     example_losses = losses.cross_entropy(outputs['logits'], facing(skeleton, batch))
     return example_losses.mean(), Aux(model_state, {}, example_losses)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from posejax.codecs import rtmdet
-from posejax.types import Array
+from posejax.types import Array, TotalFn
 
 CENTER_RADIUS = 3.0
 """Strides from a box's middle to a cell from which on the distance costs more than 1."""
@@ -110,7 +110,7 @@ def assign(
 
 
 def losses(
-  outputs: dict[str, Array], truth: dict[str, Array]
+  outputs: dict[str, Array], truth: dict[str, Array], total: TotalFn
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """Return the loss of every picture, and its parts.
 
@@ -119,11 +119,12 @@ def losses(
   Args:
     outputs: of `posejax.models.heads.RTMDetHead`, for a batch.
     truth: `boxes`, `labels`, `box_mask` and `box_ignore` of the batch (`posejax.types`).
+    total: sums counts over the whole batch, as mmdet does over its GPUs (`reduce_mean`).
 
   Returns:
     `(float32 [B], whose mean is the batch's loss; {'class_loss', 'box_loss', 'positives'})`, the last a
     mean number of cells a picture. The sums over cells are divided by the sum of their overlaps over the
-    batch.
+    whole batch.
   """
   boxes, logits = rtmdet.decode(outputs)
   h, w = outputs[f'classes_{rtmdet.STRIDES[0]}'].shape[1:3]
@@ -146,7 +147,8 @@ def losses(
   # A pair that does not count has equal boxes, whose gradient is finite.
   aims = jnp.where(positive[..., None], aims, jax.lax.stop_gradient(boxes))
   box_loss = (jnp.where(positive, giou_loss(boxes, aims), 0) * overlap).sum(1) * BOX_WEIGHT
-  total = jnp.maximum(overlap.sum(), 1) / len(boxes)
-  parts = {'class_loss': class_loss / total, 'box_loss': box_loss / total}
+  overlaps_sum, pictures = total((overlap.sum(), jnp.float32(len(boxes))))
+  a_picture = jnp.maximum(overlaps_sum, 1) / pictures
+  parts = {'class_loss': class_loss / a_picture, 'box_loss': box_loss / a_picture}
   scalars = {name: loss.mean() for name, loss in parts.items()}
   return sum(parts.values()), {**scalars, 'positives': positive.sum(1).mean(dtype=jnp.float32)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from posejax.codecs import Codec
 from posejax.labels import LabelSpace
-from posejax.types import Batch, Predictions, TransformFn, Variables
+from posejax.types import Batch, Predictions, TotalFn, TransformFn, Variables
 
 
 class Aux(NamedTuple):
@@ -37,7 +37,8 @@ class Task:
     labels: what the net can name.
     input_size: (H, W) of the net's input.
     init: `key -> variables`.
-    loss: `(variables, batch, key) -> (scalar, Aux)`; the mean over the batch's examples. Traced.
+    loss: `(variables, batch, key, total) -> (scalar, Aux)`; the mean over the batch's examples. Traced.
+      What it divides by is `total(counts)` where that is to be the whole batch's.
     infer: `(variables, images uint8 [B, H, W, 3]) -> predictions`, see `posejax.types`. Traced. It takes
       no labels: it is what is exported and served. Where `inputs` names more of a batch, that follows.
     transform_train, transform_eval: `(example, rng) -> arrays` of one example (host).
@@ -59,7 +60,7 @@ class Task:
   labels: LabelSpace
   input_size: tuple[int, int]
   init: Callable[[jax.Array], Variables]
-  loss: Callable[[Variables, Batch, jax.Array], tuple[jax.Array, Aux]]
+  loss: Callable[[Variables, Batch, jax.Array, TotalFn], tuple[jax.Array, Aux]]
   infer: Callable[..., Predictions]
   transform_train: TransformFn
   transform_eval: TransformFn

@@ -14,6 +14,7 @@ GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens' / 'rtmdet.npz'
 SIZE = (96, 64)
 _jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 N = 12  # places for true boxes, some empty
+losses_of = functools.partial(rtmdet_targets.losses, total=lambda counts: counts)
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +74,7 @@ def test_losses_are_mmdets(goldens):
     truth['box_mask'].append(np.arange(N) < len(g['truth']))
     truth['box_ignore'].append(np.zeros(N, bool))
   truth = {name: np.stack(values) for name, values in truth.items()}
-  example_losses, scalars = _jit(rtmdet_targets.losses)(batch(outputs), truth)
+  example_losses, scalars = _jit(losses_of)(batch(outputs), truth)
   sums = {
     name: np.array([goldens[f'assign{case}/{name}'] for case in cases])
     for name in ('class_loss', 'box_loss')
@@ -83,6 +84,11 @@ def test_losses_are_mmdets(goldens):
   np.testing.assert_allclose(example_losses, expected, rtol=1e-4)
   np.testing.assert_allclose(scalars['class_loss'], sums['class_loss'].sum() / total, rtol=1e-4)
   np.testing.assert_allclose(scalars['box_loss'], 2 * sums['box_loss'].sum() / total, rtol=1e-4)
+  # And of single pictures that are told of all, as of processes by mmdet's `reduce_mean`.
+  for case in cases:
+    one = {name: values[case : case + 1] for name, values in truth.items()}
+    told = rtmdet_targets.losses(outputs[case], one, lambda counts: (total, 4))[0]
+    np.testing.assert_allclose(told, expected[case : case + 1], rtol=1e-4)
 
 
 def test_ignored_regions_are_no_background():
@@ -95,7 +101,7 @@ def test_ignored_regions_are_no_background():
     'box_mask': np.zeros((1, N), bool),
     'box_ignore': np.zeros((1, N), bool),
   }
-  loss = _jit(lambda outputs, truth: rtmdet_targets.losses(outputs, truth)[0])
+  loss = _jit(lambda outputs, truth: losses_of(outputs, truth)[0])
   whole = float(loss(outputs, nothing)[0])
   crowd = {**nothing, 'boxes': padded(np.float32([[-1, -1, 64, 96]]))[None]}
   crowd['box_ignore'] = (np.arange(N) == 0)[None]
@@ -113,7 +119,7 @@ def test_gradients_are_finite_whatever_the_boxes():
     'box_mask': (np.arange(N) < 2)[None],
     'box_ignore': np.zeros((1, N), bool),
   }
-  grad = _jit(jax.grad(lambda outputs: rtmdet_targets.losses(outputs, truth)[0].mean()))
+  grad = _jit(jax.grad(lambda outputs: losses_of(outputs, truth)[0].mean()))
   for boxes in (
     rng.normal(0, 30, (126, 4)),  # corners in any order
     np.zeros((126, 4)),

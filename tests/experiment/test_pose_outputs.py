@@ -77,7 +77,7 @@ def test_what_a_loss_learns_is_trained_and_not_needed_to_predict():
   }
 
   def loss(params):
-    return task.loss({**variables, 'params': params}, batch, jax.random.key(1))[0]
+    return task.loss({**variables, 'params': params}, batch, jax.random.key(1), None)[0]
 
   gradients = jax.jit(jax.grad(loss))(variables['params'])
   assert all(np.any(g) for g in jax.tree.leaves(gradients['loss']))

@@ -116,7 +116,7 @@ def test_a_detector_is_not_needed_and_training_is_refused(multipose):
   with pytest.raises(PosejaxError, match='by itself'):
     published.predictor('movenet_multipose', detector=lambda image: None)
   with pytest.raises(PosejaxError, match='not trained here'):
-    multipose.task.loss({}, {}, None)
+    multipose.task.loss({}, {}, None, None)
 
 
 def test_people_of_a_film_keep_their_ids(tmp_path):

@@ -14,6 +14,7 @@ from posejax.codecs import rcnn_keypoints
 from posejax.models.rcnn import detections, proposals
 from posejax.ops import boxes as boxes_lib
 from posejax.ops import matching
+from posejax.types import TotalFn
 
 _BETA = 1 / 9
 """Of the smooth L1 loss of deltas."""
@@ -113,18 +114,22 @@ def choose_regions(
   )
 
 
-def losses(of_anchors: Lesson, of_regions: Lesson, truth: Truth) -> dict[str, jax.Array]:
+def losses(
+  of_anchors: Lesson, of_regions: Lesson, truth: Truth, total: TotalFn
+) -> dict[str, jax.Array]:
   """Return float32 `[B]` losses by name, whose means over the batch torchvision adds up.
 
   `objectness` and `anchor_boxes` of the first stage; `classes`, `boxes` and, of nets that find them,
   `keypoints` of the second. All but the last are divided by the number of anchors or regions that the
-  batch learns from, `keypoints` by that of keypoints that are labelled and in their regions. A
-  picture's loss is its share of that, times B.
+  whole batch learns from, `keypoints` by that of keypoints that are labelled and in their regions. A
+  picture's loss is its share of that, times the size of the batch. (torchvision counts what one GPU has,
+  which differs for keypoints alone, as long as every picture has enough anchors and regions to draw.)
 
   Args:
     of_anchors: from `RCNN.learn`.
     of_regions: likewise.
     truth: as that takes it; also `keypoints` and `visibility` where heatmaps are learnt.
+    total: sums counts over the whole batch.
   """
   positive, deltas = _deltas(of_anchors, truth, proposals.WEIGHTS)
   objectness = jnp.maximum(of_anchors.logits, 0) - of_anchors.logits * positive
@@ -138,18 +143,26 @@ def losses(of_anchors: Lesson, of_regions: Lesson, truth: Truth) -> dict[str, ja
   classes = -jnp.take_along_axis(likelihood, outcomes[..., None], -1)[..., 0]
   predicted = jnp.take_along_axis(of_regions.deltas, outcomes[..., None, None], 2)[:, :, 0]
   boxes = losses_lib.huber(predicted - deltas, _BETA).sum(-1) * positive
-  result = {
-    'objectness': _shares(objectness, of_anchors.valid),
-    'anchor_boxes': _shares(anchor_boxes, of_anchors.valid),
-    'classes': _shares(classes, of_regions.valid),
-    'boxes': _shares(boxes, of_regions.valid),
+  counted = {'anchors': of_anchors.valid, 'regions': of_regions.valid}
+  found = {
+    'objectness': ('anchors', objectness),
+    'anchor_boxes': ('anchors', anchor_boxes),
+    'classes': ('regions', classes),
+    'boxes': ('regions', boxes),
   }
   if of_regions.heatmaps is not None:
-    result['keypoints'] = _keypoints(of_regions, truth)
-  return result
+    keypoints, counted['keypoints'] = _keypoints(of_regions, truth)
+    found['keypoints'] = 'keypoints', keypoints
+  counts = {name: valid.sum(dtype=jnp.float32) for name, valid in counted.items()}
+  counts, pictures = total((counts, jnp.float32(len(truth['boxes']))))
+  return {
+    name: _sums(values, counted[what]) * (pictures / jnp.maximum(counts[what], 1))
+    for name, (what, values) in found.items()
+  }
 
 
-def _keypoints(lesson: Lesson, truth: Truth) -> jax.Array:
+def _keypoints(lesson: Lesson, truth: Truth) -> tuple[jax.Array, jax.Array]:
+  """Return the cross-entropy of every keypoint's cell, `[B, S', K]`, and which of them count."""
   B, S, side, _, K = lesson.heatmaps.shape
   matched = lesson.matched[:, :S]
   places = jnp.maximum(matched, 0)
@@ -160,7 +173,7 @@ def _keypoints(lesson: Lesson, truth: Truth) -> jax.Array:
   cells, valid = rcnn_keypoints.encode(keypoints, visibility, lesson.references[:, :S], side)
   likelihood = jax.nn.log_softmax(lesson.heatmaps.reshape(B, S, side * side, K), 2)
   cross_entropy = -jnp.take_along_axis(likelihood, cells[:, :, None], 2)[:, :, 0]
-  return _shares(cross_entropy, valid)
+  return cross_entropy, valid
 
 
 def _deltas(lesson: Lesson, truth: Truth, weights) -> tuple[jax.Array, jax.Array]:
@@ -175,8 +188,6 @@ def _deltas(lesson: Lesson, truth: Truth, weights) -> tuple[jax.Array, jax.Array
   return positive, boxes_lib.encode(objects, references, weights)
 
 
-def _shares(losses: jax.Array, counted: jax.Array) -> jax.Array:
-  """Return `[B]`: what pictures have of the mean of all that is counted, times B."""
-  axes = tuple(range(1, losses.ndim))
-  number = jnp.maximum(counted.sum(), 1)
-  return jnp.where(counted, losses, 0).sum(axes) * (len(losses) / number)
+def _sums(losses: jax.Array, counted: jax.Array) -> jax.Array:
+  """Return `[B]`: each picture's sum of what is counted."""
+  return jnp.where(counted, losses, 0).sum(tuple(range(1, losses.ndim)))

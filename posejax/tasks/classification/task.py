@@ -14,7 +14,7 @@ from posejax.metrics import accuracy
 from posejax.tasks import net
 from posejax.tasks.base import Aux, Evaluator, Task, ViewFn
 from posejax.tasks.classification import panels
-from posejax.types import Batch, Predictions, TransformFn, Variables
+from posejax.types import Batch, Predictions, TotalFn, TransformFn, Variables
 
 LOSSES: dict[str, Callable] = {'cross_entropy': losses.cross_entropy}
 
@@ -46,7 +46,10 @@ def create(
   def init(key: jax.Array) -> Variables:
     return model.init(key, jnp.zeros((1, *crop_size, 3), jnp.float32))
 
-  def loss(variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, Aux]:
+  def loss(
+    variables: Variables, batch: Batch, key: jax.Array, total: TotalFn
+  ) -> tuple[jax.Array, Aux]:
+    del total  # every example's loss is its own
     outputs, model_state = net.apply_in_training(model, normalize_fn, variables, batch, key)
     example_losses = loss_fn(outputs['logits'], batch['labels'])
     right = jnp.argmax(outputs['logits'], -1) == batch['labels']

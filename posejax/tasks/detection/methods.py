@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from posejax.codecs import rcnn_keypoints, rtmdet, rtmdet_targets
 from posejax.models.rcnn import detections, lessons
-from posejax.types import Batch, Predictions
+from posejax.types import Batch, Predictions, TotalFn
 
 ApplyFn = Callable[..., Any]
 """`(images float [B, H, W, 3], **options) -> outputs`, the net's `apply` with its variables bound;
@@ -29,8 +29,8 @@ class Method:
   """What makes a detector of a net.
 
   Attributes:
-    loss: `(apply, images, truth, key) -> Losses`. `truth` is the batch without its images
-      (`posejax.types`), `key` the step's.
+    loss: `(apply, images, truth, key, total) -> Losses`. `truth` is the batch without its images
+      (`posejax.types`), `key` the step's, `total` as `Task.loss` takes it.
     detect: `(apply, images, image_size) -> predictions`: `boxes` `[B, M, 4]`, `scores` `[B, M]` and
       `labels` int32 `[B, M]`, and where `keypoints`, `keypoints_crop` `[B, M, K, 2]` with
       `keypoint_scores` `[B, M, K]`. An `image_size` of None says that pictures fill their canvases.
@@ -38,7 +38,7 @@ class Method:
     sized: whether `detect` wants to know the `image_size`.
   """
 
-  loss: Callable[[ApplyFn, jax.Array, Batch, jax.Array], Losses]
+  loss: Callable[[ApplyFn, jax.Array, Batch, jax.Array, TotalFn], Losses]
   detect: Callable[[ApplyFn, jax.Array, jax.Array | None], Predictions]
   keypoints: bool = False
   sized: bool = False
@@ -58,9 +58,11 @@ def _rtmdet(
     iou_threshold: a box that overlaps a better one of its class by more goes.
   """
 
-  def loss(apply: ApplyFn, images: jax.Array, truth: Batch, key: jax.Array) -> Losses:
+  def loss(
+    apply: ApplyFn, images: jax.Array, truth: Batch, key: jax.Array, total: TotalFn
+  ) -> Losses:
     outputs, state = apply(images, train=True, mutable=['batch_stats'], rngs={'dropout': key})
-    example_losses, scalars = rtmdet_targets.losses(outputs, truth)
+    example_losses, scalars = rtmdet_targets.losses(outputs, truth, total)
     return example_losses, scalars, state
 
   def detect(apply: ApplyFn, images: jax.Array, image_size: jax.Array | None) -> Predictions:
@@ -83,9 +85,11 @@ def _rcnn(*, keypoints: bool) -> Method:
     keypoints: whether theirs find them; these score the logistic of their logit.
   """
 
-  def loss(apply: ApplyFn, images: jax.Array, truth: Batch, key: jax.Array) -> Losses:
+  def loss(
+    apply: ApplyFn, images: jax.Array, truth: Batch, key: jax.Array, total: TotalFn
+  ) -> Losses:
     drawn, state = apply(images, truth, key, method='learn', mutable=['batch_stats'])
-    losses = lessons.losses(*drawn, truth)
+    losses = lessons.losses(*drawn, truth, total)
     return sum(losses.values()), {name: value.mean() for name, value in losses.items()}, state
 
   def detect(apply: ApplyFn, images: jax.Array, image_size: jax.Array | None) -> Predictions:

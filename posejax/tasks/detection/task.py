@@ -11,7 +11,7 @@ from posejax.tasks import net
 from posejax.tasks.base import Aux, Task, ViewFn
 from posejax.tasks.detection import panels
 from posejax.tasks.detection.methods import Method
-from posejax.types import Batch, Predictions, TransformFn, Variables
+from posejax.types import Batch, Predictions, TotalFn, TransformFn, Variables
 
 
 def create(
@@ -41,11 +41,13 @@ def create(
   def init(key: jax.Array) -> Variables:
     return model.init(key, jnp.zeros((1, *canvas_size, 3), jnp.float32))
 
-  def loss(variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, Aux]:
+  def loss(
+    variables: Variables, batch: Batch, key: jax.Array, total: TotalFn
+  ) -> tuple[jax.Array, Aux]:
     truth = {name: array for name, array in batch.items() if name != 'images'}
     images = normalize_fn(batch['images'])
     example_losses, scalars, state = method.loss(
-      partial(model.apply, variables), images, truth, key
+      partial(model.apply, variables), images, truth, key, total
     )
     return example_losses.mean(), Aux(state, scalars, example_losses)
 

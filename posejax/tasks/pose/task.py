@@ -12,7 +12,7 @@ from posejax.tasks import net
 from posejax.tasks.base import Aux, Task, ViewFn
 from posejax.tasks.pose.losses import PoseLoss
 from posejax.tasks.pose.panels import draw_panels
-from posejax.types import Batch, Predictions, TransformFn, Variables
+from posejax.types import Batch, Predictions, TotalFn, TransformFn, Variables
 
 
 def create(
@@ -53,7 +53,10 @@ def create(
     learned = loss.init(jax.random.fold_in(key, 1))
     return {**variables, 'params': {**variables['params'], 'loss': learned}}
 
-  def task_loss(variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, Aux]:
+  def task_loss(
+    variables: Variables, batch: Batch, key: jax.Array, total: TotalFn
+  ) -> tuple[jax.Array, Aux]:
+    del total  # every example's loss is its own
     outputs, model_state = net.apply_in_training(model, normalize_fn, variables, batch, key)
     targets, weights = codec.encode(batch['keypoints'], batch['visibility'])
     learned = variables['params'].get('loss')

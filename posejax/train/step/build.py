@@ -1,9 +1,10 @@
 """One place that puts state and step together and compiles them for the mesh.
 
 On several devices gradients are computed once per device on that device's share of the batch. What goes
-between them is written there: one average of gradients, losses and running statistics, and an exchange
-for each batch norm whose groups span devices (`posejax.experiment.batch_norm` says which groups). A
-compiler that shards it by itself sends four for each batch norm, and nobody can tell it in which type.
+between them is written there: one average of gradients, losses and running statistics, an exchange
+for each batch norm whose groups span devices (`posejax.experiment.batch_norm` says which groups), and one
+of what a detector's loss is divided by. A compiler that shards it by itself sends four for each batch
+norm, and nobody can tell it in which type.
 """
 
 from collections.abc import Callable
@@ -68,18 +69,19 @@ def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Tr
   init_state = partial(
     state.create, optimizer=optimizer, ema_decay=settings.ema_decay, scales=scales
   )
-  of_batch = gradients.of_batch(task, scales, config.microbatches)
-  of_devices = _on_every_device(of_batch, variables['params'], scales, mesh, config.reduce_dtype)
+  of_batch = partial(gradients.of_batch, task, scales, config.microbatches)
+  alone = of_devices = of_batch()
+  if mesh.size > 1:
+    of_share = of_batch(total=gradients.on_devices)
+    of_devices = _on_every_device(of_share, variables['params'], scales, mesh, config.reduce_dtype)
   places = placement.of_state(jax.eval_shape(init_state, variables), mesh)
   compiled = _compile(make_step(of_devices), mesh, places)
-  return Training(scales, init_state, places, make_step(of_batch), compiled)
+  return Training(scales, init_state, places, make_step(alone), compiled)
 
 
 def _on_every_device(
-  of_batch: GradientsFn, params: Any, scales: Scales, mesh: Mesh, reduce_dtype: str
+  of_share: GradientsFn, params: Any, scales: Scales, mesh: Mesh, reduce_dtype: str
 ) -> GradientsFn:
-  if mesh.size == 1:
-    return of_batch
   parts = mesh.shape[devices.STATE_AXIS]
   of_params = placement.specs(params, parts)
   of_grads = placement.specs(scales.moving(params), parts)
@@ -87,7 +89,7 @@ def _on_every_device(
   # check_vma=False: the step averages what it must itself. With the check on, differentiating
   # with respect to replicated parameters would insert a second sum over the devices.
   return jax.shard_map(
-    gradients.over_devices(of_batch, of_params, reduce_dtype),
+    gradients.over_devices(of_share, of_params, reduce_dtype),
     mesh=mesh,
     in_specs=(of_params, whole, split, whole),
     out_specs=Gradients(of_grads, whole, split),

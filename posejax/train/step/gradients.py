@@ -10,7 +10,7 @@ from posejax import devices, paths
 from posejax.tasks.base import Task
 from posejax.train.optim.lr_scales import Scales
 from posejax.train.step import placement
-from posejax.types import Batch
+from posejax.types import Batch, TotalFn
 
 
 class Gradients(NamedTuple):
@@ -31,8 +31,23 @@ GradientsFn = Callable[[Any, Any, Batch, jax.Array], Gradients]
 """`(params, non-parameters, batch, key) -> Gradients`."""
 
 
-def of_batch(task: Task, scales: Scales, microbatches: int = 1) -> GradientsFn:
+def at_hand(counts: Any) -> Any:
+  """Return what is counted where nothing else belongs to the batch."""
+  return counts
+
+
+def on_devices(counts: Any) -> Any:
+  """Return what all devices count together; runs once per device, on its share."""
+  return jax.lax.psum(counts, devices.AXES)
+
+
+def of_batch(
+  task: Task, scales: Scales, microbatches: int = 1, total: TotalFn = at_hand
+) -> GradientsFn:
   """Return what computes the gradient of the batch that it is given, and exchanges none.
+
+  A loss that divides by a count of the whole batch is computed twice where there are microbatches: all
+  must have been counted before the first is learnt from. (The first time no gradient is.)
 
   Args:
     task: what to learn.
@@ -40,32 +55,63 @@ def of_batch(task: Task, scales: Scales, microbatches: int = 1) -> GradientsFn:
     microbatches: in so many parts the batch goes through the net. Part m has the examples m, m + n,
       m + 2 n ..., so that on any number of devices it has the same ones of the whole batch, in the same
       order. All parts begin with the same running statistics, whose changes are averaged.
+    total: what a loss is told of the whole batch, of which the batch may be a device's share.
   """
 
-  def at_once(params, model_state, batch, key) -> Gradients:
+  def loss_of(params, model_state, batch, key, total: TotalFn):
+    with scales.frozen_norms():
+      return task.loss({'params': params, **model_state}, batch, key, total)
+
+  def gradients_of(params, model_state, batch, key, total: TotalFn) -> Gradients:
     # Gradients of what moves only: no backward pass goes through what lies below it.
     def loss_fn(moving):
-      variables = {'params': paths.replace(params, paths.flatten(moving)), **model_state}
-      with scales.frozen_norms():
-        return task.loss(variables, batch, key)
+      moved = paths.replace(params, paths.flatten(moving))
+      told = lambda counts: total(jax.lax.stop_gradient(counts))  # noqa: E731
+      return loss_of(moved, model_state, batch, key, told)
 
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(scales.moving(params))
     return Gradients(grads, (loss, dict(aux.model_state), aux.scalars), aux.example_losses)
 
-  def split(array: jax.Array) -> jax.Array:
-    return array.reshape(-1, microbatches, *array.shape[1:]).swapaxes(0, 1)
+  def counts_of(params, model_state, batch, key) -> list:
+    """Return what the loss asks the total of, in a list; of one that asks nothing, an empty one."""
+    asked = []
+
+    def note(counts):
+      asked.append(counts)
+      return counts
+
+    loss_of(params, model_state, batch, key, note)
+    return asked
+
+  def at_once(params, model_state, batch, key) -> Gradients:
+    return gradients_of(params, model_state, batch, key, total)
 
   def in_parts(params, model_state, batch, key) -> Gradients:
-    def part(sums, numbered):
-      number, examples = numbered
-      found = at_once(params, model_state, examples, jax.random.fold_in(key, number))
-      return jax.tree.map(jnp.add, sums, found[:2]), found.example_losses
+    def split(array: jax.Array) -> jax.Array:
+      return array.reshape(-1, microbatches, *array.shape[1:]).swapaxes(0, 1)
 
     parts = jnp.arange(microbatches), jax.tree.map(split, batch)
-    first = jax.tree.map(lambda a: a[0], parts)
-    shapes = jax.eval_shape(lambda: at_once(params, model_state, first[1], key))
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[:2])
-    sums, example_losses = jax.lax.scan(part, zeros, parts)
+
+    def summed(fn):
+      """Return the sum of the first of what `fn(examples, key)` gives for the parts, and the second."""
+
+      def step(sums, numbered):
+        number, examples = numbered
+        added, kept = fn(examples, jax.random.fold_in(key, number))
+        return jax.tree.map(jnp.add, sums, added), kept
+
+      shapes = jax.eval_shape(lambda: fn(jax.tree.map(lambda a: a[0], parts[1]), key)[0])
+      zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+      # Of one that has nothing to sum up, no loop is left for a compiler to find out about.
+      return jax.lax.scan(step, zeros, parts) if jax.tree.leaves(zeros) else (zeros, None)
+
+    def learn(examples, key):
+      found = gradients_of(params, model_state, examples, key, lambda counts: totals[0])
+      return found[:2], found.example_losses
+
+    counts, _ = summed(lambda examples, key: (counts_of(params, model_state, examples, key), None))
+    totals = [total(asked) for asked in counts]
+    sums, example_losses = summed(learn)
     means = jax.tree.map(lambda s: s / microbatches, sums)
     return Gradients(*means, example_losses.swapaxes(0, 1).reshape(-1))
 

@@ -1,5 +1,7 @@
 """What two-stage detectors learn from, and their losses beside loops over single boxes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from posejax.models.rcnn import lessons
 from posejax.models.rcnn.lessons import Lesson
 
 B, S, C, K, SIDE = 2, 6, 3, 4, 8
-losses_of = jax.jit(lessons.losses)
+losses_of = jax.jit(functools.partial(lessons.losses, total=lambda counts: counts))
 
 
 def some_truth():
@@ -102,6 +104,22 @@ def test_losses_are_those_of_single_boxes():
     assert float(value.mean()) == pytest.approx(expected[name], rel=1e-4), name
 
 
+def test_pictures_told_of_the_whole_batch_have_the_same_losses_by_themselves():
+  anchors, regions = some_lesson(1), some_lesson(2, C, heatmaps=True)
+  truth, counts = some_truth(), []
+  whole = losses_of(anchors, regions, truth)
+  of_picture = lambda b: jax.tree.map(lambda a: a[b : b + 1], (anchors, regions, truth))  # noqa: E731
+  for b in range(B):
+    lessons.losses(*of_picture(b), lambda asked: counts.append(asked) or asked)
+  # One has twice as many anchors, and other numbers of keypoints.
+  assert len({str(one) for one in counts}) == B
+  together = jax.tree.map(lambda *values: sum(values), *counts)
+  for b in range(B):
+    alone = lessons.losses(*of_picture(b), lambda asked: together)
+    for name, value in whole.items():
+      np.testing.assert_allclose(alone[name], value[b : b + 1], rtol=1e-5, err_msg=name)
+
+
 def test_nets_without_heatmaps_have_no_loss_of_keypoints():
   found = losses_of(some_lesson(1), some_lesson(2, C), some_truth())
   assert 'keypoints' not in found
@@ -119,7 +137,7 @@ def test_a_batch_without_anything_on_it_is_all_background():
   def total(floats):
     a = anchors._replace(logits=floats[0], deltas=floats[1])
     r = regions._replace(logits=floats[2], deltas=floats[3], heatmaps=floats[4])
-    found = lessons.losses(a, r, truth)
+    found = losses_of(a, r, truth)
     return sum(x.mean() for x in found.values()), found
 
   floats = [anchors.logits, anchors.deltas, regions.logits, regions.deltas, regions.heatmaps]

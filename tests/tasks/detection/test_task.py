@@ -10,6 +10,7 @@ from posejax import experiment
 from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError
 from posejax.tasks.detection import measures
+from posejax.train.step import gradients
 from tests import tiny
 
 _jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
@@ -33,15 +34,16 @@ def test_losses_and_gradients_are_finite_also_without_anything_to_find(made, var
   @_jit
   def learn(params, batch):
     rest = {name: value for name, value in variables.items() if name != 'params'}
-    loss = lambda p: made.task.loss({'params': p, **rest}, batch, jax.random.key(1))  # noqa: E731
+    key = jax.random.key(1)
+    loss = lambda p: made.task.loss({'params': p, **rest}, batch, key, gradients.at_hand)  # noqa: E731
     return jax.value_and_grad(loss, has_aux=True)(params)
 
   losses = []
   for one in (batch, empty):
-    (loss, aux), gradients = learn(variables['params'], one)
+    (loss, aux), grads = learn(variables['params'], one)
     assert aux.example_losses.shape == (4,)
     np.testing.assert_allclose(loss, aux.example_losses.mean(), rtol=1e-6)
-    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
     losses.append({name: float(value) for name, value in aux.scalars.items()})
   assert losses[0]['box_loss'] > 0
   assert losses[0]['positives'] > 0

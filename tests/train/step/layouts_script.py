@@ -32,11 +32,11 @@ OPTIMIZER = {
 class Run:
   """What came of a run: parameters and their average, statistics, losses, collectives, values held."""
 
-  def __init__(self, num_devices, state=1, norm=False, **changes):
+  def __init__(self, num_devices, state=1, norm=False, counted=False, **changes):
     mesh = devices.make_mesh(jax.devices()[:num_devices], state)
     optimizer = {**OPTIMIZER, 'name': changes.pop('name', 'adam')}
     config = Config.from_dict({'batch_size': 32, 'optimizer': optimizer, **changes})
-    task = small_task.create(norm)
+    task = small_task.create(norm, counted=counted)
     variables = small_task.variables(task)
     training = build.training(task, config, mesh, variables)
     current = devices.compile_init(training.init_state, mesh, training.placement)(variables)
@@ -80,9 +80,13 @@ def main():
       found[f'{name}, {8 // state} x {state}'] = one, Run(8, state, name=name)
   plain = found['adam, 8 x 1'][0]
   found['microbatches, 2 x 4'] = plain, Run(8, 4, microbatches=2)
-  one = Run(1, norm=True, microbatches=2)
-  found['microbatches and batch norm'] = one, Run(8, norm=True, microbatches=2)
-  found['another computation'] = one, Run(8, norm=True)
+  normed = Run(1, norm=True, microbatches=2)
+  found['microbatches and batch norm'] = normed, Run(8, norm=True, microbatches=2)
+  one = Run(1, counted=True)
+  for microbatches in (1, 2):
+    many = Run(8, 4, counted=True, microbatches=microbatches)
+    found[f'loss over a count, in {microbatches}'] = one, many
+  found['another computation'] = normed, Run(8, norm=True)
   print(
     json.dumps(
       {

@@ -16,6 +16,7 @@ import numpy as np
 
 from posejax import devices
 from posejax import experiment as experiments
+from posejax.config import Config
 from posejax.data.batches import TrainBatches
 from posejax.experiment import batch_norm
 from posejax.train.step import build
@@ -24,19 +25,29 @@ from tests import tiny
 COLLECTIVE = r'= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)\('
 
 
-def one_step(mesh: Mesh, semantics: str = 'jit', bn_group_size=None, reduce_dtype='float32'):
+GRADIENT = {'name': 'sgd', 'momentum': 0.0, 'learning_rate': 1.0}
+GRADIENT |= {'schedule': 'constant', 'schedule_steps': 10}
+
+
+def pose_step(mesh: Mesh, semantics: str = 'jit', bn_group_size=None, reduce_dtype='float32'):
   config = tiny.config(
     batch_size=16,
     parallel=semantics,
     data__augment={},
     reduce_dtype=reduce_dtype,
     model__bn_group_size=bn_group_size,
-    optimizer__name='sgd',
-    optimizer__momentum=0.0,
-    optimizer__learning_rate=1.0,
-    optimizer__schedule='constant',
-    optimizer__schedule_steps=10,
+    optimizer=GRADIENT,
   )
+  return one_step(mesh, config)
+
+
+def detector_step(mesh: Mesh, microbatches=1):
+  config = tiny.detection(batch_size=8, optimizer=GRADIENT, microbatches=microbatches)
+  model = {**config.model, 'bn_group_size': 1}  # so that parts need not have neighbours
+  return one_step(mesh, dataclasses.replace(config, model=model))
+
+
+def one_step(mesh: Mesh, config: Config):
   config = batch_norm.in_examples(config, mesh.size, 1)
   config = batch_norm.chosen(config, mesh.size, is_new=True)
   experiment = experiments.from_config(config)
@@ -44,7 +55,8 @@ def one_step(mesh: Mesh, semantics: str = 'jit', bn_group_size=None, reduce_dtyp
   training = build.training(experiment.task, config, mesh, variables)
   before = devices.compile_init(training.init_state, mesh)(variables)
   params = jax.tree.map(np.array, before.params)
-  batch = TrainBatches(experiment.train_source, experiment.task.transform_train, 0, 16)(0)
+  transform, size = experiment.task.transform_train, config.batch_size
+  batch = TrainBatches(experiment.train_source, transform, 0, size)(0)
   arguments = before, devices.put_batch(batch, mesh), jax.random.key(1)
   step = training.step.lower(*arguments).compile()
   after, output = step(*arguments)
@@ -82,16 +94,18 @@ def compared(a: Step, b: Step) -> dict[str, float]:
 
 def main():
   found = jax.devices()
-  one, eight = devices.make_mesh(found[:1]), devices.make_mesh()
+  one, two, eight = (devices.make_mesh(found[:n]) for n in (1, 2, 8))
   assert len(found) == 8
   steps = {
-    'one': one_step(one),
-    'one, groups of 2': one_step(one, bn_group_size=2),
-    'one, groups of 4': one_step(one, bn_group_size=4),
-    'eight': one_step(eight),
-    'eight, groups of 4': one_step(eight, bn_group_size=4),
-    'eight, device': one_step(eight, bn_group_size='device'),
-    'eight, pmap, bfloat16': one_step(eight, 'pmap', reduce_dtype='bfloat16'),
+    'one': pose_step(one),
+    'one, groups of 2': pose_step(one, bn_group_size=2),
+    'one, groups of 4': pose_step(one, bn_group_size=4),
+    'eight': pose_step(eight),
+    'eight, groups of 4': pose_step(eight, bn_group_size=4),
+    'eight, device': pose_step(eight, bn_group_size='device'),
+    'eight, pmap, bfloat16': pose_step(eight, 'pmap', reduce_dtype='bfloat16'),
+    'detector': detector_step(one),
+    'detector on two, in two': detector_step(two, microbatches=2),
   }
   pairs = [
     ('one', 'eight'),
@@ -99,6 +113,7 @@ def main():
     ('one, groups of 2', 'eight, device'),
     ('one, groups of 2', 'eight, pmap, bfloat16'),
     ('one', 'eight, device'),
+    ('detector', 'detector on two, in two'),
   ]
   differences = {f'{a} | {b}': compared(steps[a], steps[b]) for a, b in pairs}
   collectives = {name: step.collectives for name, step in steps.items()}

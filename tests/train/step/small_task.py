@@ -27,14 +27,25 @@ class Net(nn.Module):
     return nn.Dense(8, name='second')(nn.tanh(x))
 
 
-def create(norm: bool = False, group_size: int | None = None) -> Task:
-  """Return it; what it learns is `batch['points']`, `[B, 8]`."""
+def create(norm: bool = False, group_size: int | None = None, counted: bool = False) -> Task:
+  """Return it; what it learns is `batch['points']`, `[B, 8]`.
+
+  Args:
+    norm: whether the net has a batch norm.
+    group_size: of that.
+    counted: whether only points near to the net's count, over the number of those in the whole batch.
+  """
   net = Net(norm, group_size)
 
-  def loss(variables, batch, key):
+  def loss(variables, batch, key, total):
     del key
     points, state = net.apply(variables, batch['images'], True, mutable=['batch_stats'])
-    example_losses = jnp.abs(points - batch['points']).mean(-1)
+    errors = jnp.abs(points - batch['points'])
+    example_losses = errors.mean(-1)
+    if counted:
+      near = errors < 0.5
+      count, examples = total((near.sum(dtype=jnp.float32), len(errors)))
+      example_losses = (errors * near).sum(-1) * examples / count
     return example_losses.mean(), Aux(state, {'largest': points.max()}, example_losses)
 
   nowhere: dict[str, Any] = dict.fromkeys(

@@ -37,6 +37,32 @@ def test_without_batch_norm_it_is_that_of_the_whole_batch(microbatches):
   )
 
 
+@pytest.mark.parametrize('microbatches', [2, 6])
+def test_a_loss_over_a_count_is_over_that_of_the_whole_batch(microbatches):
+  task, batch = small_task.create(counted=True), small_task.batch(12)
+  whole = of_batch(task, 1, batch)
+  assert_same(without_largest(of_batch(task, microbatches, batch)), without_largest(whole))
+  # What a part would divide by is another count, else nothing is shown.
+  alone = of_batch(task, 1, {name: array[::microbatches] for name, array in batch.items()})
+  share = np.mean(whole.example_losses[::microbatches])
+  assert abs(alone.means[0] / share - 1) > 0.02
+
+
+def test_a_loss_that_counts_nothing_is_computed_once():
+  calls = []
+
+  def loss(variables, batch, key, total):
+    jax.debug.callback(lambda: calls.append(1))
+    return task.loss(variables, batch, key, total)
+
+  for counted, times in ((False, 1), (True, 2)):
+    task = small_task.create(counted=counted)
+    of_batch(dataclasses.replace(task, loss=loss), 3, small_task.batch(6))
+    jax.effects_barrier()
+    assert len(calls) == 3 * times
+    calls.clear()
+
+
 def test_batch_norm_sees_a_microbatch_of_every_so_manieth_example():
   # What groups of 4 give that lie side by side: running statistics and all.
   batch = small_task.batch(12)
@@ -53,8 +79,8 @@ def test_batch_norm_sees_a_microbatch_of_every_so_manieth_example():
 def test_scalars_are_averaged_and_parts_draw_for_themselves():
   task, batch = small_task.create(), small_task.batch(6)
 
-  def loss(variables, batch, key):
-    value, aux = task.loss(variables, batch, key)
+  def loss(variables, batch, key, total):
+    value, aux = task.loss(variables, batch, key, total)
     return value, aux._replace(scalars={'drawn': jax.random.uniform(key), 'count': value * 0 + 3.0})
 
   found = of_batch(dataclasses.replace(task, loss=loss), 3, batch)

@@ -48,6 +48,7 @@ def steps():
     'one | eight',
     'one, groups of 4 | eight, groups of 4',
     'one, groups of 2 | eight, device',
+    'detector | detector on two, in two',
   ],
 )
 def test_the_same_step_on_other_devices(steps, pair):
@@ -73,6 +74,8 @@ def test_devices_exchange_once_but_for_batch_norms_that_span_them(steps):
   norms = 7  # of the tiny net
   spanning = {'all-reduce': 1 + 2 * norms}
   assert found['eight'] == found['eight, groups of 4'] == spanning
+  # And what a detector's loss is divided by.
+  assert found['detector on two, in two'] == {'all-reduce': 2}
 
 
 def test_a_batch_that_devices_do_not_divide_is_refused_with_a_proposal():

@@ -60,6 +60,8 @@ def test_a_partition_names_the_axis_that_is_cut():
     'muon, 2 x 4',
     'microbatches, 2 x 4',
     'microbatches and batch norm',
+    'loss over a count, in 1',
+    'loss over a count, in 2',
   ],
 )
 def test_eight_devices_learn_what_one_does(layouts, name):
@@ -86,6 +88,11 @@ def test_microbatches_exchange_once(layouts):
   assert layouts['microbatches, 2 x 4']['collectives'] == layouts['adam, 2 x 4']['collectives']
   # And a batch norm twice for each of two.
   assert layouts['microbatches and batch norm']['collectives'] == {'all-reduce': 1 + 2 * 2}
+  # A count is exchanged before what is learnt.
+  whole = layouts['adam, 2 x 4']['collectives']
+  for number in (1, 2):
+    counted = layouts[f'loss over a count, in {number}']['collectives']
+    assert counted == {**whole, 'all-reduce': whole['all-reduce'] + 1}
 
 
 def test_a_mesh_that_does_not_divide_is_refused_with_a_proposal():
