@@ -11,9 +11,9 @@
       --config.data.parts.coco.images=COCO/train2017
 
 It finds COCO's 17 keypoints. Lightning's last block and last layer, and what the neck needs to read them,
-hold 954,240 of its 2,317,974 parameters: they are left out, so that the rest fits into 3 MB, and the neck's
-first layer starts anew. Everybody of Leeds Sports Pose Extended is there twice: with the twelve keypoints
-that people labelled, and with those of the 17 that Thunder is sure of, the face's among them.
+hold 954,240 of its 2,317,974 parameters: they are left out, so that the rest fits into 3 MB, and the
+neck's first layer starts anew. Everybody of Leeds Sports Pose Extended is there twice: with the twelve
+keypoints that people labelled, and with those of the 17 that Thunder is sure of, the face's among them.
 
 Hardware, hours and result: docs/models/posejax_compact.md.
 """
