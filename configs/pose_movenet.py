@@ -35,7 +35,7 @@ def get_config(arg=None):
   config.inputs.mean = config.inputs.std = (0.5, 0.5, 0.5)
   config.codec = {'name': 'movenet', 'sigma': 1.25}
   if arg.finetune:
-    _finetune(config, variant)
+    common.finetune_movenet(config, variant)
   if arg.smoke:
     common.smoke(config)
     # The whole net compiles for a minute; the head and its losses are what is its own.
@@ -47,34 +47,3 @@ def get_config(arg=None):
         'head': {'name': 'movenet'},
       }
   return config
-
-
-def _finetune(config, variant):
-  """Set what a few thousand people and an hour on two CPU cores are enough for."""
-  config.init_from = f'movenet_{variant}'
-  config.num_steps = 4000
-  config.batch_size = 16
-  config.log_every_steps = 50
-  config.eval_every_steps = 250
-  config.checkpoint_every_steps = 250
-  config.evaluate.batch_size = 50
-  config.data.augment = {'name': 'msra'}
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.reference_batch_size = 16
-  config.optimizer.schedule = 'cosine'
-  config.optimizer.warmup_steps = 100
-  config.optimizer.clip_norm = 10.0
-  config.optimizer.ema_decay = 0.99
-  # Adam moves every value by about the learning rate, and the published kernels, norms folded in, differ
-  # in size: the median is 0.002 and 0.0012 in two of the neck, 0.05 in the backbone and 0.8 in the heads.
-  # What the first layers see is the same for every skeleton, and half of a step's time is theirs.
-  config.optimizer.lr_scales = {
-    'backbone': 0.05,
-    'backbone/conv1': 0,
-    'backbone/block[0-5]': 0,
-    'head/*/final': 3,
-    'neck': 0.5,
-    'neck/pointwise_c4': 0.003,
-    'neck/pointwise_c3': 0.05,
-    'neck/pointwise_c2': 0.002,
-  }

@@ -210,6 +210,8 @@ class Config:
   """'max' or 'min'; what `best_metric` asks for where empty."""
   init_from: str = ''
   """What to start from (`posejax.train.start`): a run's work directory, or a published net's name."""
+  init_fresh: tuple[str, ...] = ()
+  """Modules (patterns, as in `lr_scales`) that start anew, whatever `init_from` has in their place."""
   data: DataConfig = dataclasses.field(default_factory=DataConfig)
   inputs: InputsConfig = dataclasses.field(default_factory=InputsConfig)
   model: Options = dataclasses.field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Nested dictionaries of arrays by path: `{'params/head/final/kernel': array}`."""
 
 from collections.abc import Mapping
+import fnmatch
 from typing import Any
 
 from flax import traverse_util
@@ -31,3 +32,11 @@ def replace(tree: Any, flat: Mapping[str, Any]) -> Any:
   new = jax.tree_util.tree_map_with_path(leaf, tree)
   assert used == flat.keys(), f'not in the tree: {sorted(flat.keys() - used)}'
   return new
+
+
+def matches(pattern: str, path: str) -> bool:
+  """Return whether a pattern is a path or the beginning of one, whole names only.
+
+  In it `*`, `?` and `[...]` stand for other characters, `*` for slashes too.
+  """
+  return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f'{pattern}/*')

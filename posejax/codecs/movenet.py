@@ -29,17 +29,18 @@ REACH = 1.8
 """Cells: a cell so far from where a thing is expected counts half as much. The graphs hold 1.7998."""
 
 
-def decode(outputs: Outputs, stride: int = 4) -> tuple[jax.Array, jax.Array]:
+def decode(outputs: Outputs, stride: int = 4, reach: float = REACH) -> tuple[jax.Array, jax.Array]:
   """Read the keypoints of the one person who is nearest the middle of the crop.
 
   The centre is the cell with the largest probability over 1.8 plus its distance, in cells, from the
   middle of the grid; there the regression says roughly where each keypoint is. A keypoint's cell is in
-  the same way that of the largest probability over 1.8 plus its distance from that place. Of equals the
-  first in row order wins. Every keypoint is placed, also one that cannot be seen.
+  the same way that of the largest probability over `reach` plus its distance from that place. Of equals
+  the first in row order wins. Every keypoint is placed, also one that cannot be seen.
 
   Args:
     outputs: the four maps.
     stride: pixels of the crop per cell.
+    reach: in cells; 1.8 as published. The larger, the less the regression says.
 
   Returns:
     `(keypoints_crop [B, K, 2], scores [B, K])`: (x, y) with pixel centres at integers, finite whatever
@@ -52,7 +53,7 @@ def decode(outputs: Outputs, stride: int = 4) -> tuple[jax.Array, jax.Array]:
   rough = jnp.stack([x, y], -1) + at_cells(regression, x, y)[:, 0]
   likely = jax.nn.sigmoid(heatmaps)
   near = jnp.moveaxis(_distances(rough, (h, w)), 1, -1)
-  x, y, _ = peaks.maximum(likely / (near + REACH))
+  x, y, _ = peaks.maximum(likely / (near + reach))
   fine = at_own_cells(offsets, x, y)
   keypoints = to_pixels(jnp.stack([x, y], -1) + fine, stride)
   scores = at_own_cells(likely[..., None], x, y)[..., 0]

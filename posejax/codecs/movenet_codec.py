@@ -19,10 +19,13 @@ class MoveNet(Codec):
   Attributes:
     stride: pixels of the crop per cell.
     sigma: standard deviation in cells of the bumps that are learnt.
+    reach: cells from where the regression expects a keypoint at which a probability counts half; see
+      `posejax.codecs.movenet.decode`.
   """
 
   stride: int = 4
   sigma: float = movenet_targets.SIGMA
+  reach: float = movenet.REACH
 
   outputs: ClassVar[tuple[str, ...]] = movenet_targets.SINGLE
   # Puts a box's middle in the middle of the pixel grid, which is that of the cells.
@@ -33,6 +36,7 @@ class MoveNet(Codec):
     super().__post_init__()
     self._check_positive('stride')
     self._check_positive('sigma')
+    self._check_positive('reach')
 
   @classmethod
   def fit(
@@ -60,7 +64,7 @@ class MoveNet(Codec):
 
   def decode(self, outputs: Mapping[str, Array]) -> tuple[jax.Array, jax.Array]:
     """Read keypoints and their probabilities off the maps."""
-    return movenet.decode({name: outputs[name] for name in self.outputs}, self.stride)
+    return movenet.decode({name: outputs[name] for name in self.outputs}, self.stride, self.reach)
 
   def flip(
     self, outputs: Mapping[str, Array], flip_permutation: Array, shift: bool

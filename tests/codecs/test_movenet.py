@@ -15,7 +15,7 @@ from tests.goldens import seeded_movenet
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
 GRID = (14, 22)  # h, w
 K = 17
-_decode = jax.jit(movenet.decode, static_argnames='stride')
+_decode = jax.jit(movenet.decode, static_argnames=('stride', 'reach'))
 _decode_multi = jax.jit(movenet_multi.decode_multi, static_argnames=('max_people', 'stride'))
 
 
@@ -47,7 +47,7 @@ def highest(grid, value):
   return place
 
 
-def decode_by_loops(maps, b):
+def decode_by_loops(maps, b, reach=1.8):
   """One example in the words of the published description: y, x as fractions of the input, score."""
   h, w = grid = maps['center'].shape[1:3]
   center, heatmaps, regression, offsets = (
@@ -59,7 +59,9 @@ def decode_by_loops(maps, b):
     gy, gx = a[0] + float(regression[*a, 2 * j]), a[1] + float(regression[*a, 2 * j + 1])
     y, x = highest(
       grid,
-      lambda y, x, j=j, gy=gy, gx=gx: sigmoid(heatmaps[y, x, j]) / (np.hypot(y - gy, x - gx) + 1.8),
+      lambda y, x, j=j, gy=gy, gx=gx: (
+        sigmoid(heatmaps[y, x, j]) / (np.hypot(y - gy, x - gx) + reach)
+      ),
     )
     oy, ox = (float(v) for v in offsets[y, x, 2 * j : 2 * j + 2])
     rows.append(((y + oy) / h, (x + ox) / w, sigmoid(heatmaps[y, x, j])))
@@ -108,15 +110,27 @@ def fractions(points, grid, stride):
   return ((np.asarray(points, float) + 0.5) / (stride * np.array([w, h])))[..., ::-1]
 
 
-@pytest.mark.parametrize('stride', [4, 8])
-def test_one_person_as_by_loops(stride):
+@pytest.mark.parametrize(('stride', 'reach'), [(4, 1.8), (8, 1.8), (4, 16.0)])
+def test_one_person_as_by_loops(stride, reach):
   maps = noise(0, B=4)
-  keypoints, scores = _decode(maps, stride=stride)
+  keypoints, scores = _decode(maps, stride=stride, reach=reach)
   assert keypoints.shape == (4, K, 2)
   for b in range(4):
-    expected = decode_by_loops(maps, b)
+    expected = decode_by_loops(maps, b, reach)
     np.testing.assert_allclose(fractions(keypoints[b], GRID, stride), expected[:, :2], atol=1e-5)
     np.testing.assert_allclose(scores[b], expected[:, 2], atol=1e-6)
+
+
+def test_a_long_reach_goes_by_the_heatmap_alone():
+  maps = noise(1)
+  keypoints, _ = _decode(maps, reach=1e6)
+  for b, j in np.ndindex(2, K):
+    heat = maps['keypoint_heatmaps'][b, ..., j]
+    y, x = np.unravel_index(np.argmax(heat), heat.shape)
+    offset = maps['keypoint_offsets'][b, y, x, 2 * j : 2 * j + 2]
+    np.testing.assert_allclose(
+      fractions(keypoints[b, j], GRID, 4), (np.array([y, x]) + offset) / GRID, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize('people', [6, 11])

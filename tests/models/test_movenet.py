@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from posejax import models
 from posejax.errors import PosejaxError
 from posejax.models import mobile_layers, movenet, nanodet
 from posejax.models.backbones import mobilenet_v2
@@ -309,3 +310,33 @@ def test_parameters_and_maps_are_float32_whatever_it_computes_in(norm):
     'keypoint_regression': (2, 16, 24, 6),
     'keypoint_offsets': (2, 16, 24, 6),
   }
+
+
+def test_a_shorter_backbone_has_the_first_blocks_and_their_maps():
+  options = {'name': 'mobilenet_v2', 'num_blocks': 16, 'last_features': None}
+  short = models.create(
+    'net', backbone=options, neck={'name': 'movenet_fpn'}, head={'name': 'movenet'}
+  )
+  params = shapes_of(short)['params']
+  whole = shapes_of(movenet.posejax_movenet('lightning'))['params']
+  left_out = {'block16', 'conv_last'}
+  assert whole['backbone'].keys() - params['backbone'].keys() == left_out
+  # 1,280 channels less at stride 32 for the neck to take in, 160 in their place.
+  gone = sum(count(whole['backbone'][name]) for name in left_out) + (1280 - 160) * 64
+  assert count(params) == COUNTS['lightning'] - gone == 1_363_734
+  maps = jax.eval_shape(
+    lambda: short.backbone.init_with_output(jax.random.key(0), jnp.zeros((1, 64, 96, 3)))[0]
+  )
+  assert {stride: m.shape for stride, m in maps.items()} == {
+    4: (1, 16, 24, 24),
+    8: (1, 8, 12, 32),
+    16: (1, 4, 6, 64),
+    32: (1, 2, 3, 160),
+  }
+
+
+@pytest.mark.parametrize('num_blocks', [13, 18])
+def test_a_backbone_that_is_too_short_or_too_long_is_refused(num_blocks):
+  backbone = mobilenet_v2.MobileNetV2(num_blocks=num_blocks)
+  with pytest.raises(PosejaxError, match=f'num_blocks={num_blocks} of 17 blocks'):
+    shapes_of(backbone)

@@ -5,11 +5,13 @@ padding as in keras-team/keras keras/src/applications/mobilenet_v2.py.
 """
 
 from functools import partial
+import math
 from typing import Any
 
 import flax.linen as nn
 import jax
 
+from posejax.errors import PosejaxError
 from posejax.models import layers
 from posejax.models.mobile_layers import normed
 
@@ -72,14 +74,18 @@ class Block(nn.Module):
 class MobileNetV2(nn.Module):
   """Return maps at strides 4, 8, 16 and 32; all but the last are linear.
 
-  Height and width must be divisible by 32. Parameters: `conv1`, `block0` … `block16`, `conv_last`.
+  Height and width must be divisible by 32. Parameters: `conv1`, `block0` …, `conv_last`.
 
   Attributes:
     width: multiplier of the channels.
+    num_blocks: so many of the seventeen, the first ones; all where None. The last hold most parameters.
+    last_features: channels of `conv_last`; None leaves it out, and the last block's map has stride 32.
     batch_norm: batch norms of their own, to train them; else they are folded into the convolutions.
   """
 
   width: float = 1.0
+  num_blocks: int | None = None
+  last_features: int | None = LAST
   batch_norm: bool = False
   dtype: Any = 'float32'
   bn_group_size: int | None = None
@@ -87,7 +93,18 @@ class MobileNetV2(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
-    """Return the feature maps of normalised `[B, H, W, 3]`."""
+    """Return the feature maps of normalised `[B, H, W, 3]`.
+
+    Raises:
+      PosejaxError: there are no such blocks, or not enough to reach stride 32.
+    """
+    every = blocks(self.width)
+    chosen = every[: self.num_blocks]
+    if math.prod(stride for _, stride, _ in chosen) < 16 or len(chosen) < (self.num_blocks or 0):
+      raise PosejaxError(
+        f'config.model.backbone.num_blocks={self.num_blocks} of {len(every)} blocks: there must be '
+        'enough of them to reach stride 32, 14 or more.'
+      )
     common = {
       'batch_norm': self.batch_norm,
       'dtype': self.dtype,
@@ -96,9 +113,11 @@ class MobileNetV2(nn.Module):
     x = nn.relu6(normed(scaled(STEM, self.width), 3, 2, name='conv1', **common)(x, train))
     block = layers.rematerialized(Block, self.remat and train)
     maps = {}
-    for i, (features, stride, expanded) in enumerate(blocks(self.width)):
+    for i, (features, stride, expanded) in enumerate(chosen):
       x = block(features, stride, expanded, name=f'block{i}', **common)(x, train)
       if i in TAPS:
         maps[TAPS[i]] = x
-    maps[32] = nn.relu6(normed(LAST, 1, name='conv_last', **common)(x, train))
+    if self.last_features is not None:
+      x = nn.relu6(normed(self.last_features, 1, name='conv_last', **common)(x, train))
+    maps[32] = x
     return maps

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 import contextlib
 import dataclasses
 import difflib
-import fnmatch
 import inspect
 import itertools
 import math
@@ -149,12 +148,14 @@ def create(lr_scales: Options, variables: Variables) -> Scales:
     number = isinstance(factor, int | float) and not isinstance(factor, bool)
     if not number or not math.isfinite(factor) or factor < 0:
       raise PosejaxError(f'{key}={factor!r} must be a number, 0 or more; 0 freezes.')
-    if not any(_matches(pattern, path) for path in names):
+    if not any(paths.matches(pattern, path) for path in names):
       raise PosejaxError(
         f'{key} matches no variable of the net. The nearest path is {_nearest(pattern, names)!r}; '
         'paths are in the table of parameters that a run begins with.'
       )
-  matched = {pattern: {path for path in names if _matches(pattern, path)} for pattern in lr_scales}
+  matched = {
+    pattern: {path for path in names if paths.matches(pattern, path)} for pattern in lr_scales
+  }
   patterns = {path: _exception(path, matched) for path in set().union(*matched.values())}
   scales = Scales({pattern: float(factor) for pattern, factor in lr_scales.items()}, patterns)
   if not jax.tree.leaves(scales.moving(variables['params'])):
@@ -174,10 +175,6 @@ def _exception(path: str, matched: Mapping[str, set[str]]) -> str:
         'a part of the other; write the exception so that it does.'
       )
   return nested[0]
-
-
-def _matches(pattern: str, path: str) -> bool:
-  return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f'{pattern}/*')
 
 
 def _nearest(pattern: str, names: list[str]) -> str:

@@ -2,10 +2,11 @@
 
 `config.init_from` names a published net, or a run: of that its best checkpoint's parameters (the averaged
 ones where it has them) and batch statistics. They are taken by exact path and shape. Everything but the
-head must be there and fit. A head of the same build is taken too, except that its channels of keypoints
-are matched by name where the two skeletons differ; a head of another build starts anew, and so does what
-a loss learns. Published nets have their batch norms folded in: where `config.model.batch_norm` asks for
-norms, they are put behind the convolutions again, and the net computes what it did.
+head must be there and fit, but for the modules that `config.init_fresh` names. A head of the same build
+is taken too, except that its channels of keypoints are matched by name where the two skeletons differ; a
+head of another build starts anew, and so does what a loss learns. Published nets have their batch norms
+folded in: where `config.model.batch_norm` asks for norms, they are put behind the convolutions again, and
+the net computes what it did.
 
 `config.model.init_from` names a file of another project: its backbone is taken whole, the head starts
 anew.
@@ -139,9 +140,11 @@ def _from_net(experiment: experiments.Experiment, variables: Variables) -> Start
   net = _read(experiment)
   _check_inputs('config.init_from', config.init_from, net.config.inputs, config.inputs)
   here, there = paths.flatten(variables), paths.flatten(net.variables)
+  fresh = _fresh(config.init_fresh, {*here, *there})
   places = by_keypoint.places(config, experiment.task, net.labels, here)
   may_differ = {path for path in (*here, *there) if path in places or _group(path) in _MAY_DIFFER}
-  _check_same_body(here, there, may_differ, config, net.config)
+  may_differ -= fresh
+  _check_same_body(here, there, may_differ | fresh, config, net.config)
 
   same_build = {}
   for group in {_group(path) for path in may_differ}:
@@ -150,7 +153,7 @@ def _from_net(experiment: experiments.Experiment, variables: Variables) -> Start
   shared = by_keypoint.shared(net.labels, experiment.task.labels) if places else []
   values, origin = {}, {}
   for path, leaf in here.items():
-    if path in may_differ and not same_build[_group(path)]:
+    if path in fresh or (path in may_differ and not same_build[_group(path)]):
       origin[path] = INITIALISED
     elif path not in places:
       values[path], origin[path] = there[path], TAKEN
@@ -168,6 +171,18 @@ def _from_net(experiment: experiments.Experiment, variables: Variables) -> Start
     used=tuple(_module(path) for path in used),
     notes=by_keypoint.told(net.labels, experiment.task.labels) if shared else (),
   )
+
+
+def _fresh(patterns: Iterable[str], both: Set[str]) -> set[str]:
+  """Return the paths, of the net to start from and of the new one, that `config.init_fresh` names."""
+  named = {p: {path for path in both if paths.matches(p, _module(path))} for p in patterns}
+  for pattern, found in named.items():
+    if not found:
+      raise PosejaxError(
+        f'config.init_fresh: {pattern!r} matches nothing of either net; paths are in the table of '
+        'parameters that a run begins with, such as "neck/lateral_c5".'
+      )
+  return set().union(*named.values())
 
 
 def _from_file(file: str, experiment: experiments.Experiment, variables: Variables) -> Start:
@@ -234,7 +249,8 @@ def _check_same_body(
       f'config.init_from={config.init_from!r} holds another net: {other.model.get("name")!r} there, '
       f'{config.model.get("name")!r} now. {len(different)} arrays outside the head differ:\n'
       + '\n'.join(different[:_LISTED])
-      + '\nSet config.model as it is there; only the head may be another one.'
+      + '\nSet config.model as it is there, or name in config.init_fresh what is to start anew; only a '
+      'head may be another one without that.'
     )
 
 

@@ -10,6 +10,7 @@ from posejax import experiment as experiments
 from posejax import labels, paths, skeletons, weights
 from posejax.config import resolve
 from posejax.errors import PosejaxError
+from posejax.runs import published_nets
 from posejax.tasks import net
 from posejax.train.start.begin import begin
 from posejax.weights import get
@@ -126,3 +127,42 @@ def test_norms_that_are_asked_for_leave_the_function():
 def test_what_cannot_be_is_said_in_a_sentence(changes, message):
   with pytest.raises(PosejaxError, match=message):
     begin(*build(LSP, **changes))
+
+
+SHORT = {
+  'name': 'net',
+  'backbone': {'name': 'mobilenet_v2', 'last_features': None},
+  'neck': {'name': 'movenet_fpn'},
+  'head': {'name': 'movenet'},
+}
+
+
+def test_what_is_named_fresh_starts_anew_and_the_rest_is_taken():
+  fresh = ('backbone/conv_last', 'neck/lateral_c5', 'head/center')
+  experiment, variables = build(COCO, model=SHORT, init_fresh=fresh)
+  begun, text = begin(experiment, variables)
+  got, initial = paths.flatten(begun), paths.flatten(variables)
+  whole = paths.flatten(published_nets.read('movenet_lightning').variables)
+  assert not any('conv_last' in path for path in got)
+  for path, value in got.items():
+    new = any(f'/{module}/' in path for module in fresh)
+    np.testing.assert_array_equal(value, initial[path] if new else whole[path], err_msg=path)
+  rows = [line.split()[:3] for line in text.splitlines()]
+  assert ['neck/lateral_c5', 'initialised', '2'] in rows
+  assert ['head/center', 'initialised', '5'] in rows
+  assert ['backbone/conv_last', 'left', 'behind'] in rows
+
+
+@pytest.mark.parametrize(
+  ('fresh', 'message'),
+  [
+    (
+      (),
+      r'arrays outside the head differ:\n(.|\n)*name in config.init_fresh what is to start anew',
+    ),
+    (('neck/lateral_c5', 'neck/c6'), "config.init_fresh: 'neck/c6' matches nothing of either net"),
+  ],
+)
+def test_other_parts_of_the_body_must_be_named(fresh, message):
+  with pytest.raises(PosejaxError, match=message):
+    begin(*build(COCO, model=SHORT, init_fresh=fresh))
