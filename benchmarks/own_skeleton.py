@@ -3,8 +3,8 @@
     python benchmarks/own_skeleton.py --out=DIR [--train=50] [--eval=200]
 
 Drawn people, of whom only four points are labelled, under names that no published net knows: two hands
-and two feet. They are anywhere, so that the median of the training set finds few of them. DIR gets train.json,
-eval.json, a skeleton beside each, and the pictures; then
+and two feet. They are anywhere, so that the median of the training set finds few of them. DIR gets
+train.json, eval.json, a skeleton beside each, and the pictures; then
 
     python main.py --config=configs/pose_movenet.py:finetune --workdir=RUN --config.num_steps=300 \
       --config.data.annotations=DIR/train.json --config.data.images=DIR/images \

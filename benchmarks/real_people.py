@@ -255,6 +255,7 @@ def main():
   )
   parser.add_argument('--write_people', metavar='FILE', help='say who is looked for, and stop')
   parser.add_argument('--flip', action='store_true', help='published nets look at the mirror too')
+  parser.add_argument('--reach', type=float, help='of published nets, in cells; 1.8 as published')
   parser.add_argument('--padding', type=float, help='of the boxes, for published nets')
   parser.add_argument('--runtime', default='xla')
   parser.add_argument('--details', action='store_true', help='of LSPET by keypoint and posture')
@@ -307,7 +308,9 @@ def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
       published_nets.BOX_PADDING = args.padding
     detector = detectors.create(args.detector, args.threshold) if args.detector else None
     for name in args.model:
-      net = published.predictor(name, flip=args.flip or None, runtime=args.runtime)
+      net = published.predictor(
+        name, flip=args.flip or None, reach=args.reach, runtime=args.runtime
+      )
       ap = ap_with_detector(net, detector, args.coco)
       yield by_predictor(net, PUBLISHED[name].licence, people, ap)
     for run in args.workdir:

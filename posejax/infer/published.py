@@ -28,13 +28,17 @@ right; from 0.3 on it would be 0.71 and 0.57, from 0.5 on 0.40 and 0.89.
 """
 
 
-def predictor(name: str, *, flip: bool | None = None, **options) -> Predictor:
+def predictor(
+  name: str, *, flip: bool | None = None, reach: float | None = None, **options
+) -> Predictor:
   """Return a published net, ready to run, for COCO's 17 keypoints.
 
   Args:
     name: of `posejax.runs.published_nets.NETS`, whose weights are shipped or in the cache.
     flip: average with the prediction for the mirrored crop, at twice the time; as the net is meant to be
       used where None.
+    reach: in cells, how far from where the regression expects a keypoint a probability counts half
+      (`posejax.codecs.movenet`); as published, 1.8, where None.
     **options: of `Predictor`.
 
   Raises:
@@ -43,6 +47,8 @@ def predictor(name: str, *, flip: bool | None = None, **options) -> Predictor:
   chosen = published_nets.read(name)
   if flip is not None:
     chosen = chosen.with_flip(flip)
+  if reach is not None:
+    chosen = chosen.with_reach(reach)
   return Predictor.of(chosen, **{'min_score': EVERYBODY, **options})
 
 

@@ -47,6 +47,11 @@ class SavedNet(NamedTuple):
     task = {**self.config.task, 'flip': flip}
     return self._replace(config=dataclasses.replace(self.config, task=task))
 
+  def with_reach(self, reach: float) -> 'SavedNet':
+    """Return the net with its keypoints read by another reach; only MoveNet's codec has one."""
+    codec = {**self.config.codec, 'reach': reach}
+    return self._replace(config=dataclasses.replace(self.config, codec=codec))
+
 
 def is_one(path: str) -> bool:
   """Return whether a path is meant to be such a file, rather than a run."""

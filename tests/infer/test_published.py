@@ -52,6 +52,14 @@ def test_a_published_net_is_a_predictor(lightning):
   assert instance.keypoints.shape == (17, 2)
 
 
+def test_by_a_long_reach_every_keypoint_is_in_its_likeliest_cell(cache, lightning):
+  box = np.array([[30.0, 20.0, 90.0, 130.0]])
+  (usual,) = lightning(picture(150, 220), box).instances
+  (free,) = published.predictor('movenet_lightning', reach=1e6)(picture(150, 220), box).instances
+  assert (free.keypoint_scores >= usual.keypoint_scores - 1e-6).all()
+  assert (free.keypoint_scores > usual.keypoint_scores + 1e-3).any()
+
+
 def test_a_detector_that_a_predictor_carries_says_where_to_look(lightning, monkeypatch):
   image = picture(150, 220)
   boxes = np.array([[100.0, 20, 180, 140]], np.float32)
