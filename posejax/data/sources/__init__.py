@@ -179,8 +179,12 @@ def _mixture(config: DataConfig, split: str, seed: int, view: View) -> Source:
   for label, options in config.parts.items():
     options = {'name': label, **options}
     keypoints, repeat = options.pop('keypoints', {}), options.pop('repeat', 1)
-    if not options.pop('evaluate', True) and split == 'eval':
-      continue
+    if not options.pop('evaluate', True):
+      if split == 'eval':
+        continue
+      # Nothing of its file is kept to evaluate on.
+      own = {key: options.pop(key) for key in ('annotations', 'images') if key in options}
+      options['train'] = {**own, **options.get('train', {})}
     mappings.append(keypoints)
     repeats.append(repeat if split == 'train' else 1)
     inherited = {'manual_dir': config.manual_dir, 'data_dir': config.data_dir}

@@ -6,6 +6,7 @@ from posejax.config import DataConfig
 from posejax.data import sources
 from posejax.data.sources import mixture
 from posejax.errors import PosejaxError
+from tests.data import layouts
 
 
 class Drawn:
@@ -83,6 +84,27 @@ def test_a_part_may_be_for_training_only():
   only = DataConfig(name='mixture', parts={'synthetic_digits': {'evaluate': False}})
   with pytest.raises(PosejaxError, match='one of them to evaluate on'):
     sources.create(only, 'eval')
+
+
+def test_a_file_that_is_for_training_only_is_learnt_from_whole(tmp_path):
+  dataset = layouts.coco_dataset(40)
+  layouts.write(tmp_path / 'more.json', dataset)
+  layouts.write_pictures(tmp_path / 'images', dataset)
+  more = {
+    'name': 'coco_file',
+    'annotations': str(tmp_path / 'more.json'),
+    'images': str(tmp_path / 'images'),
+  }
+  people = {'synthetic_people': {'num_train_examples': 4, 'num_eval_examples': 5}}
+
+  def sizes(part):
+    config = DataConfig(name='mixture', skeleton='coco', parts={**people, 'more': part})
+    return [len(sources.create(config, split)) for split in ('train', 'eval')]
+
+  held_out = sizes(more)[1] - 5
+  assert 0 < held_out < 40
+  assert sizes(more)[0] == 4 + 40 - held_out
+  assert sizes({**more, 'evaluate': False}) == [4 + 40, 5]
 
 
 class Signs:
