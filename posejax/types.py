@@ -81,7 +81,7 @@ A batch of a detector's, of pictures with everybody on them (N is `config.task.m
 | `labels` | int32 `[B, N]`, the classes; 0 also where there is no box |
 | `box_mask` | bool `[B, N]`: what is to be found |
 | `box_ignore` | bool `[B, N]`: neither to be found nor to be missed, such as crowds |
-| `image_size` | int32 `[B, 2]`: (h, w) of the canvas, from the top left on, that pictures fill |
+| `image_size` | int32 `[B, 2]`: (h, w): how far pictures reach from the top left of the canvas |
 | `keypoints` | float32 `[B, N, K, 2]`, crop frame; where the net finds keypoints |
 | `visibility` | int32 `[B, N, K]`; where the net finds keypoints |
 

@@ -9,7 +9,7 @@ import flax.linen as nn
 from posejax.config import Config
 from posejax.data import sources
 from posejax.errors import PosejaxError, nearest
-from posejax.experiment import classification, detection, everybody, pose
+from posejax.experiment import classification, detection, pose
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
@@ -20,7 +20,6 @@ TASKS: dict[str, Kind] = {
   'pose': pose.KIND,
   'classification': classification.KIND,
   'detection': detection.KIND,
-  'everybody': everybody.KIND,
 }
 """Name, as in `config.task.name` -> how such an experiment is built."""
 

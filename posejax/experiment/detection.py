@@ -41,13 +41,26 @@ def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
     raise PosejaxError(
       f'config.codec.name={config.codec["name"]!r} learns keypoints, and these data have none.'
     )
+  if not method.classes and len(labels.class_names) > 1:
+    raise PosejaxError(
+      f'config.codec.name={config.codec["name"]!r} finds people alone, and these data have the classes '
+      f"{', '.join(labels.class_names)}; set config.data.classes=('person',)."
+    )
   labels = LabelSpace(labels.class_names, labels.skeleton if method.keypoints else None)
-  given = {'num_classes': len(labels.class_names), 'dtype': config.dtype}
+  given = {'dtype': config.dtype}
+  if method.classes:
+    given['num_classes'] = len(labels.class_names)
   if labels.skeleton:
     given['num_keypoints'] = labels.skeleton.num_keypoints
   model = models.create(**{**given, **config.model_options})
   canvas = partial(
-    Canvas, options.crop_size, options.max_instances, options.fill, skeleton=labels.skeleton
+    Canvas,
+    options.crop_size,
+    options.max_instances,
+    options.fill,
+    skeleton=labels.skeleton,
+    centered=options.centered,
+    averaged=options.averaged,
   )
   plain = canvas(augmentation=augment.create('none'))
   task = detection.create(

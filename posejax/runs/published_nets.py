@@ -44,14 +44,19 @@ def read(name: str) -> SavedNet:
     return net_file.read(get.path(name))
   variant = NETS[name]
   known = movenet.VARIANTS[variant]
-  task = {'crop_size': known.input_size, 'box_padding': BOX_PADDING}
-  # One person's is read off one look, as it is published.
-  task |= {'name': 'everybody'} if known.boxes else {'name': 'pose', 'flip': False}
+  task = {'crop_size': known.input_size}
+  if known.boxes:
+    codec = 'movenet_multipose'
+    task |= {'name': 'detection', 'fill': (0, 0, 0), 'centered': True, 'averaged': True}
+  else:
+    # Read off one look, as it is published.
+    codec = 'movenet'
+    task |= {'name': 'pose', 'flip': False, 'box_padding': BOX_PADDING}
   config = Config.from_dict(
     {
       'task': task,
       'model': {'name': f'posejax_movenet_{variant}'},
-      'codec': {'name': 'movenet'},
+      'codec': {'name': codec},
       'inputs': {'mean': movenet.INPUT_MEAN, 'std': movenet.INPUT_STD},
     }
   )

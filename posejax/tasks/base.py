@@ -38,7 +38,8 @@ class Task:
     input_size: (H, W) of the net's input.
     init: `key -> variables`.
     loss: `(variables, batch, key, total) -> (scalar, Aux)`; the mean over the batch's examples. Traced.
-      What it divides by is `total(counts)` where that is to be the whole batch's.
+      What it divides by is `total(counts)` where that is to be the whole batch's. None of a net that is
+      used as it was published, and not trained.
     infer: `(variables, images uint8 [B, H, W, 3]) -> predictions`, see `posejax.types`. Traced. It takes
       no labels: it is what is exported and served. Where `inputs` names more of a batch, that follows.
     transform_train, transform_eval: `(example, rng) -> arrays` of one example (host).
@@ -60,7 +61,7 @@ class Task:
   labels: LabelSpace
   input_size: tuple[int, int]
   init: Callable[[jax.Array], Variables]
-  loss: Callable[[Variables, Batch, jax.Array, TotalFn], tuple[jax.Array, Aux]]
+  loss: Callable[[Variables, Batch, jax.Array, TotalFn], tuple[jax.Array, Aux]] | None
   infer: Callable[..., Predictions]
   transform_train: TransformFn
   transform_eval: TransformFn

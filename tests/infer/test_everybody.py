@@ -1,5 +1,6 @@
 """Everybody on a picture at once: MultiPose through the Predictor, the commands and files."""
 
+import dataclasses
 import json
 
 import cv2
@@ -7,14 +8,17 @@ import jax
 import numpy as np
 import pytest
 
-from posejax import cli
+from posejax import cli, devices, experiment
 from posejax.codecs import movenet_multi
+from posejax.config import DataConfig, resolve
+from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
 from posejax.infer import published
 from posejax.infer.export import files
 from posejax.infer.results import to_dict
 from posejax.models import movenet
 from posejax.runs import published_nets
+from posejax.train.step import build
 from tests import published_files
 from tests.infer.frames import drawn
 
@@ -41,9 +45,9 @@ def test_people_are_those_of_the_decoding_in_pixels_of_the_picture(multipose):
   image = picture(96, 128)
   result = multipose(image)
   # Twice as large, and 32 rows of nothing above and below.
-  fitted = np.zeros((256, 256, 3), np.uint8)
-  matrix = np.array([[2.0, 0, 0.5], [0, 2, 32.5]])
-  fitted = cv2.warpAffine(image, matrix, (256, 256), flags=cv2.INTER_LINEAR)
+  matrix = np.array([[2, 0, 0.5], [0, 2, 0.5]])
+  larger = cv2.warpAffine(image, matrix, (256, 192), borderMode=cv2.BORDER_REPLICATE)
+  fitted = np.pad(larger, [(32, 32), (0, 0), (0, 0)])
   variables = published_nets.read('movenet_multipose').variables
   outputs = movenet.posejax_movenet('multipose').apply(variables, fitted[None] / 127.5 - 1)
   found = jax.device_get(movenet_multi.decode_multi(outputs))
@@ -115,8 +119,30 @@ def test_what_would_not_work_is_not_exported(tmp_path, capsys):
 def test_a_detector_is_not_needed_and_training_is_refused(multipose):
   with pytest.raises(PosejaxError, match='by itself'):
     published.predictor('movenet_multipose', detector=lambda image: None)
-  with pytest.raises(PosejaxError, match='not trained here'):
-    multipose.task.loss({}, {}, None, None)
+  net = published_nets.read('movenet_multipose')
+  with pytest.raises(PosejaxError, match="'movenet_multipose' are used as they were published"):
+    build.training(multipose.task, resolve(net.config), devices.make_mesh(), net.variables)
+
+
+def test_an_evaluation_sees_what_the_predictor_sees(multipose):
+  net = published_nets.read('movenet_multipose')
+  data = DataConfig('synthetic_scenes', classes=('person',), num_eval_examples=3)
+  config = dataclasses.replace(net.config, data=data, batch_size=4)
+  source = experiment.TASKS['detection'].source(data, 'eval', 0)
+  evaluate_on = experiment.TASKS['detection'].evaluations(config, multipose.task, source)
+  _, evaluator = evaluate_on(source, '')
+  batch = EvalBatches(source, multipose.task.transform_eval, 4)(0)
+  predictions = jax.device_get(jax.jit(multipose.task.infer)(net.variables, batch['images']))
+  records = evaluator.records(predictions, batch)
+  assert [record.index for record in records] == [0, 1, 2]
+  for record in records:
+    found = multipose(source[record.index]['image']).instances
+    found = [one for one in found if one.score > 0]
+    assert len(record.boxes) == len(found) > 2
+    for box, points, one in zip(record.boxes, record.keypoints, found, strict=True):
+      np.testing.assert_allclose(box - [0, 0, 1, 1], one.box, atol=0.02)
+      np.testing.assert_allclose(points[:, :2], one.keypoints, atol=0.02)
+  assert np.isfinite(evaluator.summarize({}, records)['AP/keypoints'])
 
 
 def test_people_of_a_film_keep_their_ids(tmp_path):

@@ -1,7 +1,8 @@
 """A picture with everybody on it, on a detector's canvas of fixed size: scaled to fit, and laid out.
 
-Pictures lie at the canvas' top left, as in training so in use; what they leave free is filled with one
-colour. Source: Resize and Pad of mmdet's test pipelines (configs/rtmdet of open-mmlab/mmdetection).
+A picture lies at the canvas' top left or in its middle, as in training so in use; what it leaves free is
+filled with one colour. Source: Resize and Pad of mmdet's test pipelines (configs/rtmdet of
+open-mmlab/mmdetection); `tf.image.resize_with_pad` for the middle.
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,9 @@ class Canvas:
     fill: the colour where no picture lies, RGB.
     augmentation: what is drawn at random: scale and shift, mirroring, colours, occlusion, mosaic.
     skeleton: where keypoints are learnt, else None.
+    centered: whether a picture lies in the middle, else at the top left.
+    averaged: whether a pixel of a picture made smaller is the mean of what falls on it, else it is
+      interpolated between four.
   """
 
   size: tuple[int, int]
@@ -52,6 +56,8 @@ class Canvas:
   fill: tuple[int, int, int]
   augmentation: augment.Augmentation
   skeleton: Skeleton | None = None
+  centered: bool = False
+  averaged: bool = False
 
   def __post_init__(self):
     for name in ('rotation', 'half_body'):
@@ -113,7 +119,7 @@ class Canvas:
       left, top = (max(int(np.floor(v)), 0) for v in box[:2])
       right, bottom = (int(np.ceil(v)) + 1 for v in box[2:])
       image = image[top:bottom, left:right]
-    tile = _tile(image, _fitted(image.shape[:2], self.size), self.size)
+    tile = _tile(image, self._fitted(image.shape[:2]), self.size)
     canvas = np.empty((*self.size, 3), np.uint8)
     self._lay_out([tile], canvas)
     matrix = _inverse(tile.axis_map)
@@ -123,7 +129,7 @@ class Canvas:
   def _single(self, image: np.ndarray, rng: np.random.Generator) -> _Tile:
     """Place a picture by itself: fitted, then zoomed and moved as far as it still fills the canvas."""
     (h, w), (H, W) = image.shape[:2], self.size
-    fitted = _fitted((h, w), self.size)
+    fitted = self._fitted((h, w))
     region = np.array([W, H]) / fitted.scale
     nobody = np.zeros((0, 2)), np.zeros(0)
     center, size, _, flip = self.augmentation.sample_geometry(
@@ -132,12 +138,14 @@ class Canvas:
     if flip or size is not region or (center != region / 2).any():
       scale = np.array(fitted.scale) * region / size
       extent = scale * (w, h)
-      low = np.minimum(0, (W, H) - extent)  # beyond this an edge of the picture would come in
-      offset = np.clip(np.array([W, H]) / 2 - scale * center, low, 0)
+      free = (W, H) - extent
+      # Beyond this an edge of the picture would come in.
+      low, high = np.minimum(0, free), np.maximum(0, free) / 2 * self.centered
+      offset = np.clip(np.array([W, H]) / 2 - scale * center, low + high, high)
       if flip:
         # Mirrored in what is seen of it, so that it stays where it is.
-        seen = min(W, offset[0] + extent[0])
-        scale[0], offset[0] = -scale[0], seen - offset[0]
+        left, right = max(0, offset[0]), min(W, offset[0] + extent[0])
+        scale[0], offset[0] = -scale[0], left + right - offset[0]
       fitted = AxisMap(tuple(scale.tolist()), tuple(offset.tolist()))
     return _tile(image, fitted, self.size)
 
@@ -150,8 +158,7 @@ class Canvas:
     corner = rng.random(2) * np.maximum(2 * canvas * zoom - canvas, 0)
     tiles = []
     for number, image in enumerate(images):
-      fitted = _fitted(image.shape[:2], self.size)
-      scale = np.array(fitted.scale)
+      scale = np.array(self._fitted(image.shape[:2]).scale)
       extent = scale * image.shape[1::-1]
       right_below = np.array([number % 2, number // 2])  # of the middle
       offset = middle - (1 - right_below) * extent
@@ -166,6 +173,17 @@ class Canvas:
       tiles.append(_Tile(image, axis_map, window))
     return tiles
 
+  def _fitted(self, image_hw: tuple[int, int]) -> AxisMap:
+    """Return the map that makes a picture as large as it fits; at the top left in whole pixels.
+
+    Source: imrescale of open-mmlab/mmcv, which rounds both sides.
+    """
+    (h, w), (H, W) = image_hw, self.size
+    scale = min(H / h, W / w)
+    if self.centered:
+      return AxisMap((scale, scale), ((W - scale * w) / 2, (H - scale * h) / 2))
+    return AxisMap((max(1, int(w * scale + 0.5)) / w, max(1, int(h * scale + 0.5)) / h), (0.0, 0.0))
+
   def _paint(self, tiles: list[_Tile], rng: np.random.Generator, canvas: np.ndarray) -> None:
     self._lay_out(tiles, canvas)
     varied = self.augmentation.photometric(rng, canvas)
@@ -178,10 +196,13 @@ class Canvas:
       x1, y1, x2, y2 = tile.window.astype(int).tolist()
       if x2 <= x1 or y2 <= y1:
         continue
-      matrix = tile.axis_map.matrix()
+      image, axis_map = tile.image, tile.axis_map
+      if self.averaged:
+        image, axis_map = _reduced(image, axis_map)
+      matrix = axis_map.matrix()
       matrix[:, 2] -= x1, y1
       canvas[y1:y2, x1:x2] = cv2.warpAffine(
-        tile.image,
+        image,
         matrix,
         (x2 - x1, y2 - y1),
         flags=cv2.INTER_LINEAR,
@@ -189,14 +210,14 @@ class Canvas:
       )
 
 
-def _fitted(image_hw: tuple[int, int], size: tuple[int, int]) -> AxisMap:
-  """Return the map that makes a picture as large as it fits, in whole pixels, at the top left.
-
-  Source: imrescale of open-mmlab/mmcv, which rounds both sides.
-  """
-  (h, w), (H, W) = image_hw, size
-  scale = min(H / h, W / w)
-  return AxisMap((max(1, int(w * scale + 0.5)) / w, max(1, int(h * scale + 0.5)) / h), (0.0, 0.0))
+def _reduced(image: np.ndarray, axis_map: AxisMap) -> tuple[np.ndarray, AxisMap]:
+  """Return a picture as small as a map makes it, and the map that is left of it."""
+  sides = np.array(image.shape[1::-1])
+  small = np.maximum(1, np.rint(sides * np.minimum(1, np.abs(axis_map.scale)))).astype(int)
+  scale = axis_map.scale * sides / small
+  if (small < sides).any():
+    image = cv2.resize(image, small.tolist(), interpolation=cv2.INTER_AREA)
+  return image, AxisMap(tuple(scale.tolist()), axis_map.offset)
 
 
 def _tile(image: np.ndarray, axis_map: AxisMap, size: tuple[int, int]) -> _Tile:

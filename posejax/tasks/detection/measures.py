@@ -114,11 +114,13 @@ def make_records(predictions: Predictions, batch: Batch) -> list[Record]:
   scores, labels = predictions['scores'], predictions['labels']
   for i in np.flatnonzero(batch['index'] >= 0):
     found = scores[i] > 0
-    h, w = batch['image_size'][i].astype(np.float64)
-    boxes = np.clip(predictions['boxes'][i][found].astype(np.float64), 0, (w, h, w, h))
+    matrix = batch['crop_to_image'][i].astype(np.float64)
+    h, w = batch['image_size'][i]
+    far_corner = boxes_in_image(np.array([[0, 0, w, h]], float), matrix)[0, 2:]
+    boxes = boxes_in_image(predictions['boxes'][i][found].astype(np.float64), matrix)
+    boxes = np.clip(boxes, 0, np.tile(far_corner, 2))
     there = (boxes[:, 2:] > boxes[:, :2]).all(1)  # some lie in what the picture leaves free
     found = np.flatnonzero(found)[there]
-    matrix = batch['crop_to_image'][i].astype(np.float64)
     keypoints = None
     if 'keypoints_crop' in predictions:
       points = affine.transform_points(predictions['keypoints_crop'][i][found], matrix)
@@ -126,7 +128,7 @@ def make_records(predictions: Predictions, batch: Batch) -> list[Record]:
     records.append(
       Record(
         int(batch['index'][i]),
-        boxes_in_image(boxes[there], matrix),
+        boxes[there],
         scores[i][found],
         labels[i][found],
         keypoints,
@@ -142,6 +144,8 @@ def boxes_in_image(boxes: np.ndarray, crop_to_image: np.ndarray) -> np.ndarray:
 
 
 def filled_size(image_hw: tuple[int, int], crop_to_image: np.ndarray) -> np.ndarray:
-  """Return int32 (h, w) of what a whole picture fills of its canvas: a batch's `image_size`."""
-  scale = np.diag(crop_to_image[:, :2].astype(np.float64))[::-1]
-  return np.rint(np.array(image_hw) / scale).astype(np.int32)
+  """Return int32 (h, w): how far a whole picture reaches on its canvas, a batch's `image_size`."""
+  matrix = crop_to_image.astype(np.float64)
+  # The corner's edges, half a pixel beside pixels' centres.
+  corner = (np.array(image_hw[::-1]) - 0.5 - matrix[:, 2]) / np.diag(matrix) + 0.5
+  return np.rint(corner[::-1]).astype(np.int32)

@@ -2,7 +2,8 @@
 
 A net of one stage gives raw arrays for its whole input, which are compared with the truth afterwards. One
 of two stages chooses in its forward pass where to look again, and in training needs truth and randomness
-for it. A method has both: it applies the net itself.
+for it. A method has both: it applies the net itself. A net that is used as it was published, and not
+trained here, has no loss.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from posejax.codecs import rcnn_keypoints, rtmdet, rtmdet_targets
+from posejax.codecs import Codec, movenet_multi, rcnn_keypoints, rtmdet, rtmdet_targets
+from posejax.codecs.movenet_codec import MoveNet
 from posejax.models.rcnn import detections, lessons
 from posejax.types import Batch, Predictions, TotalFn
 
@@ -30,18 +32,23 @@ class Method:
 
   Attributes:
     loss: `(apply, images, truth, key, total) -> Losses`. `truth` is the batch without its images
-      (`posejax.types`), `key` the step's, `total` as `Task.loss` takes it.
+      (`posejax.types`), `key` the step's, `total` as `Task.loss` takes it. None where the net
+      is not trained.
     detect: `(apply, images, image_size) -> predictions`: `boxes` `[B, M, 4]`, `scores` `[B, M]` and
       `labels` int32 `[B, M]`, and where `keypoints`, `keypoints_crop` `[B, M, K, 2]` with
       `keypoint_scores` `[B, M, K]`. An `image_size` of None says that pictures fill their canvases.
     keypoints: whether the net finds those of who it finds; then it learns from `keypoints` too.
     sized: whether `detect` wants to know the `image_size`.
+    classes: whether the net tells classes apart; else all that it finds is of one, people.
+    codec: of maps of keypoints, to be looked at; `detect` then gives the net's outputs too.
   """
 
-  loss: Callable[[ApplyFn, jax.Array, Batch, jax.Array, TotalFn], Losses]
+  loss: Callable[[ApplyFn, jax.Array, Batch, jax.Array, TotalFn], Losses] | None
   detect: Callable[[ApplyFn, jax.Array, jax.Array | None], Predictions]
   keypoints: bool = False
   sized: bool = False
+  classes: bool = True
+  codec: type[Codec] | None = None
 
 
 def _rtmdet(
@@ -107,9 +114,31 @@ def _rcnn(*, keypoints: bool) -> Method:
   return Method(loss, detect, keypoints, sized=True)
 
 
+def _movenet(*, max_people: int = movenet_multi.MAX_PEOPLE) -> Method:
+  """Return MoveNet MultiPose's.
+
+  Args:
+    max_people: M.
+  """
+
+  def detect(apply: ApplyFn, images: jax.Array, image_size: jax.Array | None) -> Predictions:
+    del image_size
+    outputs = apply(images)
+    found = movenet_multi.decode_multi(outputs, max_people)
+    # Corners of boxes are edges, half a pixel outside of the outermost pixels' centres.
+    found['boxes'] = found.pop('boxes_crop') + 0.5
+    found['labels'] = jnp.zeros(found['scores'].shape, jnp.int32)
+    order = jnp.argsort(-found['scores'], axis=1)
+    surest_first = {name: jax.vmap(lambda a, at: a[at])(a, order) for name, a in found.items()}
+    return {**outputs, **surest_first}
+
+  return Method(None, detect, keypoints=True, classes=False, codec=MoveNet)
+
+
 METHODS: dict[str, Callable[..., Method]] = {
   'rtmdet': _rtmdet,
   'faster_rcnn': partial(_rcnn, keypoints=False),
   'keypoint_rcnn': partial(_rcnn, keypoints=True),
+  'movenet_multipose': _movenet,
 }
 """Name, as in `config.codec.name` -> what makes the method of that section's other options."""

@@ -15,6 +15,10 @@ class DetectionOptions:
   """Instances of a picture that are learnt from, the largest ones; batches are padded to so many."""
   fill: tuple[int, int, int] = (114, 114, 114)
   """Colour, RGB, of what pictures leave free of the canvas."""
+  centered: bool = False
+  """Whether pictures lie in the middle of the canvas, else at its top left."""
+  averaged: bool = False
+  """Whether pixels of pictures made smaller are means of what falls on them, else interpolated."""
 
   def __post_init__(self):
     if min(self.crop_size) < 1:

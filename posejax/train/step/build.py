@@ -16,6 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from posejax import devices
 from posejax.config import Config
+from posejax.errors import PosejaxError
 from posejax.tasks.base import Task
 from posejax.train.optim import lr_scales, optimizers, schedules
 from posejax.train.optim.lr_scales import Scales
@@ -54,8 +55,14 @@ def training(task: Task, config: Config, mesh: Mesh, variables: Variables) -> Tr
     variables: of the net, or their shapes.
 
   Raises:
-    PosejaxError: the optimiser's settings are wrong, or name modules that the net does not have.
+    PosejaxError: the task is not learnt, or the optimiser's settings are wrong or name modules that the
+      net does not have.
   """
+  if task.loss is None:
+    raise PosejaxError(
+      f'Nets of config.codec.name={config.codec.get("name")!r} are used as they were published, and not '
+      'trained; choose another codec.'
+    )
   settings = config.optimizer
   scales = lr_scales.create(settings.lr_scales, variables)
   optimizer = optimizers.create(settings)

@@ -1,5 +1,7 @@
 """Pictures with everybody on them, laid out on a detector's canvas."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from posejax.data.transforms.crops import CropPerson
 from posejax.errors import PosejaxError
 from posejax.geometry import affine
 from posejax.skeletons import COCO
+from posejax.tasks.detection import measures
 
 FILL = (10, 20, 30)
 BLUE = (40, 90, 250)
@@ -61,6 +64,55 @@ def test_a_box_lies_where_its_picture_is(hw):
   # And back: the corners' outermost pixels.
   back = affine.transform_points(found.reshape(2, 2) - 0.5, arrays['crop_to_image']) + 0.5
   np.testing.assert_allclose(back.ravel(), np.add(box, (0, 0, 1, 1)), atol=1e-3)
+
+
+@pytest.mark.parametrize('hw', [(64, 96), (32, 48), (128, 100), (30, 200), (33, 47)])
+def test_in_the_middle_a_box_lies_where_its_picture_is(hw):
+  h, w = hw
+  box = (w // 4, h // 3, w // 4 + w // 3, h // 3 + h // 4)
+  middle = dataclasses.replace(canvas(), centered=True)
+  given = picture(hw, [box])
+  arrays = middle(given, np.random.default_rng(0))
+  around, (found,) = seen(arrays)
+  np.testing.assert_allclose(found, around, atol=1.01)
+  # As much is free before it as behind, and black is where the picture is.
+  scale = min(64 / h, 96 / w)
+  free = (np.array([96, 64]) - scale * np.array([w, h])) / 2
+  near, far = np.ceil(free).astype(int), np.floor([96, 64] - free).astype(int)
+  assert (arrays['images'][: int(free[1])] == FILL).all()
+  assert (arrays['images'][:, far[0] + 1 :] == FILL).all()
+  assert not (arrays['images'][near[1] : far[1], near[0] : far[0]] == FILL).all(-1).any()
+  back = affine.transform_points(found.reshape(2, 2) - 0.5, arrays['crop_to_image']) + 0.5
+  np.testing.assert_allclose(back.ravel(), np.add(box, (0, 0, 1, 1)), atol=1e-3)
+  # In use it is the same.
+  shown, matrix = middle.view(given['image'], None)
+  np.testing.assert_array_equal(shown, arrays['images'])
+  reach = measures.filled_size(hw, matrix)
+  np.testing.assert_allclose(reach, arrays['image_size'], atol=1)
+  np.testing.assert_allclose(reach, ([96, 64] - free)[::-1], atol=0.51)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_in_the_middle_what_is_zoomed_and_mirrored_stays_there(seed):
+  fields = {'flip': 0.5, 'scale': 0.5, 'shift': 0.3, 'shift_probability': 1.0}
+  middle = dataclasses.replace(canvas(**fields), centered=True)
+  arrays = middle(picture((20, 90), [(30, 5, 59, 14)]), np.random.default_rng(seed))
+  around, boxes = seen(arrays)
+  if around is not None:
+    np.testing.assert_allclose(boxes[0], around, atol=1.3)
+  rows = np.flatnonzero((arrays['images'] != FILL).any((1, 2)))
+  assert abs(rows[0] - (63 - rows[-1])) <= 1
+  columns = np.flatnonzero((arrays['images'] != FILL).any((0, 2)))
+  assert abs(columns[0] - (95 - columns[-1])) <= 1
+
+
+def test_a_pixel_of_what_is_made_smaller_is_a_mean_where_asked():
+  stripes = np.zeros((256, 384, 3), np.uint8)
+  stripes[:, ::4] = 200
+  means = dataclasses.replace(canvas(), averaged=True).view(stripes, None)[0]
+  np.testing.assert_array_equal(means, np.full((64, 96, 3), 50))
+  assert np.ptp(canvas().view(stripes, None)[0]) == 0  # between two of four: no stripe at all
+  assert canvas().view(stripes, None)[0].max() == 0
 
 
 def test_a_picture_of_the_canvas_size_stays_as_it_is():

@@ -156,6 +156,7 @@ def test_panels_are_drawn_before_and_after_the_net(made):
     ({'data': {'name': 'synthetic_digits', 'num_train_examples': 8}}, 'has no boxes'),
     ({'loss': {'name': 'mse'}}, 'losses of their own'),
     ({'codec': {'name': 'msra'}}, "'msra' is not known"),
+    ({'codec': {'name': 'movenet_multipose'}}, r"config\.data\.classes=\('person',\)"),
     ({'evaluate': {'detections': 'boxes.json'}}, 'finds its own'),
     ({'task': {'name': 'detection', 'crop_size': (64, 90)}}, 'divisible by 32'),
     ({'task': {'name': 'detection', 'max_instances': 0}}, 'max_instances'),
