@@ -260,6 +260,8 @@ def main():
   parser.add_argument('--runtime', default='xla')
   parser.add_argument('--details', action='store_true', help='of LSPET by keypoint and posture')
   args = parser.parse_args()
+  if args.detector and not args.coco:
+    parser.error('--detector is for AP on the pictures of --coco=DIR; name that too')
   people = {}
   if args.lspet:
     people['lspet'] = of_lspet(args.lspet)

@@ -1,14 +1,18 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, of this machine or in a bucket."""
 
 from collections.abc import Iterator
 import contextlib
 import os
+import tempfile
 
+from posejax import buckets
 from posejax.errors import PosejaxError, is_disk_full
 
 
 class Replacement:
   """A file written under a temporary name beside its target, and renamed to it when it is whole.
+
+  One in a bucket is written here, and put there.
 
   Attributes:
     path: the target.
@@ -19,6 +23,11 @@ class Replacement:
   """
 
   def __init__(self, path: str):
+    if buckets.is_in_one(path):
+      self.path = path
+      handle, self.temporary = tempfile.mkstemp(os.path.splitext(path)[1], 'posejax-')
+      os.close(handle)
+      return
     folder, name = os.path.split(os.path.abspath(path))
     if not os.path.isdir(folder):
       raise PosejaxError(f'{path}: there is no folder {folder}. Make it, or name another.')
@@ -30,7 +39,11 @@ class Replacement:
 
   def commit(self) -> None:
     """Put the file in its target's place."""
-    os.replace(self.temporary, self.path)
+    if buckets.is_in_one(self.path):
+      with open(self.temporary, 'rb') as file:
+        buckets.write(self.path, file.read())
+    else:
+      os.replace(self.temporary, self.path)
 
   def discard(self) -> None:
     """Remove what was written; fine where nothing was."""
@@ -58,6 +71,24 @@ def replace(path: str, content: bytes) -> None:
     with open(temporary, 'wb') as file:
       file.write(content)
     sync(temporary)
+
+
+def read(path: str) -> bytes:
+  """Return a file's content.
+
+  Raises:
+    FileNotFoundError: there is none.
+    PosejaxError: it is in a bucket that cannot be read.
+  """
+  if buckets.is_in_one(path):
+    return buckets.read(path)
+  with open(path, 'rb') as file:
+    return file.read()
+
+
+def is_folder(path: str) -> bool:
+  """Return whether a folder is there."""
+  return bool(buckets.names(path)) if buckets.is_in_one(path) else os.path.isdir(path)
 
 
 def sync(path: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from posejax import distributed, files
+from posejax import buckets, distributed, files
 
 DEFAULT_CACHE = os.environ.get('JAX_COMPILATION_CACHE_DIR') or os.path.join(
   os.path.expanduser('~'), '.cache', 'posejax', 'xla'
@@ -46,7 +46,7 @@ def _keep_programs_whole() -> None:
 
   def put(self, key: str, value: bytes) -> None:
     path = os.path.join(os.fspath(self.path), f'{key}-cache')
-    if self.eviction_enabled or '://' in path:
+    if self.eviction_enabled or buckets.is_in_one(path):
       put_in_place(self, key, value)
     else:
       files.replace(path, value)

@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A package or module of posejax sees those of the lines above its own, and nothing else of posejax.
 LAYERS = [
   {'types', 'errors', 'paths'},
+  {'buckets'},
   {'files'},
   {'skeletons', 'config', 'distributed', 'host_tensorflow'},
   {'labels', 'devices', 'together'},
@@ -46,6 +47,7 @@ HOMES = {
   'tensorflow': 'posejax/host_tensorflow.py',
   'tensorflow_datasets': 'posejax/data/',
   'orbax': 'posejax/runs/checkpoint.py',
+  'fsspec': 'posejax/buckets.py',
   'clu': 'posejax/runs/tensorboard.py',
   'av': 'posejax/infer/frames/',
   'flask': 'posejax/web/',

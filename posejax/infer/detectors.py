@@ -1,9 +1,8 @@
 """Detectors of people: published nets by name, or runs of one's own."""
 
-import os
-
 import numpy as np
 
+from posejax import files
 from posejax.errors import PosejaxError, nearest
 from posejax.infer import published
 from posejax.infer.predictor import DetectFn, Predictor
@@ -27,7 +26,7 @@ def create(name: str, threshold: float | None = None) -> DetectFn:
   """
   if name in DETECTORS:
     return DETECTORS[name](**({} if threshold is None else {'threshold': threshold}))
-  if not os.path.isdir(name) and not net_file.is_one(name):
+  if not net_file.is_one(name) and not files.is_folder(name):
     raise PosejaxError(
       f'--detector={name} is neither the folder of a run nor a published detector.'
       + nearest(name, DETECTORS)

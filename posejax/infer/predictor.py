@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 import math
-import os
 from typing import Any
 
 import cv2
 import jax
 import numpy as np
 
-from posejax import experiment
+from posejax import experiment, files
 from posejax.errors import PosejaxError
 from posejax.geometry import affine
 from posejax.geometry import boxes as box_geometry
@@ -138,7 +137,7 @@ class Predictor:
     """
     if net_file.is_one(run):
       return cls.of(net_file.read(run), **options)
-    if not os.path.isdir(run):
+    if not files.is_folder(run):
       raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
     # Orbax is a quarter of a second, which a net in a file needs not.
     from posejax.runs import saved_run

@@ -10,6 +10,11 @@ _INSTRUCTION = re.compile(rf'^\s*(?:ROOT )?%?[\w.\-]+ = ([^"]+?) ({"|".join(_KIN
 _COMPUTATION = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) .*\{$')
 _STARTED = re.compile(r' async-start\(.*calls=%?([\w.\-]+)')
 _LOOP = re.compile(r' while\(.*body=%?([\w.\-]+).*"known_trip_count":\{"n":"?(\d+)')
+# What goes to other slices is handed to the host, and comes back by a `recv`.
+_SENT = re.compile(
+  r' = (.*?) send\(.*_xla_megascale_target="\{([\d,:]+)\}.*_xla_megascale_transfer_type="(\w+)"'
+)
+_RECEIVED = re.compile(r' = .* recv(-done)?\(')
 _SHAPE = re.compile(r'([a-z]\w*)\[([\d,<=]*)\]')
 _LAYOUT = re.compile(r'\{[^{}]*\}')
 _BITS = re.compile(r'\d+')
@@ -22,14 +27,18 @@ class Collective(NamedTuple):
     kind: 'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all' or 'collective-permute'.
     size: bytes a device holds of what is exchanged as a whole: of an all-gather the gathered, of a
       reduce-scatter what is scattered.
-    devices: how many take part together.
+    devices: how many take part together; slices, where it is between these.
     is_async: whether the program goes on computing meanwhile.
+    between_slices: whether it goes through their hosts, each device's part for itself.
+    is_joined: whether it was sent with the one before it, which it need not wait for.
   """
 
   kind: str
   size: int
   devices: int
   is_async: bool
+  between_slices: bool = False
+  is_joined: bool = False
 
 
 def read(text: str, num_devices: int) -> list[Collective]:
@@ -43,7 +52,7 @@ def read(text: str, num_devices: int) -> list[Collective]:
   """
   started = set(_STARTED.findall(text))
   times = {body: int(count) for body, count in _LOOP.findall(text)}
-  found, computation = [], ''
+  found, computation, is_joined = [], '', False
   for line in text.splitlines():
     if match := _COMPUTATION.match(line):
       computation = match.group(1)
@@ -54,6 +63,14 @@ def read(text: str, num_devices: int) -> list[Collective]:
       size *= devices if kind == 'reduce-scatter' else 1
       is_async = start is not None or computation in started
       found += [Collective(kind, size, devices, is_async)] * times.get(computation, 1)
+    elif match := _SENT.search(line):
+      type_text, slices, kind = match.groups()
+      kind, size = kind.lower().replace('_', '-'), _size(_top_level(type_text)[0], '', False)
+      one = Collective(kind, size, _numbers(slices), False, True, is_joined)
+      found += [one] * times.get(computation, 1)
+      is_joined = True
+    elif _RECEIVED.search(line):
+      is_joined = False
   return found
 
 
@@ -91,6 +108,12 @@ def _top_level(text: str) -> list[str]:
 def _bytes(dtype: str, dims: str) -> int:
   bits = 8 if dtype == 'pred' else int(match.group()) if (match := _BITS.search(dtype)) else 0
   return math.ceil(math.prod(int(d.lstrip('<=')) for d in dims.split(',') if d) * bits / 8)
+
+
+def _numbers(text: str) -> int:
+  """Return how many numbers there are in a list such as `1,2,5:8`, where the last are four."""
+  ends = [[int(end) for end in part.split(':')] for part in text.split(',')]
+  return sum(end[-1] - end[0] + 1 for end in ends)
 
 
 def _group_size(line: str, num_devices: int) -> int:

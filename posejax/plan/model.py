@@ -89,13 +89,18 @@ def seconds(collective: Collective, slices: Slices) -> float:
 
   On a torus, `n` devices pass an array of `S` bytes around in 2 S (n - 1) / n bytes each for a sum that
   all get, half of that for a gather or a scatter; the last device is as many hops away as the sides are
-  long together. Over several slices each chip sends its part of the slice's sum over the network.
+  long together. Over several slices each chip sends its part of the slice's sum over the network: the
+  compiler says so by itself for TPUs, with several such sums on the way at once.
   Source: Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms" (2009), for the bytes.
   """
   n = collective.devices
   if n == 1:
     return 0.0
   ways = 2 if collective.kind == 'all-reduce' else 1
+  if collective.between_slices:
+    sent = ways * collective.size * (n - 1) / n
+    waiting = 0.0 if collective.is_joined else ways * NETWORK_SECONDS
+    return sent / slices.chip.network_rate + waiting
   inside = min(n, slices.chips_per_slice)
   hops = min(inside, sum(slices.sides))
   share = 1 if collective.kind == 'collective-permute' else (inside - 1) / inside

@@ -30,11 +30,11 @@ def collective_lines(found: Sequence[Collective]) -> list[str]:
   """Return a line for each kind of collective and number of devices: how many, how large."""
   groups = collections.defaultdict(list)
   for one in found:
-    groups[one.kind, one.devices, one.is_async].append(one.size)
+    groups[one.kind, one.devices, one.is_async, one.between_slices].append(one.size)
   return [
-    f'{kind:<13} {len(sizes)} between {devices:,} devices, {sum(sizes) / 1e6:,.2f} MB together'
-    + ', beside computing' * is_async
-    for (kind, devices, is_async), sizes in sorted(groups.items())
+    f'{kind:<13} {len(sizes)} between {number:,} {"slices" if slices else "devices"}, '
+    f'{sum(sizes) / 1e6:,.2f} MB together' + ', beside computing' * is_async
+    for (kind, number, is_async, slices), sizes in sorted(groups.items())
   ] or ['no collectives']
 
 

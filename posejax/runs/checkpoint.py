@@ -2,7 +2,8 @@
 
 `<workdir>/checkpoints/<step>/` holds the training state (arrays) and `meta` (JSON: the config, the
 best metric so far, plateau and early-stopping state, metrics not yet logged). A checkpoint that was
-being written when the process died is a temporary folder, removed at the next start.
+being written when the process died is a temporary folder, removed at the next start; in a bucket, where
+folders cannot be renamed, it is one that Orbax's mark of success is missing from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +18,14 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from posejax import devices, files
+from posejax import buckets, devices, files
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.runs.control import Control
 
 _STATE, _META = 'state', 'meta'
 _META_FILE = 'metadata'
+_COMPLETE = 'commit_success.txt'
 
 
 class _LatestAndBest(checkpoint_managers.PreservationPolicy):
@@ -44,7 +46,8 @@ class _LatestAndBest(checkpoint_managers.PreservationPolicy):
 
 def folder(workdir: str) -> str:
   """Return the folder of a work directory's checkpoints."""
-  return os.path.join(os.path.abspath(workdir), 'checkpoints')
+  place = workdir if buckets.is_in_one(workdir) else os.path.abspath(workdir)
+  return os.path.join(place, 'checkpoints')
 
 
 class Checkpointer:
@@ -248,9 +251,13 @@ def read_meta(workdir: str, step: int | None = None) -> dict[str, Any]:
 
 def available_steps(workdir: str) -> list[int]:
   """Return the steps of the complete checkpoints of a work directory, ascending."""
-  if not os.path.isdir(folder(workdir)):
+  place = folder(workdir)
+  if buckets.is_in_one(place):
+    numbers = [name for name in buckets.names(place) if name.isdigit()]
+    return sorted(int(n) for n in numbers if _COMPLETE in buckets.names(f'{place}/{n}'))
+  if not os.path.isdir(place):
     return []
-  return sorted(int(name) for name in os.listdir(folder(workdir)) if name.isdigit())
+  return sorted(int(name) for name in os.listdir(place) if name.isdigit())
 
 
 def finished_step(workdir: str, config: Config) -> int | None:

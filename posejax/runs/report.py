@@ -2,6 +2,9 @@
 
 Resumed at step S, a report first drops every row after S, and of S what the checkpoint says was not
 logged yet, so that no step is logged twice however often the run was killed.
+
+Nothing can be appended to what is in a bucket: there, rows and events are written to a folder of this
+machine, and put in the bucket before each checkpoint and at the end.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -13,7 +16,7 @@ import time
 import jax
 import numpy as np
 
-from posejax import draw, files, plots
+from posejax import buckets, draw, files, plots
 from posejax.errors import PosejaxError
 
 
@@ -39,10 +42,10 @@ def read_speeds(workdir: str) -> list[dict]:
 
 
 def _read_lines(path: str) -> list[dict]:
-  if not os.path.exists(path):
+  try:
+    lines = files.read(path).decode(errors='replace').split('\n')
+  except FileNotFoundError:
     return []
-  with open(path, encoding='utf-8', errors='replace') as file:
-    lines = file.read().split('\n')
   # Every complete row ends in a newline, so what follows the last one is not a row.
   return [_row(path, number, line) for number, line in enumerate(lines[:-1], 1)]
 
@@ -105,8 +108,14 @@ class Report:
     self._active = active
     if not active:
       return
-    self._rows = os.path.join(workdir, 'metrics.jsonl')
-    self._speeds = os.path.join(workdir, 'speed.jsonl')
+    self._mirror = None
+    folder = workdir
+    if buckets.is_in_one(workdir):
+      self._mirror = buckets.Mirror(workdir)
+      self._mirror.fetch('metrics.jsonl', 'speed.jsonl', 'tensorboard/')
+      folder = self._mirror.folder
+    self._rows = os.path.join(folder, 'metrics.jsonl')
+    self._speeds = os.path.join(folder, 'speed.jsonl')
     self._mark = time.monotonic()
     self._start: dict[str, float] = {}
 
@@ -118,7 +127,7 @@ class Report:
     for path in (self._rows, self._speeds):
       rows = [row for row in _read_lines(path) if is_logged(row['step'], row.get('split', 'speed'))]
       files.replace(path, ''.join(json.dumps(row) + '\n' for row in rows).encode())
-    self._tensorboard = _tensorboard(os.path.join(workdir, 'tensorboard'), is_logged)
+    self._tensorboard = _tensorboard(os.path.join(folder, 'tensorboard'), is_logged)
 
   def scalars(self, step: int, split: str, values: dict[str, float]) -> None:
     """Log one row: to metrics.jsonl and TensorBoard. Values that are not finite become null."""
@@ -155,7 +164,8 @@ class Report:
   def curves(self, metric: str) -> None:
     """Draw `learning_curves.png` from all rows: the loss, and the evaluation metric."""
     if self._active:
-      draw_curves(self._workdir, metric)
+      curves = plots.learning_curves(_read_lines(self._rows), metric)
+      draw.save(os.path.join(self._workdir, 'learning_curves.png'), curves)
 
   def flush(self) -> None:
     """Bring everything to disk; called before a checkpoint that says it was logged."""
@@ -164,18 +174,15 @@ class Report:
       for path in (self._rows, self._speeds):
         with open(path, 'ab') as file:
           os.fsync(file.fileno())
+      if self._mirror:
+        self._mirror.push()
 
   def close(self) -> None:
     """Close the files."""
     if self._active:
       self._tensorboard.close()
-
-
-def draw_curves(workdir: str, metric: str) -> str:
-  """Draw loss, learning rate and `metric` over steps; return the picture's path."""
-  path = os.path.join(workdir, 'learning_curves.png')
-  draw.save(path, plots.learning_curves(read_rows(workdir), metric))
-  return path
+      if self._mirror:
+        self._mirror.close()
 
 
 def _append(path: str, row: dict) -> None:

@@ -9,7 +9,7 @@ import os
 import time
 from typing import IO
 
-from posejax import files
+from posejax import buckets, files
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.runs import older
@@ -25,16 +25,15 @@ def read_config(workdir: str) -> Config | None:
     PosejaxError: `config.json` cannot be read.
   """
   path = os.path.join(workdir, 'config.json')
-  if not os.path.exists(path):
+  try:
+    values = json.loads(files.read(path))
+  except FileNotFoundError:
     return None
-  with open(path) as file:
-    try:
-      values = json.load(file)
-    except json.JSONDecodeError as error:
-      raise PosejaxError(
-        f'{path} is not valid JSON ({error}). Restore it from the newest checkpoint '
-        '(checkpoints/<step>/meta) or choose another --workdir.'
-      ) from error
+  except ValueError as error:
+    raise PosejaxError(
+      f'{path} is not valid JSON ({error}). Restore it from the newest checkpoint '
+      '(checkpoints/<step>/meta) or choose another --workdir.'
+    ) from error
   return Config.from_dict(older.config_values(values))
 
 
@@ -48,6 +47,8 @@ def write_config(workdir: str, config: Config) -> None:
 def claim(workdir: str, active: bool, option: str = '--workdir') -> Iterator[None]:
   """Create a work directory and hold it against a second process writing to it.
 
+  One in a bucket is held by nothing.
+
   Args:
     workdir: may exist.
     active: whether this process is the one that holds it (the first of a multi-process run).
@@ -56,11 +57,10 @@ def claim(workdir: str, active: bool, option: str = '--workdir') -> Iterator[Non
   Raises:
     PosejaxError: it is no folder, cannot be created, or another process holds it.
   """
-  if '://' in workdir:
-    raise PosejaxError(
-      f'{option}={workdir} must be a folder of a file system: rows are appended to files there. Mount '
-      'the bucket and name the folder where it is mounted.'
-    )
+  if buckets.is_in_one(workdir):
+    buckets.check(workdir)
+    yield
+    return
   try:
     os.makedirs(workdir, exist_ok=True)
     lock = open(os.path.join(workdir, '.lock'), 'w')  # noqa: SIM115

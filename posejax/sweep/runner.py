@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 import time
 
+from posejax import buckets
+from posejax.errors import PosejaxError
 from posejax.runs import workdirs
 from posejax.sweep import launcher, results
 from posejax.sweep.grid import Run
@@ -23,8 +25,13 @@ def run_all(runs: Sequence[Run], folder: str, where: launcher.Launcher) -> dict[
     where: what starts them.
 
   Raises:
-    PosejaxError: another sweep is at work in the folder, or runs cannot be started.
+    PosejaxError: another sweep is at work in the folder, it is in a bucket, or runs cannot be started.
   """
+  if buckets.is_in_one(folder):
+    raise PosejaxError(
+      f'--out={folder} must be a folder of a file system: a sweep follows its runs by what they append '
+      'to files there. Mount the bucket and name the folder where it is mounted.'
+    )
   with workdirs.claim(folder, True, option='--out'):
     return _Sweep(runs, folder, where).go()
 

@@ -76,7 +76,7 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
       progress = Progress(done, config.num_steps, config.batch_size, phases.began, first)
       with contextlib.closing(progress):
         run = _Run(experiment, workdir, meta, mesh, checkpointer, progress, stop_flag, phases)
-        return run.go()
+        return run.go(done)
 
 
 @contextlib.contextmanager
@@ -115,8 +115,8 @@ class _Run:
     self.evaluated_step = 0
     self.metrics: dict[str, float] = {}
 
-  def go(self) -> dict[str, float]:
-    """Train to the end, or until asked to stop."""
+  def go(self, done: int) -> dict[str, float]:
+    """Train from the newest checkpoint, of step `done`, to the end, or until asked to stop."""
     together.check_same({f'{split} data': found for split, found in self._fingerprints().items()})
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
     init = devices.compile_init(self.task.init, self.mesh)
@@ -126,7 +126,6 @@ class _Run:
     init_state = devices.compile_init(training.init_state, self.mesh, training.placement)
     like = devices.placed_shapes(jax.eval_shape(init_state, shapes), training.placement)
     self._check_metrics(like)
-    done = self.checkpointer.latest_step() or 0
     if done < self.config.num_steps:
       # On a thread of its own, while all else is made ready: XLA needs no interpreter.
       shapes = batch_shapes(self.train_batches, self.mesh)

@@ -88,6 +88,36 @@ def test_what_only_mentions_one_is_none():
   assert collectives.read(text, 8) == []
 
 
+SLICES = """
+ENTRY %main (p: f32[4]) -> f32[4] {
+  %r = f32[12,8,128]{2,1,0:T(8,128)} all-reduce(%a), replica_groups={{0,1,2,3}}, to_apply=%add
+  %send = (f32[3,8,128]{2,1,0:T(8,128)}, u32[], token[]) send(%b, %after-all), channel_id=2, \
+is_host_transfer=true, frontend_attributes={_xla_host_transfer_rendezvous="all-reduce.19_0",\
+_xla_megascale_target="{1,2,3,4}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %send-done = token[] send-done(%send), channel_id=2, is_host_transfer=true
+  %send.1 = (bf16[5]{0}, u32[], token[]) send(%c, %after-all.1), channel_id=4, is_host_transfer=true, \
+frontend_attributes={_xla_megascale_target="{0:7}x{0:3}",_xla_megascale_transfer_type="ALL_GATHER"}
+  %send-done.1 = token[] send-done(%send.1), channel_id=4, is_host_transfer=true
+  %recv = (f32[3,8,128]{2,1,0:T(8,128)}, u32[], token[]) recv(%after-all), channel_id=1, \
+is_host_transfer=true, frontend_attributes={_xla_megascale_transfer_type="ALL_REDUCE"}
+  %recv-done = (f32[3,8,128]{2,1,0:T(8,128)}, token[]) recv-done(%recv), channel_id=1
+  %send.2 = (f32[2]{0}, u32[], token[]) send(%d, %after-all.2), channel_id=6, is_host_transfer=true, \
+frontend_attributes={_xla_megascale_target="{0,1}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %callback = (f32[2]{0}, u32[], token[]) send(%e, %after-all.3), channel_id=8, is_host_transfer=true
+}
+"""
+
+
+def test_what_goes_between_slices_is_sent_and_received():
+  # In the form of libtpu 0.0.42; what is sent before anything is received is on the way together.
+  assert collectives.read(SLICES, 16) == [
+    Collective('all-reduce', 12 * 4096, 4, False),
+    Collective('all-reduce', 3 * 4096, 4, False, between_slices=True),
+    Collective('all-gather', 10, 8, False, between_slices=True, is_joined=True),
+    Collective('all-reduce', 8, 2, False, between_slices=True),
+  ]
+
+
 LOOP = """
 %body.7 (p: (s32[], f32[4])) -> (s32[], f32[4]) {
   %r.1 = f32[4]{0} all-reduce(%a), replica_groups={{0,1}}, to_apply=%add

@@ -42,6 +42,10 @@ def test_two_slices_by_hand():
   expected = 3.0e-3 + 8e-6 + 10e-3 + 100e-6
   assert model.seconds(reduction(160_000_000, 32), slices) == pytest.approx(expected)
   assert slices.chips_per_slice == 16
+  # As the compiler of TPUs has it: its sum within the slice, and each chip's part between the two.
+  part = Collective('all-reduce', 10_000_000, 2, False, between_slices=True)
+  assert model.seconds(part, slices) == pytest.approx(10e-3 + 100e-6)
+  assert model.seconds(part._replace(is_joined=True), slices) == pytest.approx(10e-3)
 
 
 def test_a_step_by_hand():

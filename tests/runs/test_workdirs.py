@@ -32,7 +32,10 @@ def test_a_claim_outlasts_somebody_who_only_looks(tmp_path):
       release.join()
 
 
-def test_a_bucket_is_no_folder():
-  claim = workdirs.claim('gs://bucket/run', True)
-  with pytest.raises(PosejaxError, match='--workdir=gs://bucket/run must be a folder'), claim:
+def test_another_ones_bucket_is_refused_at_once():
+  claim = workdirs.claim('s3://bucket/run', True)
+  with (
+    pytest.raises(PosejaxError, match='s3://bucket/run cannot be written to: .* gs://BUCKET'),
+    claim,
+  ):
     pass

@@ -17,14 +17,13 @@ Only a run's first start reads either; afterwards its checkpoints hold everythin
 from collections.abc import Iterable, Mapping, Set
 import dataclasses
 from functools import partial
-import os
 import re
 from typing import Any
 
 import numpy as np
 
 from posejax import experiment as experiments
-from posejax import paths
+from posejax import files, paths
 from posejax.config import Config, InputsConfig
 from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
@@ -118,7 +117,7 @@ def _read(experiment: experiments.Experiment) -> SavedNet:
   if net_file.is_one(name):
     return net_file.read(name)._replace(name=name)
   if not checkpoint.available_steps(name):
-    what = 'holds no checkpoint' if os.path.isdir(name) else 'does not exist'
+    what = 'holds no checkpoint' if files.is_folder(name) else 'does not exist'
     raise PosejaxError(
       f'config.init_from={name!r} {what}; name a work directory of a run, a file of one net, or a '
       'published net: '

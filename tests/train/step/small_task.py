@@ -44,7 +44,7 @@ def create(norm: bool = False, group_size: int | None = None, counted: bool = Fa
     example_losses = errors.mean(-1)
     if counted:
       near = errors < 0.5
-      count, examples = total((near.sum(dtype=jnp.float32), len(errors)))
+      count, examples = total((near.sum(dtype=jnp.float32), jnp.float32(len(errors))))
       example_losses = (errors * near).sum(-1) * examples / count
     return example_losses.mean(), Aux(state, {'largest': points.max()}, example_losses)
 
