@@ -23,7 +23,7 @@ def onnx_bytes(pipeline: Pipeline) -> bytes:
   """
   metadata = {METADATA_KEY: pipeline.description()}
   return (
-    _needing_onnx('onnx_writer.walk')
+    _needing_onnx('onnx_writer.model')
     .to_onnx(pipeline, pipeline.inputs(), metadata)
     .SerializeToString()
   )
