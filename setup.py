@@ -48,6 +48,7 @@ INSTALL_REQUIRES = [
 
 VIDEO = ['av>=18.1,<19']
 WEB = ['flask>=3.1,<4', 'prometheus-client>=0.21,<1', 'uvicorn>=0.34,<1']
+LITERT = ['ai-edge-litert>=2.3,<2.4']
 EXPORT = ['onnx>=1.23,<2', 'onnxruntime>=1.32,<2']
 EXTRAS_REQUIRE = {
   'cuda': ['jax[cuda13]'],
@@ -56,11 +57,13 @@ EXTRAS_REQUIRE = {
   'web': WEB,
   'export': EXPORT,
   'openvino': ['openvino>=2026.4,<2027'],
+  'litert': LITERT,
   # Another ruff formats otherwise.
   'test': [
     *VIDEO,
     *WEB,
     *EXPORT,
+    *LITERT,
     'hypothesis>=6.100,<7',
     'ipykernel>=7.4,<8',
     'nbclient>=0.11,<0.12',
