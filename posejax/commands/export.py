@@ -1,11 +1,14 @@
 """`posejax export`: a trained net as a file for other programs, or as a page for any static host."""
 
 import argparse
+from collections.abc import Sequence
 import os
 
 from posejax.commands import net_options
 
-_FORMATS = ('onnx', 'stablehlo', 'web', 'safetensors')
+_FORMATS = ('onnx', 'tflite', 'stablehlo', 'web', 'safetensors')
+_PLAIN = ('onnx', 'tflite', 'stablehlo')
+_QUANTIZED = {'int8': ('onnx', 'web'), 'float16': ('tflite',)}
 
 
 def register(commands) -> None:
@@ -17,8 +20,9 @@ def register(commands) -> None:
     '--format',
     required=True,
     choices=_FORMATS,
-    help='onnx; stablehlo for JAX on cpu, cuda and tpu; web, a folder that any static host serves; '
-    'safetensors, one small file to predict with or to start a run from, by posejax',
+    help='onnx; tflite for phones, one crop at a time; stablehlo for JAX on cpu, cuda and tpu; web, a '
+    'folder that any static host serves; safetensors, one small file to predict with or to start a run '
+    'from, by posejax',
   )
   command.add_argument('--out', required=True, metavar='FILE', help='file, or folder of the page')
   command.add_argument(
@@ -28,15 +32,16 @@ def register(commands) -> None:
   )
   command.add_argument(
     '--quantize',
-    choices=('int8',),
-    help='onnx and web: in 8 bits, calibrated on --calibration; says how many keypoints move',
+    choices=tuple(_QUANTIZED),
+    help='int8 for onnx and web, calibrated on --calibration: says how many keypoints move; float16 for '
+    'tflite: weights in half the space',
   )
   command.add_argument(
     '--calibration',
     nargs='+',
     default=[],
     metavar='INPUT',
-    help='pictures like those to come, for --quantize: a hundred or more',
+    help='pictures like those to come, for --quantize=int8: a hundred or more',
   )
   command.add_argument(
     '--boxes', metavar='FILE.json', help="people's boxes on the pictures of --calibration"
@@ -59,18 +64,19 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
   from posejax.errors import PosejaxError
 
-  if arguments.quantize and arguments.format not in ('onnx', 'web'):
+  if arguments.quantize and arguments.format not in _QUANTIZED[arguments.quantize]:
+    formats = ' and '.join(_QUANTIZED[arguments.quantize])
     raise PosejaxError(
-      f'--quantize=int8 goes with --format=onnx and web; {arguments.format} stays in floats.'
+      f'--quantize={arguments.quantize} goes with --format={formats}, not with {arguments.format}.'
     )
-  if bool(arguments.quantize) != bool(arguments.calibration):
+  if (arguments.quantize == 'int8') != bool(arguments.calibration):
     raise PosejaxError('--quantize=int8 and --calibration=PICTURES need each other.')
   if arguments.labels and (arguments.boxes or len(arguments.calibration) != 1):
     raise PosejaxError(
       '--labels=FILE.json brings the boxes too, and goes with one folder as --calibration.'
     )
-  if arguments.in_image and (arguments.quantize or arguments.format not in ('onnx', 'stablehlo')):
-    raise PosejaxError('--in_image goes with plain onnx and stablehlo files.')
+  if arguments.in_image and (arguments.quantize == 'int8' or arguments.format not in _PLAIN):
+    raise PosejaxError(f'--in_image goes with plain {_names(_PLAIN)} files.')
   if arguments.format == 'safetensors':
     return _write_net(arguments)
   predictor = net_options.predictor(arguments)
@@ -80,9 +86,9 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
       f'{predictor.name} finds everything on a picture by itself, which files for other programs are not '
       'written for: use `posejax predict` or `posejax serve`.'
     )
-  if task.finds_all and (arguments.quantize or arguments.format == 'web'):
+  if task.finds_all and (arguments.quantize == 'int8' or arguments.format == 'web'):
     raise PosejaxError(
-      f'{predictor.name} finds everybody at once; it goes into plain onnx and stablehlo files, and '
+      f'{predictor.name} finds everybody at once; it goes into plain {_names(_PLAIN)} files, and '
       '`posejax serve` has a page for it.'
     )
   if arguments.format == 'web':
@@ -90,6 +96,10 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   else:
     print(f'{arguments.out}: {_write(arguments.out, arguments, predictor)}.')
   return 0
+
+
+def _names(names: Sequence[str]) -> str:
+  return ', '.join(names[:-1]) + f' and {names[-1]}'
 
 
 def _write_net(arguments: argparse.Namespace) -> int:
@@ -119,6 +129,8 @@ def _write(path: str, arguments: argparse.Namespace, predictor):
   pipeline = dataclasses.replace(predictor.pipeline, in_image=arguments.in_image)
   if arguments.format == 'stablehlo':
     return files.write_stablehlo(path, pipeline)
+  if arguments.format == 'tflite':
+    return files.write_tflite(path, pipeline, half=arguments.quantize == 'float16')
   if not arguments.quantize:
     return files.write_onnx(path, pipeline)
   return _write_int8(path, pipeline, arguments, predictor)

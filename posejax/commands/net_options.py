@@ -36,7 +36,7 @@ def add(command: argparse.ArgumentParser) -> None:
   command.add_argument(
     '--runtime',
     default='xla',
-    choices=('xla', 'onnx', 'openvino', 'auto'),
+    choices=('xla', 'onnx', 'openvino', 'litert', 'auto'),
     help='what computes the net; auto takes the fastest of those installed (xla)',
   )
   command.add_argument(

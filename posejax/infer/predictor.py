@@ -80,7 +80,7 @@ class Predictor:
       name: for people.
       threshold: score from which on a keypoint counts as visible, or a box is shown (a detector's
         without keypoints); `THRESHOLD` and `BOX_THRESHOLD` where None.
-      runtime: 'xla', 'onnx', 'openvino', or 'auto' for the fastest of those that are installed.
+      runtime: 'xla', 'onnx', 'openvino', 'litert', or 'auto' for the fastest of those that are installed.
       precision: of OpenVINO: 'float32' or 'bfloat16'.
       detector: finds the boxes where none are given.
       min_score: of a net that finds everything by itself: what scores less is nothing. Where None, it is

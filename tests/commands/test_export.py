@@ -12,6 +12,7 @@ from posejax import cli
 from posejax.data.synthetic.film import DrawnFilm
 from posejax.infer.export import check, stablehlo
 from posejax.infer.predictor import Predictor
+from posejax.infer.runtimes.litert_runtime import LiteRt
 from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.web.page import RUNTIME_FILES
 
@@ -77,6 +78,21 @@ def test_onnx(export, predictor, tmp_path):
   found = OnnxRuntime(path.read_bytes())({'images': inputs['images']})
   expected = predictor.task.infer(predictor.pipeline.variables, inputs['images'])
   np.testing.assert_allclose(found['keypoints'], expected['keypoints_crop'], atol=1e-2)
+
+
+def test_tflite_in_pixels_of_the_picture(export, predictor, tmp_path):
+  path, small = tmp_path / 'net.tflite', tmp_path / 'half.tflite'
+  code, output, _ = export('--format=tflite', '--in_image', f'--out={path}')
+  assert code == 0
+  assert f'{path}: 0 of 68 keypoints off by more than 0.01 px' in output
+  inputs = crops(predictor)
+  found = LiteRt(path.read_bytes())(inputs)['keypoints']
+  keypoints = predictor.task.infer(predictor.pipeline.variables, inputs['images'])['keypoints_crop']
+  ones = np.ones((*keypoints.shape[:2], 1), np.float32)
+  expected = np.concatenate([keypoints, ones], -1) @ inputs['affines'].transpose(0, 2, 1)
+  np.testing.assert_allclose(found, expected, atol=2e-2)
+  assert export('--format=tflite', '--quantize=float16', f'--out={small}')[0] == 0
+  assert small.stat().st_size < path.stat().st_size
 
 
 def test_stablehlo_in_pixels_of_the_picture(export, predictor, tmp_path):
@@ -149,7 +165,7 @@ def test_8_bits_say_what_they_cost_on_labelled_people(export, predictor, picture
 
 def test_a_file_that_would_answer_otherwise_is_not_left(export, tmp_path, monkeypatch):
   monkeypatch.setattr(check, 'SCORE', -1.0)  # nothing is as good as that
-  for kind in ('onnx', 'stablehlo', 'web'):
+  for kind in ('onnx', 'tflite', 'stablehlo', 'web'):
     out = tmp_path / kind / 'net'
     code, _, errors = export(f'--format={kind}', f'--out={out}', f'--ort={tmp_path}')
     assert code == 2
@@ -165,6 +181,9 @@ def test_a_file_that_would_answer_otherwise_is_not_left(export, tmp_path, monkey
     (['--format=onnx', '--quantize=int8'], 'need each other'),
     (['--format=onnx', '--calibration=x'], 'need each other'),
     (['--format=onnx', '--quantize=int8', '--calibration', 'a', 'b', '--labels=x'], 'one folder'),
+    (['--format=onnx', '--quantize=float16'], 'goes with --format=tflite, not with onnx'),
+    (['--format=tflite', '--quantize=int8', '--calibration=x'], 'goes with --format=onnx and web'),
+    (['--format=tflite', '--quantize=float16', '--calibration=x'], 'need each other'),
     (['--format=web', '--in_image'], '--in_image goes with plain'),
     (['--format=onnx', '--quantize=int8', '--calibration=nothing'], 'nothing: there is no such'),
     (['--format=web', '--ort=nowhere'], 'npm install onnxruntime-web'),

@@ -112,7 +112,7 @@ def test_an_exported_file_answers_as_the_net_does(multipose, tmp_path):
 def test_what_would_not_work_is_not_exported(tmp_path, capsys):
   words = ['--model=movenet_multipose', '--format=web', f'--out={tmp_path / "page"}']
   assert cli.main(['export', *words]) == 2
-  assert 'plain onnx and stablehlo files' in capsys.readouterr().err
+  assert 'plain onnx, tflite and stablehlo files' in capsys.readouterr().err
   assert not (tmp_path / 'page').exists()
 
 

@@ -1,1 +1,1 @@
-"""A net taken elsewhere: the whole of crops to keypoints as one ONNX or StableHLO file."""
+"""A net taken elsewhere: all from crops to keypoints as an ONNX, TensorFlow Lite or StableHLO file."""

@@ -8,11 +8,12 @@ import numpy as np
 from posejax.infer.export import check, stablehlo
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.runtimes.base import library
+from posejax.infer.runtimes.litert_runtime import LiteRt
 from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.infer.runtimes.xla import Xla
 
 METADATA_KEY = 'posejax'
-"""Under which an ONNX model carries `Pipeline.description`."""
+"""Under which an ONNX or TensorFlow Lite model carries `Pipeline.description`."""
 
 
 def onnx_bytes(pipeline: Pipeline) -> bytes:
@@ -23,7 +24,7 @@ def onnx_bytes(pipeline: Pipeline) -> bytes:
   """
   metadata = {METADATA_KEY: pipeline.description()}
   return (
-    _needing_onnx('onnx_writer.walk')
+    _needing_onnx('onnx_writer.model')
     .to_onnx(pipeline, pipeline.inputs(), metadata)
     .SerializeToString()
   )
@@ -46,6 +47,45 @@ def write_onnx(
     path,
     onnx_bytes(pipeline),
     lambda data: _agreement(path, OnnxRuntime(data), pipeline, inputs),
+  )
+
+
+def tflite_bytes(pipeline: Pipeline, half: bool = False) -> bytes:
+  """Return a pipeline as a TensorFlow Lite model for one example.
+
+  Args:
+    pipeline: to write.
+    half: store weights in half precision; computed with they are in single precision.
+
+  Raises:
+    PosejaxError: there is no rule for something that the net computes, or LiteRT is not installed.
+  """
+  library('ai_edge_litert', 'litert')
+  model = library('posejax.infer.export.tflite_writer.model', 'litert')
+  return model.to_tflite(pipeline, pipeline.inputs(1), {METADATA_KEY: pipeline.description()}, half)
+
+
+def write_tflite(
+  path: str,
+  pipeline: Pipeline,
+  inputs: Mapping[str, np.ndarray] | None = None,
+  half: bool = False,
+) -> check.Agreement:
+  """Write a pipeline as a TensorFlow Lite model, and run it by LiteRT to see that it answers as the net.
+
+  Args:
+    path: to write to.
+    pipeline: in float32.
+    inputs: to try it with, three examples at least; drawn pictures unless given.
+    half: store weights in half precision, in half the space.
+
+  Raises:
+    PosejaxError: it cannot be written or would answer otherwise, or LiteRT is missing.
+  """
+  return check.write(
+    path,
+    tflite_bytes(pipeline, half),
+    lambda data: _agreement(path, LiteRt(data), pipeline, inputs, half),
   )
 
 
@@ -101,10 +141,10 @@ def write_int8(
   )
 
 
-def _agreement(path, run, pipeline, inputs) -> check.Agreement:
+def _agreement(path, run, pipeline, inputs, half=False) -> check.Agreement:
   if inputs is None:
     inputs = check.try_inputs(pipeline.crop_size, pipeline.in_image)
-  return check.demand(path, check.agreement(run, Xla(pipeline), inputs))
+  return check.demand(path, check.agreement(run, Xla(pipeline), inputs), half)
 
 
 def _needing_onnx(module: str) -> ModuleType:

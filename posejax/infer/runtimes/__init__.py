@@ -1,1 +1,1 @@
-"""What runs a net: XLA, onnxruntime or OpenVINO, behind one interface."""
+"""What runs a net: XLA, onnxruntime, OpenVINO or LiteRT, behind one interface."""

@@ -23,7 +23,7 @@ class Runtime(abc.ABC):
   """A net that is ready to run: named inputs to named outputs, of any batch.
 
   Attributes:
-    name: 'xla', 'onnx' or 'openvino'.
+    name: 'xla', 'onnx', 'openvino' or 'litert'.
   """
 
   name: str

@@ -11,12 +11,14 @@ import numpy as np
 from posejax.errors import PosejaxError, nearest
 from posejax.infer.export import files
 from posejax.infer.export.pipeline import Pipeline
+from posejax.infer.export.program.values import CannotWriteError
 from posejax.infer.runtimes.base import NotInstalledError, Runtime
+from posejax.infer.runtimes.litert_runtime import LiteRt
 from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.infer.runtimes.openvino_runtime import OpenVino
 from posejax.infer.runtimes.xla import Xla
 
-NAMES = ('xla', 'onnx', 'openvino')
+NAMES = ('xla', 'onnx', 'openvino', 'litert')
 AUTO = 'auto'
 _SECONDS = 1.0
 _TURNS = (3, 30)
@@ -29,7 +31,7 @@ class Choice:
   Attributes:
     runtime: ready to run.
     milliseconds: the median of each that was tried; empty if none was.
-    missing: what is not installed, by name: the sentence that says so.
+    missing: what is not installed or cannot run the net, by name: the sentence that says so.
   """
 
   runtime: Runtime
@@ -58,7 +60,7 @@ def create(
     precision: of OpenVINO; see `OpenVino`.
 
   Raises:
-    PosejaxError: no such runtime, or its library is not installed.
+    PosejaxError: no such runtime, its library is not installed, or it cannot run the net.
   """
   if name not in (*NAMES, AUTO):
     raise PosejaxError(f'--runtime={name} is no runtime.' + nearest(name, (*NAMES, AUTO)))
@@ -72,17 +74,17 @@ def create(
 def fastest(
   makers: Mapping[str, Callable[[], Runtime]], example: Mapping[str, np.ndarray]
 ) -> Choice:
-  """Make every runtime that is installed, let them take turns for a moment, and return the fastest.
+  """Make every runtime that can be had, let them take turns for a moment, and return the fastest.
 
   Args:
-    makers: by name; one that raises `NotInstalledError` is left out.
+    makers: by name; one that raises `NotInstalledError` or `CannotWriteError` is left out.
     example: inputs to try them with.
   """
   runtimes, missing = {}, {}
   for name, make in makers.items():
     try:
       runtimes[name] = make()
-    except NotInstalledError as e:
+    except (NotInstalledError, CannotWriteError) as e:
       missing[name] = str(e)
   if not runtimes:
     raise PosejaxError(' '.join(missing.values()))
@@ -114,4 +116,5 @@ def _makers(pipeline: Pipeline, precision: str) -> dict[str, Callable[[], Runtim
     'xla': lambda: Xla(pipeline),
     'onnx': lambda: OnnxRuntime(model()),
     'openvino': lambda: OpenVino(model(), precision),
+    'litert': lambda: LiteRt(files.tflite_bytes(pipeline)),
   }

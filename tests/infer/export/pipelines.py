@@ -23,6 +23,7 @@ NETS = {
   'resnet18': ({}, {'name': 'pose_resnet18'}, (64, 32)),
   'resnet18-v2': ({}, {'name': 'pose_resnet18_v2'}, (32, 64)),
   'hrnet': ({}, {'name': 'pose_hrnet_w32', 'modules': (0, 0, 1), 'blocks': 1}, (64, 32)),
+  'movenet': ({'codec': {'name': 'movenet'}}, {'name': 'posejax_movenet_lightning'}, (64, 96)),
   'fcn8s': (
     {'codec': {'name': 'discs', 'radius': 3.0}},
     {'name': 'fcn8s', 'batch_norm': True, 'width': 1 / 16},

@@ -1,5 +1,6 @@
 """Whole nets of every family, from crops to keypoints, and files that are left only where they agree."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,15 +12,16 @@ import numpy as np
 import onnx
 import pytest
 
+from posejax import weights
 from posejax.errors import PosejaxError
 from posejax.infer.export import check, files, quantize, stablehlo
+from posejax.infer.runtimes.litert_runtime import LiteRt
 from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.labels import LabelSpace
+from posejax.weights.readers import flatbuffers
 from tests.infer.export import pipelines
 
-_SNIPPET = os.path.join(
-  os.path.dirname(__file__), '..', '..', '..', 'docs', 'snippets', 'read_onnx.py'
-)
+_SNIPPETS = os.path.join(os.path.dirname(__file__), '..', '..', '..', 'docs', 'snippets')
 
 
 @pytest.mark.parametrize('name', pipelines.NETS)
@@ -35,6 +37,51 @@ def test_onnx_answers_as_the_net(name, tmp_path):
   about = json.loads(model.metadata_props[0].value)
   assert about['labels']['skeleton']['keypoints'][0] == 'nose'
   assert LabelSpace.from_json(about['labels']).keypoints[16] == 'right_ankle'
+
+
+@pytest.mark.parametrize('name', pipelines.NETS)
+def test_tflite_answers_as_the_net(name, tmp_path):
+  path, pipeline = tmp_path / 'net.tflite', pipelines.build(name)
+  found = files.write_tflite(str(path), pipeline)
+  assert (found.num_keypoints, found.num_off) == (4 * 17, 0)
+  assert os.listdir(tmp_path) == ['net.tflite']
+  # By a reader that has no part in writing it. Two nets of a flip test share their weights.
+  kept = [array.tobytes() for array in weights.load(str(path)).values()]
+  assert len(kept) == len(set(kept))
+  assert sum(map(len, kept)) < 1.1 * sum(a.nbytes for a in jax.tree.leaves(pipeline.variables))
+
+
+def test_tflite_says_what_it_holds():
+  pipeline = pipelines.build('compact', in_image=True)
+  model = flatbuffers.root(files.tflite_bytes(pipeline))
+  (entry,) = model.tables(6)
+  assert entry.text(0) == files.METADATA_KEY
+  content = model.tables(4)[entry.number(1, 'I')].numbers(0, 'u1').tobytes()
+  assert content.decode() == pipeline.description()
+  (signature,) = model.tables(7)
+  assert [one.text(0) for one in signature.tables(0)] == ['images', 'affines']
+  assert [one.text(0) for one in signature.tables(1)] == ['keypoints', 'scores']
+
+
+def test_tflite_in_half_the_space(tmp_path):
+  path, pipeline = tmp_path / 'net.tflite', pipelines.build('resnet18')
+  found = files.write_tflite(str(path), pipeline, half=True)
+  assert 0 < found.score < 0.01
+  assert path.stat().st_size < 0.52 * len(files.tflite_bytes(pipeline))
+  assert max(array.dtype.itemsize for array in weights.load(str(path)).values()) == 4
+  wrong = dataclasses.replace(
+    pipeline, variables=jax.tree.map(lambda x: 1.1 * x, pipeline.variables)
+  )
+  with pytest.raises(PosejaxError, match=r'not written.*scores within'):
+    check.demand(
+      'net.tflite',
+      check.agreement(
+        LiteRt(files.tflite_bytes(wrong, half=True)),
+        lambda inputs: pipeline(**inputs),
+        check.try_inputs(pipeline.crop_size, in_image=False),
+      ),
+      half=True,
+    )
 
 
 def test_keypoints_in_pictures(tmp_path):
@@ -143,23 +190,26 @@ def test_moved():
   assert quantize.moved(found, zeros, (3.2, 4.8)).num_moved == 2
 
 
-def test_bfloat16_is_refused_with_the_remedy():
+@pytest.mark.parametrize('write', [files.onnx_bytes, files.tflite_bytes])
+def test_bfloat16_is_refused_with_the_remedy(write):
   with pytest.raises(PosejaxError, match="build the net with dtype='float32'"):
-    files.onnx_bytes(pipelines.build('compact', dtype='bfloat16'))
+    write(pipelines.build('compact', dtype='bfloat16'))
 
 
-def test_the_reader_of_the_docs(tmp_path):
+@pytest.mark.parametrize('kind', ['onnx', 'tflite'])
+def test_the_readers_of_the_docs(kind, tmp_path):
   pipeline = pipelines.build('compact')
-  model, picture = str(tmp_path / 'net.onnx'), str(tmp_path / 'picture.png')
-  files.write_onnx(model, pipeline)
+  model, picture = str(tmp_path / f'net.{kind}'), str(tmp_path / 'picture.png')
+  {'onnx': files.write_onnx, 'tflite': files.write_tflite}[kind](model, pipeline)
+  snippet = os.path.join(_SNIPPETS, f'read_{kind}.py')
   image = check.try_inputs((90, 200), in_image=False)['images'][0]
   cv2.imwrite(picture, image[..., ::-1])
   script = f"""
 import runpy, sys
 for name in ('jax', 'posejax', 'flax'):
   sys.modules[name] = None
-sys.argv = ['read_onnx.py', {model!r}, {picture!r}]
-runpy.run_path({_SNIPPET!r})
+sys.argv = ['read', {model!r}, {picture!r}]
+runpy.run_path({snippet!r})
 """
   done = subprocess.run(
     [sys.executable, '-c', script], capture_output=True, text=True, timeout=60, check=False

@@ -1,5 +1,6 @@
 """Every runtime gives the same keypoints, and the fastest one is found."""
 
+import concurrent.futures
 import importlib.util
 import os
 import subprocess
@@ -11,8 +12,10 @@ import pytest
 
 from posejax.errors import PosejaxError
 from posejax.infer.export import check, files
+from posejax.infer.export.program.values import CannotWriteError
 from posejax.infer.runtimes import choose
 from posejax.infer.runtimes.base import NotInstalledError, Runtime
+from posejax.infer.runtimes.litert_runtime import LiteRt
 from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.infer.runtimes.openvino_runtime import OpenVino
 from tests.infer.export import pipelines
@@ -52,7 +55,7 @@ def test_keypoints(name, pipeline):
   inputs = check.try_inputs(pipeline.crop_size, in_image=True)
   inputs = {name: np.resize(array, (11, *array.shape[1:])) for name, array in inputs.items()}
   expected = pipeline(**inputs)
-  for size in (3, 1, 2, 11):
+  for size in (3, 1, 2, 5, 8, 9, 11):
     some = {name: array[:size] for name, array in inputs.items()}
     found = chosen.runtime(some)
     assert {n: (a.shape, str(a.dtype)) for n, a in found.items()} == {
@@ -73,13 +76,32 @@ def test_bfloat16_of_openvino_is_rough(pipeline):
     OpenVino(model, 'float31')
 
 
-def test_results_are_ones_own(pipeline):
-  runtime = OnnxRuntime(files.onnx_bytes(pipeline))
+@pytest.mark.parametrize('name', ['onnx', 'litert'])
+def test_results_are_ones_own(name, pipeline):
+  runtime = choose.create(name, pipeline).runtime
   inputs = check.try_inputs(pipeline.crop_size, in_image=True)
   first = runtime(inputs)['scores']
   kept = first.copy()
   runtime({**inputs, 'images': 255 - inputs['images']})
   np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize('name', choose.NAMES)
+def test_many_threads_at_once(name, pipeline):
+  if name == 'openvino' and not _HAS_OPENVINO:
+    pytest.skip('OpenVINO is not installed')
+  runtime = choose.create(name, pipeline).runtime
+  crops = [check.try_inputs(pipeline.crop_size, in_image=True, seed=seed) for seed in range(4)]
+  alone = [runtime(inputs) for inputs in crops]
+
+  def often(inputs):
+    return [runtime(inputs) for _ in range(20)]
+
+  with concurrent.futures.ThreadPoolExecutor(len(crops)) as pool:
+    together = list(pool.map(often, crops))
+  for results, expected in zip(together, alone, strict=True):
+    for found in results:
+      np.testing.assert_allclose(found['scores'], expected['scores'], atol=1e-6)
 
 
 EXAMPLE = {'images': np.zeros((1, 2, 3, 3), np.uint8)}
@@ -116,6 +138,16 @@ def test_the_fastest_that_is_installed():
     choose.fastest({'openvino': _missing}, EXAMPLE)
 
 
+def _unwritten():
+  raise CannotWriteError("The net computes 'while', which cannot be written to ONNX yet.")
+
+
+def test_a_runtime_that_cannot_run_the_net_is_left_out():
+  chosen = choose.fastest({'xla': lambda: _Sleeps('xla', 0.001), 'onnx': _unwritten}, EXAMPLE)
+  assert chosen.runtime.name == 'xla'
+  assert str(chosen).endswith("The net computes 'while', which cannot be written to ONNX yet.")
+
+
 def test_what_is_not_installed_is_said_in_one_sentence(pipeline, monkeypatch):
   monkeypatch.setitem(sys.modules, 'onnxruntime', None)
   with pytest.raises(
@@ -127,6 +159,12 @@ def test_what_is_not_installed_is_said_in_one_sentence(pipeline, monkeypatch):
   monkeypatch.setitem(sys.modules, 'onnx', None)
   with pytest.raises(NotInstalledError, match="onnx is not installed; pip install 'posejax"):
     files.onnx_bytes(pipeline)
+  monkeypatch.setitem(sys.modules, 'ai_edge_litert', None)
+  for make in (lambda: LiteRt(b''), lambda: files.tflite_bytes(pipeline)):
+    with pytest.raises(
+      NotInstalledError, match=r"ai_edge_litert is not installed; pip install 'posejax\[litert\]'"
+    ):
+      make()
 
 
 @pytest.mark.skipif(not _HAS_OPENVINO, reason='OpenVINO is not installed')

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from posejax.infer.export.onnx_writer import pooling
-from posejax.infer.export.onnx_writer.graph import Graph, Value, constant, no_rule, normalized_shape
+from posejax.infer.export.onnx_writer.graph import Graph
+from posejax.infer.export.program.values import Value, constant, normalized_shape
 
 
 def _plain(op: str, **attributes) -> Callable:
@@ -21,7 +21,7 @@ def _plain(op: str, **attributes) -> Callable:
 def _logical(op: str) -> Callable:
   def rule(graph: Graph, values: list[Value], outs: list, **params) -> Value:
     if values[0].dtype != np.bool_:
-      raise no_rule(f'a bitwise {op!r}')
+      raise graph.no_rule(f'a bitwise {op!r}')
     return _plain(op)(graph, values, outs, **params)
 
   return rule
@@ -66,11 +66,6 @@ def _compare(op: str) -> Callable:
   return rule
 
 
-def _greater_or_equal(graph: Graph, values: list[Value], outs: list) -> Value:
-  found = _compare('GreaterOrEqual')(graph, values, outs)
-  return graph.value(found.name, found, made=pooling.Compared(*values))
-
-
 def _not_equal(graph: Graph, values: list[Value], outs: list) -> Value:
   equal = _plain('Equal')(graph, values, outs)
   return graph.value(graph.node('Not', [equal.name]), equal)
@@ -79,17 +74,12 @@ def _not_equal(graph: Graph, values: list[Value], outs: list) -> Value:
 def _select_n(graph: Graph, values: list[Value], outs: list) -> Value:
   which, *cases = values
   if which.dtype != np.bool_ or len(cases) != 2:
-    raise no_rule("'select_n' by numbers")
-  taps = pooling.maximum(which, *cases)
-  pooled = taps and pooling.pooled(graph, taps)
-  if pooled:
-    return pooled
+    raise graph.no_rule("'select_n' by numbers")
   dtype = outs[0].dtype
   if dtype in (np.bool_, np.int8):  # which onnxruntime does not choose between
     cases = [graph.cast(case, np.int32) for case in cases]
   shape = normalized_shape(outs[0].shape)
-  found = graph.each('Where', [which, cases[1], cases[0]], shape, cases[0].dtype)
-  return graph.value(found.name, found, made=taps) if taps else graph.cast(found, dtype)
+  return graph.cast(graph.each('Where', [which, *cases[::-1]], shape, cases[0].dtype), dtype)
 
 
 def _clamp(graph: Graph, values: list[Value], outs: list) -> Value:
@@ -173,7 +163,7 @@ RULES: dict[str, Callable] = {
   'erfc': _composed(lambda op, x: _one_minus(op, op('Erf', x))),
   'exp2': _composed(lambda op, x: op('Exp', op('Mul', x, _scalar(np.log(2), x)))),
   'expm1': _composed(lambda op, x: op('Sub', op('Exp', x), _scalar(1, x))),
-  'ge': _greater_or_equal,
+  'ge': _compare('GreaterOrEqual'),
   'gt': _compare('Greater'),
   'integer_pow': _composed(_integer_pow),
   'is_finite': _is_finite,

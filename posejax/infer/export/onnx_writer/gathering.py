@@ -5,15 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from posejax.infer.export.onnx_writer import layout
-from posejax.infer.export.onnx_writer.graph import (
-  Graph,
-  Value,
-  constant,
-  full_const,
-  no_rule,
-  normalized_shape,
-  same_size,
-)
+from posejax.infer.export.onnx_writer.graph import Graph
+from posejax.infer.export.program import gathers
+from posejax.infer.export.program.values import Value, constant, full_const, normalized_shape
 
 
 def _gather(
@@ -33,18 +27,15 @@ def _gather(
   if len(indices.shape) == 1:
     return _one_window(graph, x, indices, numbers, sizes)
   if indices.is_const and indices.is_static and not numbers.operand_batching_dims:
-    x, indices, numbers = _same_windows(graph, x, full_const(indices), numbers, sizes)
-    apart = _apart(full_const(indices), numbers, x.shape)
+    starts, known, numbers = gathers.same_starts(full_const(indices), numbers)
+    for axis, start in starts.items():
+      cut = tuple(sizes[axis] if a == axis else size for a, size in enumerate(x.shape))
+      x = layout.moving_slice(graph, x, {axis: constant(start)}, cut)
+    apart = gathers.apart(known, numbers, x.shape)
     if apart is not None:
       return _by_axis(graph, x, apart, numbers, shape)
-  indexed, batching = numbers.start_index_map, numbers.operand_batching_dims
-  rest = [a for a in range(len(x.shape)) if a not in (*indexed, *batching)]
-  if any(sizes[a] != 1 for a in indexed) or any(not same_size(sizes[a], x.shape[a]) for a in rest):
-    raise no_rule("'gather' of windows of several elements at many places")
-  if not set(indexed) <= set(numbers.collapsed_slice_dims) or any(
-    not isinstance(x.shape[a], int) for a in indexed
-  ):
-    raise no_rule("'gather' of an index along the batch, or an axis of size 1 kept")
+    indices = constant(known)
+  rest = gathers.taken_whole(graph, x.shape, numbers, sizes)
   return _at_places(graph, x, indices, numbers, rest, shape, mode, fill_value)
 
 
@@ -61,36 +52,6 @@ def _one_window(graph: Graph, x: Value, indices: Value, numbers, sizes: tuple) -
   return layout.squeezed(graph, found, numbers.collapsed_slice_dims)
 
 
-def _same_windows(graph: Graph, x: Value, indices: np.ndarray, numbers, sizes: tuple) -> tuple:
-  """Cut off what no window sees along the axes on which all windows start at one place."""
-  left = []
-  for i, axis in enumerate(numbers.start_index_map):
-    column = indices[..., i]
-    if axis in numbers.collapsed_slice_dims or (column != column.flat[0]).any():
-      left.append(i)
-      continue
-    shape = tuple(sizes[axis] if a == axis else size for a, size in enumerate(x.shape))
-    x = layout.moving_slice(graph, x, {axis: constant(column.flat[0])}, shape)
-  axes = tuple(numbers.start_index_map[i] for i in left)
-  return x, constant(indices[..., left]), numbers._replace(start_index_map=axes)
-
-
-def _apart(indices: np.ndarray, numbers, shape: tuple) -> dict[int, np.ndarray] | None:
-  """Return the places along each indexed axis, where those of one do not depend on another's."""
-  indexed = numbers.start_index_map
-  if tuple(indexed) != tuple(numbers.collapsed_slice_dims) or indices.ndim - 1 != len(indexed):
-    return None
-  found = {}
-  for i, axis in enumerate(indexed):
-    line = np.moveaxis(indices[..., i], i, -1).reshape(-1, indices.shape[i])
-    if not isinstance(shape[axis], int) or (line != line[:1]).any():
-      return None
-    if line[0].min() < 0 or line[0].max() >= shape[axis]:
-      return None
-    found[axis] = line[0]
-  return found
-
-
 def _by_axis(graph: Graph, x: Value, places: dict[int, np.ndarray], numbers, shape: tuple) -> Value:
   """Take known places along axes, one axis after the other."""
   x = graph.whole(x)
@@ -98,10 +59,7 @@ def _by_axis(graph: Graph, x: Value, places: dict[int, np.ndarray], numbers, sha
   for axis, along in places.items():
     if not np.array_equal(along, np.arange(x.shape[axis])):
       name = graph.node('Gather', [name, graph.ints(along)], axis=x.axis(axis))
-  kept = [a for a in range(len(x.shape)) if a not in places]
-  target = dict(zip(kept, numbers.offset_dims, strict=True))
-  others = [a for a in range(len(shape)) if a not in numbers.offset_dims]
-  target.update(zip(places, others, strict=True))
+  target = gathers.axes_apart(places, numbers, len(shape))
   return graph.laid(name, shape, x.dtype, [target[axis] for axis in x.order])
 
 

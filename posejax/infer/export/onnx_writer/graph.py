@@ -6,71 +6,35 @@ convolutions want them from the first to the last. In the same way an array that
 an axis is stored once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
-import jax
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from posejax.errors import PosejaxError
+from posejax.infer.export.program import values
+from posejax.infer.export.program.values import (
+  CannotWriteError,
+  Value,
+  Windows,
+  constant,
+  is_one,
+  same_size,
+)
 
 OPSET = 18
 _IR_VERSION = 8  # the one that came with this opset: older readers take the file
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Value:
-  """An array of the program.
-
-  Attributes:
-    shape: as JAX has it; sizes are ints, or symbols where they depend on the batch.
-    dtype: as JAX has it.
-    const: the array where it is known now; its sizes may be 1 where it is repeated.
-    name: of its tensor in the graph, where it is not known.
-    order: axis i of the tensor is axis `order[i]` of the array.
-    stored: sizes of the tensor's axes: those of the array, or 1 where it is repeated.
-    made: how it was made, for what is recognised by that; see posejax.infer.export.onnx_writer.pooling.
-  """
-
-  shape: tuple
-  dtype: np.dtype
-  const: np.ndarray | None = None
-  name: str = ''
-  order: tuple[int, ...] = ()
-  stored: tuple = ()
-  made: Any = None
-
-  @property
-  def is_const(self) -> bool:
-    """Return whether the array is known."""
-    return self.const is not None
-
-  @property
-  def is_static(self) -> bool:
-    """Return whether no size depends on the batch."""
-    return all(isinstance(size, int) for size in self.shape)
-
-  def axis(self, axis: int) -> int:
-    """Return where the tensor has an axis of the array."""
-    return self.order.index(axis)
-
-
-def constant(array: Any, shape: tuple | None = None) -> Value:
-  """Return a known array, repeated to `shape` where that is given."""
-  array = np.asarray(array)
-  return Value(array.shape if shape is None else tuple(shape), array.dtype, const=array)
-
-
-def full_const(value: Value) -> np.ndarray:
-  """Return a known array of known sizes in its whole size (a view)."""
-  return np.broadcast_to(value.const, value.shape)
-
-
-class Graph:
+class Graph(values.Graph):
   """Nodes and initialisers, added one after the other."""
+
+  format = 'ONNX'
+  dtypes = frozenset(
+    np.dtype(t) for t in ('float32', 'bool', 'int8', 'uint8', 'int16', 'int32', 'int64', 'uint32')
+  )
 
   def __init__(self):
     self._nodes: list[onnx.NodeProto] = []
@@ -80,6 +44,7 @@ class Graph:
 
   def add_input(self, name: str, shape: tuple, dtype: np.dtype) -> Value:
     """Declare an input of the graph."""
+    self.check_dtype(dtype)
     dims = [size if isinstance(size, int) else str(size) for size in shape]
     info = helper.make_tensor_value_info(name, onnx_type(dtype), dims)
     value = Value(shape, np.dtype(dtype), None, name, tuple(range(len(shape))), tuple(shape))
@@ -96,7 +61,7 @@ class Graph:
   def initializer(self, array: np.ndarray) -> str:
     """Return the name of a tensor with what `array` holds; equal ones are kept once."""
     array = np.asarray(array, order='C')
-    check_dtype(array.dtype)
+    self.check_dtype(array.dtype)
     key = (array.dtype.str, array.shape, array.tobytes())
     if key not in self._initializers:
       name = f'constant_{len(self._initializers)}'
@@ -140,8 +105,8 @@ class Graph:
     if value.order == order:
       return value
     stored = tuple(value.stored[value.axis(axis)] for axis in order)
-    many = [a for a, size in zip(value.order, value.stored, strict=True) if not _is_one(size)]
-    if many == [a for a, size in zip(order, stored, strict=True) if not _is_one(size)]:
+    many = [a for a, size in zip(value.order, value.stored, strict=True) if not is_one(size)]
+    if many == [a for a, size in zip(order, stored, strict=True) if not is_one(size)]:
       name = self.node('Reshape', [value.name, self.shape(stored)])  # only axes of size 1 move
     else:
       name = self.node('Transpose', [value.name], perm=[value.axis(axis) for axis in order])
@@ -177,10 +142,10 @@ class Graph:
     """Return the name of a constant that `Reshape` takes for `sizes`.
 
     Raises:
-      PosejaxError: more than one of them depends on the batch.
+      CannotWriteError: more than one of them depends on the batch.
     """
     if sum(not isinstance(size, int) for size in sizes) > 1:
-      raise PosejaxError(
+      raise CannotWriteError(
         f'An array of shape {tuple(sizes)} cannot be written to ONNX: only one of its sizes may depend '
         'on the batch.'
       )
@@ -190,7 +155,7 @@ class Graph:
     """Return the name of an int64 tensor `[1]` that holds a size.
 
     Raises:
-      PosejaxError: it depends on the batch, and no input has it.
+      CannotWriteError: it depends on the batch, and no input has it.
     """
     if isinstance(size, int):
       return self.ints([size])
@@ -198,7 +163,9 @@ class Graph:
       for axis, known in enumerate(value.shape):
         if not isinstance(known, int) and same_size(known, size):
           return self.node('Shape', [info.name], start=axis, end=axis + 1)
-    raise PosejaxError(f'The size {size} cannot be written to ONNX: no input has just that size.')
+    raise CannotWriteError(
+      f'The size {size} cannot be written to ONNX: no input has just that size.'
+    )
 
   def cast(self, value: Value, dtype: Any) -> Value:
     """Return the value in another type."""
@@ -230,13 +197,47 @@ class Graph:
       value = self.ordered(value, order)
       names.append(value.name)
       sizes.append(value.stored)
-    stored = tuple(
-      next((s for s in axis if not _is_one(s)), 1) for axis in zip(*sizes, strict=True)
-    )
+    stored = tuple(next((s for s in axis if not is_one(s)), 1) for axis in zip(*sizes, strict=True))
     if not sizes:
       order = ()
     name = self.node(op, names, **attributes)
     return Value(tuple(shape), np.dtype(dtype), None, name, order, stored)
+
+  def pool(self, kind: str, source: Value, windows: Windows) -> Value | None:
+    """Add a pool over axes of the middle of `[B, h, w, C]`; None where they are others."""
+    rank = len(source.shape)
+    spatial = range(1, rank - 1)
+    if rank < 3 or not set(windows) <= set(spatial) or source.dtype != np.float32:
+      return None
+    x = self.whole(source, (0, rank - 1, *spatial))
+    window, step, before, behind = zip(
+      *(windows.get(axis, (1, 1, 0, 0)) for axis in spatial), strict=True
+    )
+    op = {'max': 'MaxPool', 'sum': 'AveragePool'}[kind]
+    pads = [*before, *behind]
+    name = self.node(op, [x.name], kernel_shape=window, strides=step, pads=pads)
+    shape = list(source.shape)
+    for axis, (size, stride, low, high) in windows.items():
+      shape[axis] = (shape[axis] + low + high - size) // stride + 1
+    found = self.laid(name, tuple(shape), source.dtype, x.order)
+    if kind == 'max':
+      return found
+    count = constant(np.asarray(np.prod(window), x.dtype))
+    return self.each('Mul', [found, count], found.shape, found.dtype)
+
+  def resize(self, source: Value, factors: Mapping[int, int]) -> Value | None:
+    """Add a `Resize` of axes of the middle of `[B, h, w, C]`; None where they are others."""
+    if len(source.shape) != 4 or not set(factors) <= {1, 2}:
+      return None
+    x = self.whole(source, (0, 3, 1, 2))
+    return self.resized(x, factors, mode='linear', coordinate_transformation_mode='half_pixel')
+
+  def resized(self, x: Value, factors: Mapping[int, int], **attributes) -> Value:
+    """Add a `Resize` that makes axes of a whole array as many times as large."""
+    scales = np.asarray([factors.get(axis, 1) for axis in x.order], np.float32)
+    name = self.node('Resize', [x.name, '', self.initializer(scales)], **attributes)
+    shape = tuple(size * factors.get(axis, 1) for axis, size in enumerate(x.shape))
+    return self.laid(name, shape, x.dtype, x.order)
 
   def finish(self, outputs: dict[str, Value]) -> onnx.ModelProto:
     """Return the model, without what no output needs."""
@@ -263,52 +264,12 @@ class Graph:
     )
 
 
-def no_rule(what: str) -> PosejaxError:
-  """Return the error of a computation that there is no rule for."""
-  return PosejaxError(
-    f'The net computes {what}, which cannot be written to ONNX yet; export it as StableHLO instead.'
-  )
-
-
-def check_dtype(dtype: Any) -> None:
-  """Refuse a type that ONNX's runtimes do not compute in on CPUs.
-
-  Raises:
-    PosejaxError: it is such a type.
-  """
-  if np.dtype(dtype) not in _TYPES:
-    raise PosejaxError(
-      f'An array of {np.dtype(dtype)} cannot be written to ONNX, whose runtimes compute in float32; '
-      "build the net with dtype='float32' to export it (its parameters are float32 anyway)."
-    )
-
-
 def onnx_type(dtype: Any) -> int:
   """Return ONNX's number for a type of arrays."""
-  check_dtype(dtype)
   return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-
-
-_TYPES = {
-  np.dtype(t) for t in ('float32', 'bool', 'int8', 'uint8', 'int16', 'int32', 'int64', 'uint32')
-}
-
-
-def _is_one(size: Any) -> bool:
-  return isinstance(size, int) and size == 1
-
-
-def same_size(a: Any, b: Any) -> bool:
-  """Return whether two sizes are equal, whatever the batch."""
-  return isinstance(a, int) == isinstance(b, int) and bool(a == b)
 
 
 def _extent(value: Value) -> int:
   """Return how many elements there are to move, a size that depends on the batch as if it were 1."""
   sizes = value.const.shape if value.is_const else value.stored
   return int(np.prod([size if isinstance(size, int) else 1 for size in sizes]))
-
-
-def normalized_shape(shape: Iterable) -> tuple:
-  """Return a shape with Python's ints for all sizes that are known."""
-  return tuple(size if jax.export.is_symbolic_dim(size) else int(size) for size in shape)

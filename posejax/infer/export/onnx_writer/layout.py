@@ -5,14 +5,9 @@ import dataclasses
 
 import numpy as np
 
-from posejax.infer.export.onnx_writer import pooling
-from posejax.infer.export.onnx_writer.graph import (
-  Graph,
-  Value,
-  constant,
-  normalized_shape,
-  same_size,
-)
+from posejax.infer.export.onnx_writer.graph import Graph
+from posejax.infer.export.program import shapes
+from posejax.infer.export.program.values import Value, constant, normalized_shape, same_size
 
 _END = np.iinfo(np.int64).max
 
@@ -51,7 +46,6 @@ def squeezed(graph: Graph, x: Value, dimensions: Sequence[int]) -> Value:
     return x
   left = [axis for axis in range(len(x.shape)) if axis not in dimensions]
   name = graph.node('Squeeze', [x.name, graph.ints(x.axis(axis) for axis in dimensions)])
-  made = x.made if isinstance(x.made, pooling.Taps) and x.made.ndim == len(left) else None
   return Value(
     tuple(x.shape[axis] for axis in left),
     x.dtype,
@@ -59,44 +53,13 @@ def squeezed(graph: Graph, x: Value, dimensions: Sequence[int]) -> Value:
     name,
     tuple(left.index(axis) for axis in x.order if axis in left),
     tuple(size for axis, size in zip(x.order, x.stored, strict=True) if axis in left),
-    made,
   )
-
-
-def _groups(old: tuple, new: tuple) -> list[tuple[list[int], list[int]]] | None:
-  """Return which axes of a shape become which of another; None where that cannot be said.
-
-  Axes of size 1 that have no partner go with the axes before them.
-  """
-  groups, i, j = [], 0, 0
-  while i < len(old) or j < len(new):
-    mine, theirs = [], []
-    if i < len(old) and j < len(new):
-      mine, theirs, i, j = [i], [j], i + 1, j + 1
-      a, b = old[mine[0]], new[theirs[0]]
-      while not same_size(a, b):
-        if not isinstance(a, int) or not isinstance(b, int):
-          return None
-        if a < b and i < len(old) and isinstance(old[i], int):
-          a, mine, i = a * old[i], [*mine, i], i + 1
-        elif b < a and j < len(new) and isinstance(new[j], int):
-          b, theirs, j = b * new[j], [*theirs, j], j + 1
-        else:
-          return None
-      groups.append((mine, theirs))
-    elif groups:  # trailing axes of size 1
-      groups[-1][0].extend(range(i, len(old)))
-      groups[-1][1].extend(range(j, len(new)))
-      i, j = len(old), len(new)
-    else:
-      return None
-  return groups
 
 
 def _reshape(graph: Graph, values: list, outs: list, **params) -> Value:
   del params
   x, shape = graph.stored(values[0]), normalized_shape(outs[0].shape)
-  groups = _groups(x.shape, shape)
+  groups = shapes.groups(x.shape, shape)
   if groups is None:
     name = graph.node('Reshape', [graph.name_of(x), graph.shape(shape)])
     return graph.laid(name, shape, x.dtype)
@@ -117,47 +80,33 @@ def _reshape(graph: Graph, values: list, outs: list, **params) -> Value:
   new_order = tuple(axis for group in order for axis in groups[group][1])
   stored = tuple(shape[axis] for axis in new_order)
   name = graph.node('Reshape', [x.name, graph.shape(stored)])
-  made = None
-  if all(len(mine) == 1 and len(theirs) in (1, 2) for mine, theirs in groups):
-    factors = {mine[0]: shape[theirs[1]] for mine, theirs in groups if len(theirs) == 2}
-    made = pooling.Cut(x, factors)
-  return graph.value(name, x, shape=shape, order=new_order, stored=stored, made=made)
+  return graph.value(name, x, shape=shape, order=new_order, stored=stored)
 
 
 def _repeat(graph: Graph, x: Value, shape: tuple, groups: list) -> Value | None:
   """Return the value with elements repeated, where a merged axis is a repeated one: `Resize`."""
-  lacking = {
-    axis for axis, size in zip(x.order, x.stored, strict=True) if not same_size(size, x.shape[axis])
-  }
-  pairs = [mine for mine, _ in groups if lacking.intersection(mine)]
-  if not pairs or any(len(theirs) != 1 for _, theirs in groups) or x.dtype != np.float32:
+  factors = shapes.repeats(x, shape, groups)
+  if factors is None or len(shape) != 4 or x.dtype != np.float32:
     return None
-  if any(len(mine) != 2 or mine[0] in lacking for mine in pairs) or len(groups) != 4:
-    return None
-  if any(len(mine) != 1 for mine, _ in groups if mine not in pairs):
-    return None
-  factors = [x.shape[mine[1]] if len(mine) == 2 else 1 for mine, _ in groups]
+  lacking = [
+    a for a, size in zip(x.order, x.stored, strict=True) if not same_size(size, x.shape[a])
+  ]
   once = tuple(1 if axis in lacking else size for axis, size in enumerate(x.shape))
   x = squeezed(graph, dataclasses.replace(x, shape=once), sorted(lacking))
-  x = graph.whole(x, (0, 3, 1, 2))
-  scales = np.asarray([factors[axis] for axis in x.order], np.float32)
-  name = graph.node(
-    'Resize',
-    [x.name, '', graph.initializer(scales)],
+  return graph.resized(
+    graph.whole(x, (0, 3, 1, 2)),
+    factors,
     mode='nearest',
     nearest_mode='floor',
     coordinate_transformation_mode='asymmetric',
   )
-  return graph.laid(name, shape, x.dtype, x.order)
 
 
 def _slice(graph: Graph, values: list, outs: list, start_indices, limit_indices, strides) -> Value:
   x = values[0]
   strides = strides or (1,) * len(x.shape)
   shape = normalized_shape(outs[0].shape)
-  taps = pooling.sliced(x, start_indices, shape, strides)
-  found = cut(graph, x, shape, start_indices, limit_indices, strides)
-  return graph.value(found.name, found, made=taps)
+  return cut(graph, x, shape, start_indices, limit_indices, strides)
 
 
 def cut(graph: Graph, x: Value, shape: tuple, starts, limits, strides) -> Value:
@@ -218,11 +167,7 @@ def moving_slice(graph: Graph, x: Value, starts: dict[int, Value], shape: tuple)
     low = graph.node('Max', [graph.node('Min', [low, graph.ints(last)]), graph.ints([0])])
     high = graph.node('Add', [low, graph.ints(shape[axis] for axis in axes)])
   name = graph.node('Slice', [x.name, low, high, graph.ints(x.axis(axis) for axis in axes)])
-  found = _resized(graph, name, x, shape, axes)
-  if not all(starts[axis].is_const for axis in axes):
-    return found
-  begin = [int(starts[axis].const) if axis in axes else 0 for axis in range(len(shape))]
-  return graph.value(name, found, made=pooling.sliced(x, begin, shape, [1] * len(shape)))
+  return _resized(graph, name, x, shape, axes)
 
 
 def _rev(graph: Graph, values: list, outs: list, dimensions) -> Value:
@@ -240,11 +185,7 @@ def _pad(graph: Graph, values: list, outs: list, padding_config) -> Value:
   shape = normalized_shape(outs[0].shape)
   config = [tuple(int(n) for n in widths) for widths in padding_config]
   found = padded(graph, x, fill, config)
-  if not fill.is_const or any(inside or low < 0 for low, _, inside in config):
-    return graph.value(found.name, found, shape=shape)
-  widths = {axis: (low, high) for axis, (low, high, _) in enumerate(config) if low or high}
-  made = pooling.Padded(x, float(fill.const), widths)
-  return graph.value(found.name, found, shape=shape, made=made)
+  return graph.value(found.name, found, shape=shape)
 
 
 def padded(graph: Graph, x: Value, fill: Value, config: Sequence[tuple[int, int, int]]) -> Value:

@@ -6,20 +6,14 @@ from typing import Any
 import numpy as np
 
 from posejax.infer.export.onnx_writer import layout
-from posejax.infer.export.onnx_writer.graph import (
-  Graph,
-  Value,
-  constant,
-  full_const,
-  no_rule,
-  normalized_shape,
-)
+from posejax.infer.export.onnx_writer.graph import Graph
+from posejax.infer.export.program.values import Value, constant, full_const, normalized_shape
 
 
 def _convolution(graph: Graph, values: list[Value], outs: list, **params: Any) -> Value:
   x, kernel = values
   if params['batch_group_count'] != 1:
-    raise no_rule('a convolution in groups of examples (batch_group_count)')
+    raise graph.no_rule('a convolution in groups of examples (batch_group_count)')
   numbers = params['dimension_numbers']
   ends = dict(zip(numbers.lhs_spec[2:], params['padding'], strict=True))
   between = {

@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from posejax.infer.export.onnx_writer import pooling
-from posejax.infer.export.onnx_writer.graph import Graph, Value, constant, no_rule, normalized_shape
+from posejax.infer.export.onnx_writer.graph import Graph
+from posejax.infer.export.program.values import Value, normalized_shape
 
 
 def _reduce(op: str) -> Callable:
   def rule(graph: Graph, values: list[Value], outs: list, axes, **params) -> Value:
     del params
-    (x,) = values
-    return _pooled(graph, op, x, axes) or _reduced(graph, op, graph.whole(x), axes)
+    return _reduced(graph, op, graph.whole(values[0]), axes)
 
   return rule
 
@@ -24,23 +23,6 @@ def _reduced(graph: Graph, op: str, x: Value, axes: tuple[int, ...]) -> Value:
   name = graph.node(op, [x.name, places], keepdims=0) if axes else x.name
   order = [left.index(axis) for axis in x.order if axis in left]
   return graph.laid(name, tuple(x.shape[axis] for axis in left), x.dtype, order)
-
-
-def _pooled(graph: Graph, op: str, x: Value, axes: tuple[int, ...]) -> Value | None:
-  """Return the reduction as a pool, where the axes are what others were cut into."""
-  made = x.made
-  if not isinstance(made, pooling.Cut) or op not in ('ReduceSum', 'ReduceMax'):
-    return None
-  if set(pooling.inner_axes(made)) != set(axes):
-    return None
-  windows = {axis: (factor, factor, 0, 0) for axis, factor in made.factors.items()}
-  found = pooling.pool(
-    graph, {'ReduceSum': 'AveragePool', 'ReduceMax': 'MaxPool'}[op], made.source, windows
-  )
-  if found is None or op == 'ReduceMax':
-    return found
-  count = constant(np.asarray(np.prod(list(made.factors.values())), x.dtype))
-  return graph.each('Mul', [found, count], found.shape, found.dtype)
 
 
 def _reduce_bool(op: str) -> Callable:
@@ -91,7 +73,7 @@ def _sort(
   del params
   count = values[0].shape[dimension]
   if num_keys != 1 or not isinstance(count, int):
-    raise no_rule("'sort' by several keys or along the batch")
+    raise graph.no_rule("'sort' by several keys or along the batch")
   keys, places = _best(graph, values[0], dimension, count, largest=False)
   others = []
   for value in values[1:]:

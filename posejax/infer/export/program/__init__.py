@@ -1,0 +1,1 @@
+"""A traced program, as everything that writes one into a file walks it."""

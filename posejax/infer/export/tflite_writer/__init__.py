@@ -1,0 +1,1 @@
+"""A JAX function as a TensorFlow Lite model: a rule for every primitive, and the FlatBuffer."""
