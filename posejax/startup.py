@@ -26,6 +26,7 @@ def begin(compilation_cache: str) -> None:
     jax.config.update('jax_compilation_cache_dir', compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
     _keep_programs_whole()
+    _keep_programs_of_all()
   if os.environ.get('XLA_FLAGS'):
     from posejax import doctor
 
@@ -52,3 +53,31 @@ def _keep_programs_whole() -> None:
       files.replace(path, value)
 
   lru_cache.LRUCache.put = put
+
+
+def _keep_programs_of_all() -> None:
+  """Make every process of a run on CPUs write its compiled programs, where JAX lets the first alone.
+
+  A program's key has in it how a process sees the devices, which on CPUs is another way for each: none
+  finds what the first wrote, and none writes what another does.
+  """
+  try:
+    from jax._src import compilation_cache, compiler
+
+    write = compiler._cache_write
+  except (ImportError, AttributeError):  # a JAX that writes them elsewhere
+    return
+
+  def write_own(cache_key, compile_time_secs, module_name, backend, executable, host_callbacks):
+    import jax
+
+    least = jax.config.jax_persistent_cache_min_compile_time_secs
+    if backend.platform != 'cpu' or jax.process_index() == 0:
+      write(cache_key, compile_time_secs, module_name, backend, executable, host_callbacks)
+    elif not host_callbacks and compile_time_secs >= least:
+      seconds = int(compile_time_secs)
+      compilation_cache.put_executable_and_time(
+        cache_key, module_name, executable, backend, seconds
+      )
+
+  compiler._cache_write = write_own

@@ -12,16 +12,19 @@ USAGE = (
 
 def register(commands) -> None:
   """Add the command to `commands`, what `ArgumentParser.add_subparsers` returned."""
-  text = 'compile a training step for a TPU slice that is not here; say what it costs'
+  text = 'compile a training step for TPUs or GPUs that are not here; say what it costs'
   command = commands.add_parser('plan', help=text, description=text.capitalize() + '.', usage=USAGE)
-  command.add_argument('--topology', help='chip and sides of a slice: v5e:16x16, v5p:8x8x16')
+  command.add_argument(
+    '--topology',
+    help='chip and sides of a slice: v5e:16x16, v5p:8x8x16; GPU, nodes and GPUs of each: h100:2x8',
+  )
   command.add_argument('--slices', type=int, default=1, help='slices of that topology')
   command.add_argument('--per_chip', type=int, default=32, help='examples of a batch per device')
   command.add_argument(
     '--platform',
-    choices=('tpu', 'cpu'),
+    choices=('tpu', 'cuda', 'cpu'),
     default='tpu',
-    help="'cpu': run for real, this machine's CPU taken for --devices",
+    help="'cuda': NVIDIA's GPUs; 'cpu': run for real, this machine's CPU taken for --devices",
   )
   command.add_argument('--devices', type=int, default=8, help="how many, with --platform='cpu'")
   command.set_defaults(run=_run, takes_config=True)
@@ -52,11 +55,17 @@ def _on_slices(config, arguments: argparse.Namespace) -> list[str]:
   from posejax import devices
   from posejax.plan import chips, compiled, model, report
 
-  chip, sides = chips.parse(arguments.topology)
-  mesh = devices.make_mesh(
-    compiled.described(arguments.topology, arguments.slices), config.mesh.state
-  )
-  slices = chips.Slices(chip, sides, arguments.slices, devices.num_hosts(mesh))
+  if arguments.platform == 'cuda':
+    from posejax.plan import gpus
+
+    name, slices = chips.parse_nodes(arguments.topology)
+    found = gpus.described(name, slices.num_slices, slices.chips_per_slice)
+    mesh = devices.make_mesh(found, config.mesh.state)
+  else:
+    chip, sides = chips.parse(arguments.topology)
+    found = compiled.described(arguments.topology, arguments.slices)
+    mesh = devices.make_mesh(found, config.mesh.state)
+    slices = chips.Slices(chip, sides, arguments.slices, devices.num_hosts(mesh))
   config = dataclasses.replace(config, batch_size=arguments.per_chip * mesh.size)
   step = compiled.compile_step(config, mesh)
   estimate = model.estimate(step.cost, slices, config.batch_size)

@@ -1,5 +1,6 @@
 """What accelerators do by their makers' figures."""
 
+from collections.abc import Mapping
 import dataclasses
 import math
 from typing import NamedTuple
@@ -36,9 +37,14 @@ CHIPS = {
 }
 
 
+# Source: NVIDIA's data sheet of the H100 SXM ("BFLOAT16 Tensor Core" without sparsity, "GPU Memory
+# Bandwidth", "NVLink: 900GB/s", both ways together) and of the DGX H100 (eight 400 Gb/s adapters).
+GPUS = {'h100': Chip(989.5e12, 80e9, 3.35e12, 450e9, 50e9)}
+
+
 @dataclasses.dataclass(frozen=True)
 class Slices:
-  """Chips as they are joined.
+  """Chips as they are joined; of GPUs, a node is a slice with one side.
 
   Attributes:
     chip: each one's rates.
@@ -64,15 +70,32 @@ def parse(topology: str) -> tuple[Chip, tuple[int, ...]]:
   Raises:
     PosejaxError: it is not written so, or the chip has no rates here.
   """
+  name, sides = _read(topology, CHIPS, 'a chip and the sides of its slice')
+  return CHIPS[name], sides
+
+
+def parse_nodes(topology: str) -> tuple[str, Slices]:
+  """Return the name of the GPU, of `GPUS`, and the nodes of a topology such as 'h100:2x8', two of eight.
+
+  Raises:
+    PosejaxError: it is not written so, or the GPU has no rates here.
+  """
+  name, sides = _read(topology, GPUS, 'a GPU, the number of nodes and of GPUs in each')
+  if len(sides) != 2:
+    raise PosejaxError(
+      f'--topology={topology} must be nodes times GPUs of each, such as {name}:2x8.'
+    )
+  return name, Slices(GPUS[name], sides[1:], sides[0], sides[0])
+
+
+def _read(topology: str, known: Mapping[str, Chip], form: str) -> tuple[str, tuple[int, ...]]:
   name, _, shape = topology.partition(':')
-  if name not in CHIPS:
+  if name not in known:
     raise PosejaxError(
       f'--topology={topology}: {name!r} is no chip whose rates are known; those are '
-      f'{", ".join(CHIPS)}.' + nearest(name, CHIPS)
+      f'{", ".join(known)}.' + nearest(name, known)
     )
   sides = shape.split('x')
   if not all(side.isdigit() and int(side) for side in sides):
-    raise PosejaxError(
-      f'--topology={topology} must be a chip and the sides of its slice, such as {name}:4x4.'
-    )
-  return CHIPS[name], tuple(int(side) for side in sides)
+    raise PosejaxError(f'--topology={topology} must be {form}, such as {name}:4x4.')
+  return name, tuple(int(side) for side in sides)

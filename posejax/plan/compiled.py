@@ -95,11 +95,13 @@ def compile_step(config: Config, mesh: Mesh) -> Compiled:
   state = jax.eval_shape(training.init_state, variables)
   step = training.step.lower(state, _batch(experiment), key).compile()
   costs, memory = step.cost_analysis(), step.memory_analysis()
+  if costs is None:  # XLA's compiler for GPUs tells no costs
+    costs = {'flops': _asked(training, state, _batch(experiment), key) / mesh.size}
   # The compiler counts a loop's body once; nearly all of a step is in that of the microbatches.
   times = config.microbatches
   cost = Cost(
     times * costs['flops'],
-    times * costs['bytes accessed'],
+    times * costs['bytes accessed'] if 'bytes accessed' in costs else None,
     collectives.read(step.as_text(), mesh.size),
   )
   held = (
@@ -109,6 +111,12 @@ def compile_step(config: Config, mesh: Mesh) -> Compiled:
     + memory.temp_size_in_bytes
   )
   return Compiled(config, cost, held, experiment, training, step)
+
+
+def _asked(training: build.Training, *arguments) -> float:
+  """Return the operations of a step over the whole batch, as the program asks for them."""
+  traced = jax.jit(training.step_fn).trace(*arguments)
+  return traced.lower(lowering_platforms=('cuda',)).cost_analysis()['flops']
 
 
 def _batch(experiment: experiments.Experiment):

@@ -30,12 +30,12 @@ class Cost(NamedTuple):
 
   Attributes:
     flops: operations.
-    traffic: bytes read from and written to its memory.
+    traffic: bytes read from and written to its memory; None where the compiler does not tell.
     collectives: what it exchanges.
   """
 
   flops: float
-  traffic: float
+  traffic: float | None
   collectives: Sequence[Collective]
 
 
@@ -75,7 +75,7 @@ class Estimate(NamedTuple):
 def estimate(cost: Cost, slices: Slices, batch_size: int) -> Estimate:
   """Return the times of a step over a batch of `batch_size` examples, all devices together."""
   arithmetic = cost.flops / (ARITHMETIC * slices.chip.peak_flops)
-  traffic = cost.traffic / (TRAFFIC * slices.chip.memory_rate)
+  traffic = (cost.traffic or 0.0) / (TRAFFIC * slices.chip.memory_rate)
   waited = sum(seconds(c, slices) for c in cost.collectives if not c.is_async)
   beside = sum(seconds(c, slices) for c in cost.collectives if c.is_async)
   computing = max(arithmetic, traffic)

@@ -14,6 +14,7 @@ from posejax.plan.measured import Rates
 def compiled_lines(compiled: Compiled, num_devices: int) -> list[str]:
   """Return what the compiler says of a step, for each device."""
   config, cost = compiled.config, compiled.cost
+  traffic = 'not told' if cost.traffic is None else f'{cost.traffic / 1e9:,.2f} GB'
   return [
     f'{config.model["name"]}, {config.dtype}, batch {config.batch_size:,} on {num_devices:,} devices '
     f'({config.batch_size // num_devices} each)',
@@ -21,7 +22,7 @@ def compiled_lines(compiled: Compiled, num_devices: int) -> list[str]:
     'Compiled, for each device:',
     f'  memory        {compiled.memory / 1e6:,.0f} MB',
     f'  operations    {cost.flops / 1e9:,.1f} GFLOP',
-    f'  traffic       {cost.traffic / 1e9:,.2f} GB',
+    f'  traffic       {traffic}',
     *(f'  {line}' for line in collective_lines(cost.collectives)),
   ]
 

@@ -1,5 +1,6 @@
 """`posejax plan`: run for real on two devices, compiled for four that are not here, and refused."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from posejax import cli, devices
 from posejax.errors import PosejaxError
-from posejax.plan import chips, compiled, model, report
+from posejax.plan import chips, compiled, gpus, model, report
 from posejax.plan.collectives import Collective
 from tests import tiny
 
@@ -68,9 +69,45 @@ def test_a_step_is_compiled_for_a_slice_that_is_not_here():
     compiled.described('v5e:7x9', 1)
 
 
+def test_a_step_is_compiled_for_gpus_that_are_not_here():
+  pytest.importorskip(
+    'jax_cuda13_plugin', reason='the compiler of the extra "cuda" is not installed'
+  )
+  name, nodes = chips.parse_nodes('h100:2x2')
+  mesh = devices.make_mesh(gpus.described(name, 2, 2))
+  step = compiled.compile_step(tiny.config(model__bn_group_size='device'), mesh)
+  assert (mesh.size, devices.num_hosts(mesh), nodes.num_hosts) == (4, 2, 2)
+  assert {(c.kind, c.devices) for c in step.cost.collectives} == {('all-reduce', 4)}
+  variables = jax.eval_shape(step.experiment.task.init, jax.random.key(0))
+  expected = 4 * sum(leaf.size for leaf in jax.tree.leaves(variables))
+  assert sum(c.size for c in step.cost.collectives) == pytest.approx(expected, rel=0.01)
+  # What a CPU's compiler tells of the same step, whose convolutions it has other forms of.
+  one = compiled.compile_step(step.config, devices.make_mesh(jax.devices('cpu')[:1]))
+  assert step.cost.flops == pytest.approx(one.cost.flops / 4, rel=0.5)
+  assert step.cost.traffic is None
+  assert step.memory > expected
+
+
+@pytest.mark.skipif(bool(importlib.util.find_spec('jax_cuda13_plugin')), reason='installed')
+def test_without_their_compiler_gpus_are_refused_by_name(config_file, capsys):
+  options = ['--platform=cuda', '--topology=h100:2x8']
+  assert cli.main(['plan', f'--config={config_file}', *options]) == 2
+  message = capsys.readouterr().err
+  assert "pip install 'posejax[cuda]'" in message
+  assert 'pip install --no-deps jax-cuda13-plugin jax-cuda13-pjrt' in message
+
+
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
+    (
+      ['--topology=v5e:2x2', '--platform=cuda'],
+      "'v5e' is no chip whose rates are known; those are h100",
+    ),
+    (
+      ['--topology=h100:8', '--platform=cuda'],
+      'must be nodes times GPUs of each, such as h100:2x8',
+    ),
     ([], 'Name the slice to plan for, --topology=v5e:16x16'),
     (['--topology=v9:2x2'], "--topology=v9:2x2: 'v9' is no chip whose rates are known"),
     (['--topology=v5e:2x2', '--per_chip=0'], '--per_chip=0 must be at least 1'),
