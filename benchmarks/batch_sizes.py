@@ -1,6 +1,7 @@
 """How large a batch may be: PCK after equal examples, by batch size, learning-rate rule and optimiser.
 
     python benchmarks/batch_sizes.py --out=batch_sizes                       # 39 runs
+    python benchmarks/batch_sizes.py --out=some --examples=32768 --batches=32,128,512,2048 # 21
     python benchmarks/batch_sizes.py --out=smoke --examples=2048 --batches=32,2048 --optimizers=adam
 
 Trains a compact net on drawn people, 64x48, batch norm over groups of 32 examples whatever the batch. The
