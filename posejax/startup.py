@@ -19,18 +19,23 @@ def begin(compilation_cache: str) -> None:
   Raises:
     PosejaxError: the environment names other processes wrongly, or XLA_FLAGS breaks the arithmetic.
   """
-  import jax
-
   distributed.initialize_from_environment()
   if compilation_cache:
-    jax.config.update('jax_compilation_cache_dir', compilation_cache)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-    _keep_programs_whole()
-    _keep_programs_of_all()
+    keep_programs(compilation_cache)
   if os.environ.get('XLA_FLAGS'):
     from posejax import doctor
 
     doctor.refuse_faults()
+
+
+def keep_programs(folder: str) -> None:
+  """Keep the programs that are compiled from here on in a folder, and take those that are there."""
+  import jax
+
+  jax.config.update('jax_compilation_cache_dir', folder)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  _keep_programs_whole()
+  _keep_programs_of_all()
 
 
 def _keep_programs_whole() -> None:

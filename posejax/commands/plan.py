@@ -26,17 +26,23 @@ def register(commands) -> None:
     default='tpu',
     help="'cuda': NVIDIA's GPUs; 'cpu': run for real, this machine's CPU taken for --devices",
   )
+  command.add_argument(
+    '--cache', metavar='DIR', help="keep the step there, for a run's --compilation_cache=DIR"
+  )
   command.add_argument('--devices', type=int, default=8, help="how many, with --platform='cpu'")
   command.set_defaults(run=_run, takes_config=True)
 
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
+  from posejax import startup
   from posejax.commands import config_flags
 
   for name in ('slices', 'per_chip', 'devices'):
     if getattr(arguments, name) < 1:
       raise PosejaxError(f'--{name}={getattr(arguments, name)} must be at least 1.')
   config = config_flags.read(rest)
+  if arguments.cache:
+    startup.keep_programs(arguments.cache)
   if arguments.platform == 'cpu':
     lines = _on_cpu(config, arguments.devices, arguments.per_chip)
   elif arguments.topology is None:

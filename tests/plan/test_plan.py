@@ -31,23 +31,43 @@ def config_file(tmp_path):
   return str(path)
 
 
-def test_on_cpu_model_and_measurement_stand_side_by_side(config_file):
-  command = ['plan', f'--config={config_file}', '--platform=cpu', '--devices=2', '--per_chip=4']
+def posejax(*arguments, **environment):
+  """Return what `posejax ARGUMENTS` says, in a process of its own."""
   result = subprocess.run(
-    [sys.executable, '-m', 'posejax.cli', *command, '--config.model.bn_group_size=device'],
-    env={**os.environ, 'PYTHONPATH': os.getcwd()},
+    [sys.executable, '-m', 'posejax.cli', *arguments],
+    env={**os.environ, 'PYTHONPATH': os.getcwd(), **environment},
     capture_output=True,
     text=True,
     timeout=600,
     check=False,
   )
   assert result.returncode == 0, result.stderr[-3000:]
+  return result
+
+
+def steps_in(cache):
+  return sorted(path.name for path in cache.iterdir() if path.name.startswith('jit_train_step'))
+
+
+def test_on_cpu_model_and_measurement_stand_side_by_side(config_file, tmp_path):
+  options = [f'--config={config_file}', '--config.model.bn_group_size=device']
+  cache = tmp_path / 'cache'
+  keep = ['--platform=cpu', '--devices=2', '--per_chip=4', f'--cache={cache}']
+  result = posejax('plan', *options, *keep)
   assert 'batch 8 on 2 devices (4 each)' in result.stdout
   assert 'Batch norm: statistics of groups of 4 examples;' in result.stdout
   assert 'all-reduce    1 between 2 devices' in result.stdout
   modelled, measured = result.stdout.split('Modelled from this machine')[1].split('Measured here')
   assert 'step' in modelled
   assert 'on 2 devices' in measured
+
+  # A run of the same config on two devices compiles no step.
+  before = steps_in(cache)
+  assert len(before) == 2  # and one of the whole batch on one device
+  flag = '--xla_force_host_platform_device_count=2'
+  run = [f'--workdir={tmp_path / "run"}', f'--compilation_cache={cache}']
+  posejax('train', *options, *run, XLA_FLAGS=flag, JAX_PLATFORMS='cpu')
+  assert steps_in(cache) == before
 
 
 def test_a_step_is_compiled_for_a_slice_that_is_not_here():
