@@ -30,8 +30,16 @@ ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / 'docs' / 'use.md').read_text(encoding='utf-8')
 BLOCKS = re.findall(r'<!-- run -->\n```(bash|python)\n(.*?)```', TEXT, re.DOTALL)
 
-for _name in ('av', 'flask', 'onnx', 'onnxruntime', 'prometheus_client', 'uvicorn'):
-  pytest.importorskip(_name, reason="needs pip install 'posejax[video,web,export]'")
+for _name in (
+  'ai_edge_litert',
+  'av',
+  'flask',
+  'onnx',
+  'onnxruntime',
+  'prometheus_client',
+  'uvicorn',
+):
+  pytest.importorskip(_name, reason="needs pip install 'posejax[video,web,export,litert]'")
 
 
 @pytest.fixture(scope='module')
@@ -161,8 +169,11 @@ def test_serving_a_phone():
     assert urllib.request.urlopen(url, context=context, timeout=30).status == 200
 
 
-def test_exporting(monkeypatch, capsys):
-  block, _ = blocks_with('posejax export')
+@pytest.mark.parametrize(
+  'start', ['posejax export --format=onnx', 'posejax export --format=tflite']
+)
+def test_exporting(start, monkeypatch, capsys):
+  (block,) = blocks_with(start)
   *exports, read = commands(block)
   for line in exports:
     posejax(line, monkeypatch, capsys)
@@ -181,7 +192,7 @@ def test_exporting(monkeypatch, capsys):
 
 
 def test_a_net_in_a_file(monkeypatch, capsys):
-  _, block = blocks_with('posejax export')
+  (block,) = blocks_with('posejax export --format=safetensors')
   for line in commands(block):
     posejax(line, monkeypatch, capsys)
   assert os.path.exists('by_file/predictions.json')

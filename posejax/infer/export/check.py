@@ -19,7 +19,7 @@ SCORE = 1e-4
 TIE_SCORE = 1e-5
 """A score that is the same to this: rounding chose another of two cells that are as high."""
 HALF_SCORE = 0.02
-"""As `SCORE`, of nets whose weights are in half precision. MoveNet's scores differ by 0.0005."""
+"""As `SCORE`, of nets whose weights are in half precision. MoveNet's scores differ by 0.0001."""
 TIES = 0.05
 """Share of keypoints that rounding may decide, one always; a wrong graph moves most of them."""
 

@@ -27,6 +27,7 @@ class LiteRt(Runtime):
     Raises:
       NotInstalledError: LiteRT is not installed.
     """
+    self._version = library('ai_edge_litert', 'litert').__version__
     litert = library('ai_edge_litert.interpreter', 'litert')
     self._threads = threads or num_threads()
     self._interpreter = litert.Interpreter(model_content=model, num_threads=self._threads)
@@ -35,7 +36,6 @@ class LiteRt(Runtime):
       {tensor['name']: tensor['index'] for tensor in tensors}
       for tensors in (self._interpreter.get_input_details(), self._interpreter.get_output_details())
     )
-    self._version = library('ai_edge_litert', 'litert').__version__
     # An interpreter has one set of tensors.
     self._lock = threading.Lock()
 
