@@ -50,8 +50,8 @@ VIDEO = ['av>=18.1,<19']
 WEB = ['flask>=3.1,<4', 'prometheus-client>=0.21,<1', 'uvicorn>=0.34,<1']
 LITERT = ['ai-edge-litert>=2.3,<2.4']
 EXPORT = ['onnx>=1.23,<2', 'onnxruntime>=1.32,<2']
-# gcsfs is epath's way to buckets, google-cloud-storage is Orbax's.
-GCS = ['gcsfs>=2026.10,<2027', 'google-cloud-storage>=3.17,<4']
+# gcsfs, through fsspec, is epath's way to buckets, google-cloud-storage is Orbax's.
+GCS = ['fsspec>=2026.9,<2027', 'gcsfs>=2026.10,<2027', 'google-cloud-storage>=3.17,<4']
 EXTRAS_REQUIRE = {
   'cuda': ['jax[cuda13]'],
   'tpu': ['jax[tpu]'],

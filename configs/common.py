@@ -284,3 +284,14 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.data.num_train_examples = 24
   config.data.num_eval_examples = 12
   config.task.crop_size = (64, 48)
+
+
+def smoke_movenet(config: ml_collections.ConfigDict) -> None:
+  """Shrink a config of MoveNet's to its head and losses: the whole net compiles for a minute."""
+  smoke(config)
+  config.task.crop_size = (64, 32)
+  config.model = {
+    'name': 'net',
+    'backbone': {'name': 'densenet_compact', 'growth': 4, 'block_layers': (1, 1)},
+    'head': {'name': 'movenet'},
+  }

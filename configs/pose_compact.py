@@ -57,8 +57,8 @@ def get_config(arg=None):
     'occlusion': 0.3,
   }
   if arg.smoke:
-    common.smoke(config)
-    config.init_from, config.init_fresh = '', ()
+    common.smoke_movenet(config)
+    config.init_from, config.init_fresh, config.optimizer.lr_scales = '', (), {}
     return config
   config.data.name = 'mixture'
   config.data.skeleton = 'coco'

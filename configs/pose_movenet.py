@@ -37,13 +37,8 @@ def get_config(arg=None):
   if arg.finetune:
     common.finetune_movenet(config, variant)
   if arg.smoke:
-    common.smoke(config)
-    # The whole net compiles for a minute; the head and its losses are what is its own.
-    config.task.crop_size = (64, 32)
-    if not arg.finetune:
-      config.model = {
-        'name': 'net',
-        'backbone': {'name': 'densenet_compact', 'growth': 4, 'block_layers': (1, 1)},
-        'head': {'name': 'movenet'},
-      }
+    whole = config.model
+    common.smoke_movenet(config)
+    if arg.finetune:
+      config.model = whole
   return config

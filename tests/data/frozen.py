@@ -1,7 +1,8 @@
 """What the frozen evaluation pictures are: hashes of their labels and pixels, and how to take them.
 
 Labels come from NumPy alone. Pixels come from OpenCV's rasteriser, so their hash holds for the
-OpenCV it was taken with; with another one, coarse brightness must still agree.
+OpenCV it was taken with; with another one, coarse brightness must still agree. The digits' pixels
+also come from NumPy's products and sines, whose last bits depend on how wide a CPU's vectors are.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,11 @@ MEAN_LEVELS = (
 
 DIGIT_LABELS = '2162116547656909464181271768541952311286515202414513535125201526'
 """The first 64 labels of the evaluation digits."""
-DIGIT_PIXELS_SHA256 = '5669597469b8f415406a981d841f429fbabeb736830c7d44b1f89aeab5ac42f5'
+DIGIT_PIXELS_SHA256 = {
+  'X86_V4': '5669597469b8f415406a981d841f429fbabeb736830c7d44b1f89aeab5ac42f5',
+  'X86_V3': '228c732ac56dde054a93e126220432ee6a9f98f6518482201ff877db7919578d',
+}
+"""By the widest vectors of the CPU that painted them, as NumPy names them: AVX-512, AVX2."""
 DIGIT_LEVELS = (
   98.55, 145.87, 80.14, 195.84, 143.46, 115.77, 120.37, 124.63,
   116.37, 88.32, 199.44, 44.72, 70.56, 97.43, 147.0, 83.95,
