@@ -300,19 +300,20 @@ def main():
 def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
   """Yield what each found, one after the other."""
   if args.model or args.workdir:
-    from posejax.infer import detectors, published
+    from posejax.infer import detectors
     from posejax.infer.predictor import Predictor
-    from posejax.runs import published_nets
+    from posejax.runs import nets
     from posejax.weights.published import PUBLISHED
 
     startup.begin(startup.DEFAULT_CACHE)
-    if args.padding:
-      published_nets.BOX_PADDING = args.padding
+    otherwise = {'flip': True} if args.flip else {}
+    otherwise |= {'box_padding': args.padding} if args.padding else {}
     detector = detectors.create(args.detector, args.threshold) if args.detector else None
     for name in args.model:
-      net = published.predictor(
-        name, flip=args.flip or None, reach=args.reach, runtime=args.runtime
-      )
+      net = nets.read(name).changed('task', **otherwise)
+      if args.reach:
+        net = net.changed('codec', reach=args.reach)
+      net = Predictor.of(net, runtime=args.runtime)
       ap = ap_with_detector(net, detector, args.coco)
       yield by_predictor(net, PUBLISHED[name].licence, people, ap)
     for run in args.workdir:
