@@ -33,13 +33,14 @@ import time
 import cv2
 import numpy as np
 
-from posejax import skeletons, startup
+from posejax import skeletons
 from posejax.data.builders import matlab
 from posejax.data.formats import coco_read
 from posejax.data.sources.coco_file import CocoFile
 from posejax.data.sources.people import People
 from posejax.geometry import boxes as box_geometry
 from posejax.metrics import coco_ap, pck
+from posejax.process import startup
 
 LSP, COCO = skeletons.LSP, skeletons.COCO
 VAL = 'person_keypoints_val2017.json'

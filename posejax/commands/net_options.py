@@ -72,10 +72,10 @@ def workdir(arguments: argparse.Namespace) -> str | None:
 
 def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
-  from posejax import startup
   from posejax.errors import PosejaxError
   from posejax.infer import detectors
   from posejax.infer.predictor import Predictor
+  from posejax.process import startup
   from posejax.runs import nets
 
   options = {

@@ -34,7 +34,7 @@ def register(commands) -> None:
 
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
-  from posejax import startup
+  from posejax.process import startup
   from posejax.commands import config_flags
 
   for name in ('slices', 'per_chip', 'devices'):

@@ -3,9 +3,10 @@
 import importlib.metadata
 from typing import Any, NamedTuple
 
-from posejax import devices, together
+from posejax import devices
 from posejax.config import Config, continue_from, flatten, resolve
 from posejax.experiment import batch_norm
+from posejax.process import together
 from posejax.runs import checkpoint, older, workdirs
 
 

@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posejax import devices, together
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full, nearest
 from posejax.experiment import batch_norm
+from posejax.process import together
 from posejax.runs import checkpoint, origin, workdirs
 from posejax.runs.control import Control
 from posejax.runs.meta import Window, checkpoint_meta, unlogged

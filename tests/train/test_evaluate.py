@@ -6,7 +6,8 @@ from tests import processes
 RECORDS = """
 import collections, dataclasses
 import jax, jax.numpy as jnp, numpy as np
-from posejax import devices, distributed, experiment
+from posejax import devices, experiment
+from posejax.process import distributed
 from posejax.tasks.pose import measures
 from posejax.tasks.base import Evaluator, Task
 from posejax.train import evaluate
