@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = [
   {'types', 'errors', 'paths'},
   {'buckets'},
-  {'files'},
+  {'files', 'options'},
   {'skeletons', 'config', 'host_tensorflow'},
   {'labels', 'devices'},
   {'geometry', 'ops'},
@@ -31,7 +31,7 @@ LAYERS = [
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
 SEES_ONLY = {
   'data': {
-    *['types', 'errors', 'files', 'labels', 'skeletons', 'config', 'host_tensorflow'],
+    *['types', 'errors', 'files', 'options', 'labels', 'skeletons', 'config', 'host_tensorflow'],
     *['geometry', 'draw'],
   },
 }
