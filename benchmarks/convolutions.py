@@ -7,8 +7,8 @@
 `posejax.models.cpu.convolution.form` chooses one of `FORMS` by a layer's shape. Here every form computes
 every layer of more than one pixel's kernel, each compiled alone, in turns; the table gives medians, and
 how much longer the chosen form takes than the fastest. The last line weighs the layers by how often the
-net has them. `--whole` times the net's whole forward pass instead: as chosen, and with one form for all
-layers.
+net has them; a form that cannot compute a layer is weighed there with the chosen one. `--whole` times the
+net's whole forward pass instead: as chosen, and with one form for all layers that it can compute.
 """
 
 import argparse
@@ -78,19 +78,29 @@ def measure_layers(args, batch: int) -> None:
     contenders = {
       name: partial(contest.timed, compiled(partial(fn, stride=stride, padding=padding), x, kernel))
       for name, fn in forms.items()
+      if convolution.can(name, kernel_shape[0], stride, padding)
     }
     ms = {name: 1000 * s for name, s in contest.turns(contenders, args.repeats).items()}
     chosen, best = convolution.form(shape[1:3], kernel_shape, stride, padding), min(ms.values())
     for name in forms:
-      totals[name] += times * ms[name]
+      totals[name] += times * ms.get(name, ms[chosen])
     totals['chosen'] += times * ms[chosen]
     totals['the fastest of each'] += times * best
     cells = ['x'.join(map(str, shape[1:])), 'x'.join(map(str, kernel_shape)), stride, times]
-    cells += [f'{ms[name]:.3f}' for name in forms]
+    cells += [f'{ms[name]:.3f}' if name in ms else '-' for name in forms]
     print(
       '| ' + ' | '.join(map(str, [*cells, chosen, f'{ms[chosen] / best:.2f}'])) + ' |', flush=True
     )
   print(', '.join(f'{name} {total:.2f} ms' for name, total in totals.items()))
+
+
+def forced(chooser, name, shape, kernel_shape, stride, padding):
+  """Return a form's name where it can compute a layer, else the one that is chosen."""
+  from posejax.models.cpu import convolution
+
+  if convolution.can(name, kernel_shape[0], stride, padding):
+    return name
+  return chooser(shape, kernel_shape, stride, padding)
 
 
 def measure_whole(args, batch: int) -> None:
@@ -106,7 +116,7 @@ def measure_whole(args, batch: int) -> None:
   try:
     for name in ('chosen', *convolution.FORMS):
       if name != 'chosen':
-        convolution.form = lambda *_, name=name: name
+        convolution.form = partial(forced, chooser, name)
       jax.clear_caches()
       contenders[name] = partial(contest.timed, compiled(model.apply, variables, images))
   finally:

@@ -11,6 +11,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from posejax.models.cpu import winograd
+
 MANY = 4
 """Times as many input as output channels from which on a kernel gradient shifts the output instead."""
 FEW = 48
@@ -25,6 +27,10 @@ SMALL_MAP = 256
 """Pixels up to which a second core does not make up for what using it costs."""
 LARGE_MAP = 4096
 """Pixels from which on what a product lays side by side is too much for the caches."""
+DEEP = 128
+"""Channels, of the input as of the output, from which on fewer products make up for more sums."""
+WIDE_MAP = 128
+"""Pixels from which on they make up for a kernel that is 16 / 9 as large."""
 DIMENSIONS = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -45,6 +51,8 @@ def form(
   k, _, c, d = kernel_shape
   h, w = _output_shape(shape, k, stride, padding)
   inputs, pixels = k * k * c, h * w
+  if min(c, d) >= DEEP and pixels >= WIDE_MAP and can('winograd', k, stride, padding):
+    return 'winograd'
   few = inputs <= FEW and pixels < LARGE_MAP
   if k == 1 or few or (inputs >= LARGE * pixels and d > ONE_CORE):
     return 'product'
@@ -76,7 +84,23 @@ def with_columns(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> 
   return _convolve(x, kernel, stride, ((padding, padding),) * 2, columns)
 
 
-FORMS = {'product': product, 'plain': plain, 'columns': with_columns}
+def with_fewer_products(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """Convolve a 3x3 kernel, moved by 1 and padded by 1, with four products for nine."""
+  del stride, padding
+  return winograd.convolve(x, kernel)
+
+
+FORMS = {
+  'product': product,
+  'plain': plain,
+  'columns': with_columns,
+  'winograd': with_fewer_products,
+}
+
+
+def can(name: str, size: int, stride: int, padding: int) -> bool:
+  """Return whether a form of `FORMS` computes kernels of `size` by `size`, so moved and padded."""
+  return name != 'winograd' or (size, stride, padding) == (3, 1, 1)
 
 
 def _output_shape(shape, size, stride, padding):

@@ -31,6 +31,8 @@ CASES = [
   ((8, 12), 2, 2, 0, 9, 6),
   ((6, 9), 2, 1, 1, 9, 5),
   ((7, 9), 2, 2, 0, 4, 6),  # few inputs, a row left over
+  ((11, 13), 3, 1, 1, 130, 128),  # fewer products, a row and a column of tiles cut off
+  ((10, 14), 3, 1, 1, 128, 129),
   ((6, 9), 1, 1, 0, 6, 4),
   ((7, 9), 1, 2, 0, 4, 6),
 ]
@@ -67,6 +69,23 @@ def test_the_cases_take_every_form():
     for shape, size, stride, padding, c, d in CASES
   }
   assert taken == set(convolution.FORMS)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_fewer_products_round_as_the_sums_do(dtype):
+  x = _random(2, 13, 15, 128).astype(dtype)
+  kernel = _random(3, 3, 128, 130, seed=1).astype(dtype)
+
+  def error(form):
+    y = jax.jit(lambda: convolution.FORMS[form](x, kernel, 1, 1))()
+    assert y.dtype == x.dtype
+    return float(np.abs(np.asarray(y, np.float64) - exact).max())
+
+  with jax.enable_x64():
+    args = (jnp.asarray(np.asarray(a, np.float64)) for a in (x, kernel))
+    exact = np.asarray(convolution.plain(*args, 1, 1))
+  assert exact.dtype == np.float64
+  assert 0 < error('winograd') <= 2 * error('plain')
 
 
 def test_gradient_keeps_dtype_of_bfloat16():
