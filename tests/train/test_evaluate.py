@@ -83,5 +83,5 @@ def test_names_that_are_told_and_what_is_measured_come_of_one_trace():
   variables = devices.compile_init(task.init, mesh)(jax.random.key(0))
   names = found.metric_names(variables)
   iterate = lambda batches, start, stop: map(batches, range(start, stop))  # noqa: E731
-  assert set(found(variables, iterate).metrics) == names
+  assert names <= set(found(variables, iterate).metrics)
   assert traced == [(8, 32, 24, 3)]
