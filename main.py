@@ -7,7 +7,7 @@ import time
 
 _BEGAN = time.monotonic()  # before the slow imports: the times shown count from the command's start
 
-from posejax import huge_pages  # noqa: E402
+from posejax.process import huge_pages  # noqa: E402
 
 if __name__ == '__main__':
   huge_pages.use()  # before the slow imports too

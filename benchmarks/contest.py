@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from posejax import huge_pages
+from posejax.process import huge_pages
 
 TOLERANCE = {('cpu', 'float32'): 1e-3, ('gpu', 'float32'): 1e-2}
 """Largest error of outputs, relative to their maximum; a GPU computes float32 products in TF32."""

@@ -45,12 +45,12 @@ def main():
   args = parser.parse_args()
 
   from posejax.data.synthetic.film import DrawnFilm
-  from posejax.infer import published
+  from posejax.infer.predictor import Predictor
   from posejax.infer.runtimes import choose
 
   print('| net | posejax ms | by | TensorFlow Lite ms | ratio |\n|---|---|---|---|---|')
   for variant in args.variants.split(','):
-    pipeline = published.predictor(f'movenet_{variant}').pipeline
+    pipeline = Predictor.load(f'movenet_{variant}').pipeline
     image = DrawnFilm(1, 1, pipeline.crop_size, people=1)[0]['image']
     inputs = {'images': image[None]}
     choice = choose.create(args.runtime, pipeline, inputs)

@@ -33,13 +33,14 @@ import time
 import cv2
 import numpy as np
 
-from posejax import skeletons, startup
+from posejax import skeletons
 from posejax.data.builders import matlab
 from posejax.data.formats import coco_read
 from posejax.data.sources.coco_file import CocoFile
 from posejax.data.sources.people import People
 from posejax.geometry import boxes as box_geometry
 from posejax.metrics import coco_ap, pck
+from posejax.process import startup
 
 LSP, COCO = skeletons.LSP, skeletons.COCO
 VAL = 'person_keypoints_val2017.json'
@@ -300,19 +301,20 @@ def main():
 def contenders(args: argparse.Namespace, people: dict[str, list[Someone]]):
   """Yield what each found, one after the other."""
   if args.model or args.workdir:
-    from posejax.infer import detectors, published
+    from posejax.infer import detectors
     from posejax.infer.predictor import Predictor
-    from posejax.runs import published_nets
+    from posejax.runs import nets
     from posejax.weights.published import PUBLISHED
 
     startup.begin(startup.DEFAULT_CACHE)
-    if args.padding:
-      published_nets.BOX_PADDING = args.padding
+    otherwise = {'flip': True} if args.flip else {}
+    otherwise |= {'box_padding': args.padding} if args.padding else {}
     detector = detectors.create(args.detector, args.threshold) if args.detector else None
     for name in args.model:
-      net = published.predictor(
-        name, flip=args.flip or None, reach=args.reach, runtime=args.runtime
-      )
+      net = nets.read(name).changed('task', **otherwise)
+      if args.reach:
+        net = net.changed('codec', reach=args.reach)
+      net = Predictor.of(net, runtime=args.runtime)
       ap = ap_with_detector(net, detector, args.coco)
       yield by_predictor(net, PUBLISHED[name].licence, people, ap)
     for run in args.workdir:

@@ -51,8 +51,9 @@ class Posejax:
     import jax
 
     from posejax import devices, experiment, labels, skeletons
-    from posejax.config import Config, from_options
+    from posejax.config import Config
     from posejax.experiment import pose_outputs
+    from posejax.options import from_options
     from posejax.tasks.pose.options import PoseOptions
     from posejax.train.step import build
 

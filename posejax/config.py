@@ -1,4 +1,4 @@
-"""Every key of a configuration, its type, default and meaning; and the checks that make it strict.
+"""Every key of a configuration, its type, default and meaning.
 
 `configs/` builds `ml_collections.ConfigDict`s from these dataclasses, so that flags can override
 them; `Config.from_dict` turns the result back. Everything below `main.py` sees plain dataclasses.
@@ -8,16 +8,12 @@ keyword arguments of what that name stands for; they are checked where it is con
 """
 
 import dataclasses
-import functools
-import inspect
 import json
-import types
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
+from posejax import options
 from posejax.errors import PosejaxError, nearest
-
-Options = dict[str, Any]
-_T = TypeVar('_T')
+from posejax.options import Options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +70,7 @@ class DataConfig:
           f'config.data.{split}.{key} is not a key of a source.' + nearest(key, _SOURCE_KEYS)
         )
     values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-    return _from_dict(
+    return options.from_dict(
       DataConfig, {**values, 'train': {}, 'eval': {}, **own}, f'config.data.{split}'
     )
 
@@ -174,7 +170,7 @@ class MeshConfig:
   """Neighbours that hold one copy of the training state between them; 1: each holds all of it."""
 
 
-_EVERY = ('log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
+EVERY = ('log_every_steps', 'eval_every_steps', 'checkpoint_every_steps')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +223,7 @@ class Config:
   early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
 
   def __post_init__(self):
-    for key in ('num_steps', 'batch_size', 'microbatches', *_EVERY):
+    for key in ('num_steps', 'batch_size', 'microbatches', *EVERY):
       _check_positive(key, getattr(self, key))
     _check_positive('mesh.state', self.mesh.state)
     _check_choice('dtype', self.dtype, ('float32', 'bfloat16'))
@@ -266,11 +262,11 @@ class Config:
         )
       own = {key: value for key, value in own.items() if key != 'detections'}
       section = f'config.evaluations.{name}'
-      _from_dict(DataConfig, own, section)
+      options.from_dict(DataConfig, own, section)
       source = {key: value for key, value in own.items() if key in _SOURCE_KEYS}
       other = {key: value for key, value in own.items() if key not in _SOURCE_KEYS}
       values = {**dataclasses.asdict(self.data), **other, 'eval': {**self.data.eval, **source}}
-      found[name] = _from_dict(DataConfig, values, section)
+      found[name] = options.from_dict(DataConfig, values, section)
     return found
 
   def detections_on(self, name: str) -> str:
@@ -285,88 +281,11 @@ class Config:
     Raises:
       PosejaxError: a key is unknown (the nearest known one is named) or a value has a wrong type.
     """
-    return _from_dict(cls, values, 'config')
+    return options.from_dict(cls, values, 'config')
 
   def to_dict(self) -> dict[str, Any]:
     """Return nested plain dictionaries, ready for JSON."""
     return json.loads(json.dumps(dataclasses.asdict(self)))
-
-
-# What a run may change when it is continued: how long, how often to look, and how memory is saved; and
-# where its data lie, which the sources' fingerprints hold to be the same (`posejax.train.loop`).
-_MAY_CHANGE = ('num_steps', 'mesh.state', 'model.remat', *_EVERY)
-_PLACES = (
-  'manual_dir', 'data_dir', 'annotations', 'images', 'skeleton', 'detections',
-)  # fmt: skip
-
-
-def continue_from(new: Config, old: Config, workdir: str) -> Config:
-  """Return `new` as the continuation of a run that was started with `old`.
-
-  The schedule stays laid out over the first run's steps, and batch norm as the first run chose it.
-
-  Raises:
-    PosejaxError: a key differs that may not; the message lists each with both values.
-  """
-  if new.optimizer.schedule_steps is None:
-    steps = old.optimizer.schedule_steps
-    new = dataclasses.replace(
-      new, optimizer=dataclasses.replace(new.optimizer, schedule_steps=steps)
-    )
-  group = 'bn_group_size'
-  if new.model.get(group) is None and group in old.model:
-    new = dataclasses.replace(new, model={**new.model, group: old.model[group]})
-  flat_new, flat_old = flatten(new.to_dict()), flatten(old.to_dict())
-  different = [
-    f'  config.{key}: {flat_old.get(key, "not set")!r} there, {flat_new.get(key, "not set")!r} now'
-    for key in sorted(flat_new.keys() | flat_old.keys())
-    if flat_new.get(key) != flat_old.get(key) and not _may_change(key)
-  ]
-  if different:
-    raise PosejaxError(
-      f'{workdir} belongs to a run with another config:\n'
-      + '\n'.join(different)
-      + '\nChoose another --workdir, or set these keys back to continue that run.'
-    )
-  return new
-
-
-def _may_change(key: str) -> bool:
-  place = key.startswith(('data.', 'evaluations.')) and key.rpartition('.')[2] in _PLACES
-  return place or key == 'evaluate.detections' or key in _MAY_CHANGE
-
-
-def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
-  """Return a run's config with what the command line sets for one evaluation.
-
-  Args:
-    config: the run's.
-    overrides: dotted key -> value. Only keys of `evaluate`, `evaluations`, `data`, `codec` and `task` but
-      its name and crop size may differ from the run's: what is evaluated on, and how the net's outputs
-      are read.
-
-  Raises:
-    PosejaxError: another key differs, or is unknown.
-  """
-  values = config.to_dict()
-  for key, value in overrides.items():
-    *sections, last = key.split('.')
-    place = values
-    for section in sections:
-      place = place.setdefault(section, {})
-    place[last] = value
-  changed = Config.from_dict(values)
-  flat_new, flat_old = flatten(changed.to_dict()), flatten(config.to_dict())
-  for key, value in flat_new.items():
-    free = key.startswith(('evaluate.', 'evaluations.', 'data.', 'codec.', 'task.'))
-    fixed = not free or key in ('task.name', 'task.crop_size')
-    if fixed and value != flat_old.get(key):
-      raise PosejaxError(
-        f'config.{key}={value!r} cannot be set for an evaluation: the run has '
-        f'{flat_old.get(key, "nothing")!r}. Keys of config.evaluate, config.data, config.codec and '
-        'config.task can.'
-      )
-  return changed
 
 
 def resolve(config: Config) -> Config:
@@ -375,40 +294,6 @@ def resolve(config: Config) -> Config:
     return config
   optimizer = dataclasses.replace(config.optimizer, schedule_steps=config.num_steps)
   return dataclasses.replace(config, optimizer=optimizer)
-
-
-def flatten(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-  """Return `{'data.name': ...}` for nested dictionaries."""
-  flat = {}
-  for key, value in values.items():
-    if isinstance(value, dict):
-      flat.update(flatten(value, f'{prefix}{key}.'))
-    else:
-      flat[f'{prefix}{key}'] = value
-  return flat
-
-
-def with_options(section: str, options: Options, table: dict[str, Any]) -> Any:
-  """Return `table[options['name']]` with the other options bound, refusing unknown ones."""
-  options = dict(options)
-  name = options.pop('name')
-  if name not in table:
-    raise PosejaxError(f'config.{section}.name={name!r} is not known.' + nearest(name, table))
-  known = [
-    p.name for p in inspect.signature(table[name]).parameters.values() if p.default != p.empty
-  ]
-  for key in options:
-    if key not in known:
-      raise PosejaxError(
-        f'config.{section}.{key} is not a setting of {name!r}.' + nearest(key, known)
-      )
-  return functools.partial(table[name], **options)
-
-
-def from_options(section: str, options: Options, cls: type[_T]) -> _T:
-  """Return the dataclass `cls` of the options of `config.<section>`, all but `name`, strictly."""
-  values = {key: value for key, value in options.items() if key != 'name'}
-  return _from_dict(cls, values, f'config.{section}')
 
 
 def _check_positive(key: str, value: int):
@@ -421,49 +306,3 @@ def _check_choice(key: str, value: str, choices: tuple[str, ...]):
     raise PosejaxError(
       f'config.{key}={value!r} must be one of {choices}.' + nearest(value, choices)
     )
-
-
-def _from_dict(cls: type, values: Any, path: str) -> Any:
-  if not isinstance(values, dict):
-    raise PosejaxError(f'{path} must be a section with keys, got {values!r}.')
-  hints = get_type_hints(cls)
-  arguments = {}
-  for key, value in values.items():
-    if key not in hints:
-      raise PosejaxError(f'{path}.{key} is not a known key.' + nearest(key, hints))
-    arguments[key] = _convert(hints[key], value, f'{path}.{key}')
-  return cls(**arguments)
-
-
-def _convert(hint: Any, value: Any, path: str) -> Any:
-  if dataclasses.is_dataclass(hint):
-    return _from_dict(hint, value, path)
-  origin = get_origin(hint)
-  if origin in (Union, types.UnionType):
-    if value is None:
-      return None
-    (hint,) = [h for h in get_args(hint) if h is not type(None)]
-    origin = get_origin(hint)
-  if origin is tuple and isinstance(value, list | tuple):
-    inner = get_args(hint)
-    inner = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-    if len(inner) != len(value):
-      raise PosejaxError(f'{path}={value!r} must have {len(inner)} entries.')
-    return tuple(_convert(h, v, path) for h, v in zip(inner, value, strict=True))
-  if origin is dict and isinstance(value, dict):
-    return _plain(value)
-  if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-    return float(value)
-  if isinstance(hint, type) and type(value) is hint:
-    return value
-  expected = getattr(hint, '__name__', str(hint))
-  raise PosejaxError(f'{path}={value!r} must be of type {expected}, got {type(value).__name__}.')
-
-
-def _plain(value: Any) -> Any:
-  # Options travel through JSON; tuples and lists must compare equal afterwards.
-  if isinstance(value, dict):
-    return {k: _plain(v) for k, v in value.items()}
-  if isinstance(value, list | tuple):
-    return tuple(_plain(v) for v in value)
-  return value

@@ -1,7 +1,11 @@
-"""JAX programs in processes of their own: two that find each other, or one with many devices."""
+"""JAX programs in processes of their own: two that find each other, or one with many devices.
+
+They have no TensorFlow, whose import takes longer than most of what they do.
+"""
 
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -14,6 +18,16 @@ class Ended(NamedTuple):
   code: int
   out: str
   err: str
+
+
+def without_tensorflow(**more):
+  """Return this process's environment, with variables changed, for one that finds no TensorFlow.
+
+  Training does without it, but for TensorBoard's events.
+  """
+  folder = str(pathlib.Path(__file__).with_name('no_tensorflow'))
+  path = os.pathsep.join(filter(None, [folder, os.environ.get('PYTHONPATH')]))
+  return {**os.environ, 'PYTHONPATH': path, **more}
 
 
 def last_lines(program):
@@ -32,7 +46,7 @@ def run(program, numbers=(0, 1), port=None, **environ):
   processes = [
     subprocess.Popen(
       [sys.executable, '-c', program],
-      env={**os.environ, **environ, **environment(i, port)},
+      env=without_tensorflow(**environ, **environment(i, port)),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -53,7 +67,7 @@ def on_host_devices(program, num_devices):
   """Run Python code on so many forced host devices; return what its last line, JSON, says."""
   result = subprocess.run(
     [sys.executable, '-c', program],
-    env=dict(os.environ, XLA_FLAGS=f'--xla_force_host_platform_device_count={num_devices}'),
+    env=without_tensorflow(XLA_FLAGS=f'--xla_force_host_platform_device_count={num_devices}'),
     capture_output=True,
     text=True,
     timeout=900,

@@ -1,20 +1,26 @@
-"""The command itself: `python main.py`, interrupted in every way and started again."""
+"""The command itself: `python main.py`, interrupted in every way and started again.
+
+What does not depend on a process of its own is asked of main.py's function: Python, JAX and TensorFlow
+take ten seconds of a processor to start.
+"""
 
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
 
+from posejax.commands import experiment
 from posejax.runs import checkpoint
 from posejax.runs.report import read_rows
+from tests import processes
 
 _SMOKE = ('--config=configs/pose_densenet.py:smoke', '--config.data.executor=threads')
 # Long enough to be killed in the middle: evaluation, checkpoint and rows at every few steps.
@@ -30,18 +36,37 @@ def command(workdir, *flags):
   return [sys.executable, 'main.py', f'--workdir={workdir}', *flags]
 
 
-@pytest.fixture(scope='module')
-def environment(tmp_path_factory):
-  """Return an environment in which runs share compiled programs with the other tests."""
-  return dict(os.environ, JAX_PLATFORMS='cpu')
+class Ended(NamedTuple):
+  """How a call of main.py's function ended, and what it wrote."""
+
+  code: int
+  out: str
+  err: str
+
+
+@pytest.fixture
+def main(cache_dir, capsys):
+  """Return main.py's function, called in this process with a work directory and flags."""
+
+  def call(workdir, *flags):
+    words = [f'--workdir={workdir}', f'--compilation_cache={cache_dir}', *flags]
+    try:
+      code = experiment.main(words, time.monotonic())
+    except SystemExit as end:
+      code = end.code
+    return Ended(code, *capsys.readouterr())
+
+  return call
 
 
 @pytest.fixture(scope='module')
-def run(environment, cache_dir):
-  def call(workdir, *flags, check=True):
+def run(cache_dir):
+  """Return what runs main.py in a process of its own to its end."""
+
+  def call(workdir, *flags, check=True, env=None):
     result = subprocess.run(
       command(workdir, f'--compilation_cache={cache_dir}', *flags),
-      env=environment,
+      env=env,
       capture_output=True,
       text=True,
       timeout=300,
@@ -68,10 +93,10 @@ def assert_same_run(a, b):
   jax.tree.map(np.testing.assert_array_equal, *states)
 
 
-def start(environment, cache_dir, workdir, *flags):
+def start(cache_dir, workdir, *flags, env=None):
   return subprocess.Popen(
     command(workdir, f'--compilation_cache={cache_dir}', *flags),
-    env=environment,
+    env=env,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -107,11 +132,11 @@ def test_what_a_run_leaves(uninterrupted):
 
 
 def test_killed_at_random_moments_and_restarted_it_ends_with_the_same_bits(
-  uninterrupted, tmp_path, environment, cache_dir, run
+  uninterrupted, tmp_path, cache_dir, run
 ):
   rng = random.Random(0)
   for rows in (1, 7, 13):
-    process = start(environment, cache_dir, tmp_path, *_SMOKE, *_LONG)
+    process = start(cache_dir, tmp_path, *_SMOKE, *_LONG)
     wait_for_rows(process, tmp_path, rows)
     time.sleep(rng.uniform(0, 0.2))
     process.kill()
@@ -122,9 +147,10 @@ def test_killed_at_random_moments_and_restarted_it_ends_with_the_same_bits(
 
 
 def test_sigterm_writes_a_checkpoint_and_says_that_the_run_is_not_complete(
-  uninterrupted, tmp_path, environment, cache_dir, run
+  uninterrupted, tmp_path, cache_dir, run
 ):
-  process = start(environment, cache_dir, tmp_path, *_SMOKE, *_LONG)
+  env = processes.without_tensorflow()
+  process = start(cache_dir, tmp_path, *_SMOKE, *_LONG, env=env)
   wait_for_rows(process, tmp_path, 3)
   process.terminate()
   output, _ = process.communicate(timeout=120)
@@ -132,29 +158,31 @@ def test_sigterm_writes_a_checkpoint_and_says_that_the_run_is_not_complete(
   assert 'Asked to stop: the checkpoint of step' in output
   stopped = checkpoint.available_steps(str(tmp_path))[-1]
   assert stopped < 60
-  result = run(tmp_path, *_SMOKE, *_LONG)
+  result = run(tmp_path, *_SMOKE, *_LONG, env=env)
   assert f'after step {stopped}.' in result.stdout
   assert_same_run(uninterrupted, tmp_path)
 
 
-def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, run):
-  run(tmp_path, *_SMOKE)
-  again = run(tmp_path, *_SMOKE)
-  assert 'This run is complete: 2 of 2 steps are done.' in again.stdout
-  assert str(tmp_path) in again.stdout
-  run(tmp_path, *_SMOKE, '--config.num_steps=3')
+def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, main):
+  assert main(tmp_path, *_SMOKE).code == 0
+  again = main(tmp_path, *_SMOKE)
+  assert again.code == 0
+  assert 'This run is complete: 2 of 2 steps are done.' in again.out
+  assert str(tmp_path) in again.out
+  assert main(tmp_path, *_SMOKE, '--config.num_steps=3').code == 0
   assert [r['step'] for r in read_rows(str(tmp_path)) if r['split'] == 'train'] == [1, 2, 3]
-  run(tmp_path, '--mode=eval', '--checkpoint=latest')  # the directory knows its config
+  # The directory knows its config.
+  assert main(tmp_path, '--mode=eval', '--checkpoint=latest').code == 0
   measured = json.loads((tmp_path / 'eval-3.json').read_text())
   logged = [r for r in read_rows(str(tmp_path)) if r['split'] == 'eval'][-1]
   for name in ('PCK@0.20/torso', 'MAE/pixels', 'examples'):
     assert measured[name] == pytest.approx(logged[name], rel=1e-6)
   assert (tmp_path / 'eval-3.png').exists()
 
-  other = run(tmp_path, *_SMOKE, '--config.batch_size=4', check=False)
-  assert other.returncode != 0
-  assert 'config.batch_size: 8 there, 4 now' in other.stderr
-  assert 'Traceback' not in other.stderr
+  other = main(tmp_path, *_SMOKE, '--config.batch_size=4')
+  assert other.code not in (0, None)
+  assert 'config.batch_size: 8 there, 4 now' in other.err
+  assert 'Traceback' not in other.err
 
 
 @pytest.mark.parametrize(
@@ -173,12 +201,12 @@ def test_a_complete_run_says_so_goes_on_when_asked_and_is_evaluated(tmp_path, ru
     (('--mode=train',), 'has no config.json'),
   ],
 )
-def test_bad_input_is_one_clear_line(tmp_path, run, flags, message):
+def test_bad_input_is_one_clear_line(tmp_path, main, flags, message):
   config = () if flags[0].startswith(('--config=', '--mode=train')) else _SMOKE
-  result = run(tmp_path, *config, *flags, check=False)
-  assert result.returncode != 0
-  assert message in result.stderr
-  assert 'Traceback' not in result.stderr
+  result = main(tmp_path, *config, *flags)
+  assert result.code not in (0, None)
+  assert message in result.err
+  assert 'Traceback' not in result.err
   assert not (tmp_path / 'checkpoints').exists() or not any((tmp_path / 'checkpoints').iterdir())
 
 
@@ -190,6 +218,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_examples(tmp
     '--config.optimizer.learning_rate=1e30',
     '--config.optimizer.schedule=constant',
     check=False,
+    env=processes.without_tensorflow(),
   )
   assert result.returncode != 0
   assert 'Step 2: ' in result.stderr

@@ -34,7 +34,7 @@ def test_four_corners_are_learnt_from_published_weights(tmp_path, capsys):
   metrics = train(Config.from_dict(values.to_dict()), workdir)
   assert np.isfinite(metrics['PCK@0.20/box'])
   told = capsys.readouterr().out
-  assert 'Starts from movenet_lightning (MoveNet lightning, published):' in told
+  assert 'Starts from movenet_lightning (MoveNet lightning):' in told
   assert 'backbone/block[0-5]  x 0: ' in told
   heads = checkpoint.restore_variables(workdir, 2)['params']['head']
   assert heads['keypoint_offsets']['final']['bias'].shape == (8,)

@@ -7,19 +7,21 @@ import sys
 
 import pytest
 
+from tests import processes
+
 ROOT = pathlib.Path(__file__).parents[1]
 # A package or module of posejax sees those of the lines above its own, and nothing else of posejax.
 LAYERS = [
   {'types', 'errors', 'paths'},
   {'buckets'},
-  {'files'},
-  {'skeletons', 'config', 'distributed', 'host_tensorflow'},
-  {'labels', 'devices', 'together'},
+  {'files', 'options'},
+  {'skeletons', 'config', 'host_tensorflow'},
+  {'labels', 'devices'},
   {'geometry', 'ops'},
   {'codecs', 'losses', 'metrics', 'draw', 'plots'},
   {'models'},
   {'weights', 'doctor'},
-  {'startup'},
+  {'process'},
   {'data', 'tasks'},
   {'experiment'},
   {'runs'},
@@ -31,7 +33,7 @@ LAYERS = [
 # Who is seen by fewer than the layers say: data draws and warps, and knows of no net.
 SEES_ONLY = {
   'data': {
-    *['types', 'errors', 'files', 'labels', 'skeletons', 'config', 'host_tensorflow'],
+    *['types', 'errors', 'files', 'options', 'labels', 'skeletons', 'config', 'host_tensorflow'],
     *['geometry', 'draw'],
   },
 }
@@ -60,19 +62,6 @@ HOMES = {
   'ml_collections': 'posejax/commands/config_flags.py',
   'matplotlib': 'posejax/plots.py',
 }
-# A finder and not `sys.modules['tensorflow'] = None`, which TFDS takes for TensorFlow being there.
-WITHOUT_TENSORFLOW = """
-import importlib, sys
-
-class Blocked:
-  def find_spec(self, name, path=None, target=None):
-    if name.split('.')[0] in ('tensorflow', 'clu'):
-      raise ModuleNotFoundError(f'{name} is blocked', name=name)
-
-sys.meta_path.insert(0, Blocked())
-for name in sys.argv[1:]:
-  importlib.import_module(name)
-"""
 
 
 def files():
@@ -162,9 +151,11 @@ def test_no_gradient_goes_through_a_reduced_maximum():
 def test_all_but_three_files_do_without_tensorflow():
   allowed = SEEN_ONLY_BY['host_tensorflow'] | {HOMES['tensorflow']}
   modules = [module_name(path) for path in files() if str(path.relative_to(ROOT)) not in allowed]
+  program = 'import importlib, sys; [*map(importlib.import_module, sys.argv[1:])]'
   result = subprocess.run(
-    [sys.executable, '-c', WITHOUT_TENSORFLOW, *modules],
+    [sys.executable, '-c', program, *modules],
     cwd=ROOT,
+    env=processes.without_tensorflow(),
     capture_output=True,
     text=True,
     timeout=120,

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from posejax import experiment, losses, models
-from posejax.config import from_options
 from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.labels import LabelSpace
 from posejax.metrics import accuracy
+from posejax.options import from_options
 from posejax.skeletons import SKELETONS
 from posejax.tasks import Aux, Evaluator, Task, net
 from posejax.tasks.classification import panels

@@ -237,13 +237,6 @@ class Udp(HeatmapCodec):
   convention: ClassVar[str] = 'udp'
   shift_flip: ClassVar[bool] = False
 
-  @classmethod
-  def fit(
-    cls, crop_size: tuple[int, int], shapes: Mapping[str, tuple[int, ...]], **fields: Any
-  ) -> 'HeatmapCodec':
-    """Return the codec for a net whose heatmaps are `[B, h, w, K]`."""
-    return cls(**{'crop_size': crop_size, 'heatmap_size': shapes[cls.outputs[0]][1:3], **fields})
-
   @property
   def stride(self):
     """float32 `[2]`: (x, y) pixels of the crop per cell."""

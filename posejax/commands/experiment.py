@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], began: float) -> int:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-  from posejax import startup
+  from posejax.process import startup
 
   parser.add_argument(
     '--workdir',
@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace, rest: Sequence[str], began: float) -> int
   """
   from absl import logging
 
-  from posejax import startup, together
   from posejax.commands import config_flags
+  from posejax.process import startup, together
   from posejax.runs import workdirs
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save

@@ -112,7 +112,8 @@ def _write_net(arguments: argparse.Namespace) -> int:
   if not net_file.is_one(arguments.out):
     raise PosejaxError(f'--out={arguments.out} must end in {net_file.ENDING}.')
   saved = saved_run.read(run, arguments.checkpoint or 'best')
-  num_bytes = net_file.write(arguments.out, saved, arguments.threshold)
+  net = saved.net()._replace(threshold=arguments.threshold)
+  num_bytes = net_file.write(arguments.out, net, saved.step)
   print(
     f'{arguments.out}: step {saved.step} of {run}, {num_bytes:,} bytes. '
     f'posejax predict PICTURE --workdir={arguments.out}'

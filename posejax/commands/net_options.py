@@ -3,13 +3,13 @@
 import argparse
 
 RUNS = 'runs'
-# As posejax.infer.published has them, which is slow to import.
+# As posejax.runs.published_nets has them, which is slow to import.
 SHIPPED = 'posejax_compact'
 MODELS = (SHIPPED, 'movenet_lightning', 'movenet_thunder', 'movenet_multipose')
 
 
-def add_run(command: argparse.ArgumentParser) -> None:
-  """Add which run, and what counts as seen, to a command's parser."""
+def add_net(command: argparse.ArgumentParser) -> None:
+  """Add which net to a command's parser."""
   command.add_argument(
     '--workdir',
     metavar='RUN',
@@ -23,6 +23,11 @@ def add_run(command: argparse.ArgumentParser) -> None:
     'run; `posejax weights get` gets the others',
   )
   command.add_argument('--checkpoint', help="of the run: 'best' (the default), 'latest' or a step")
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+  """Add which net, and what counts as seen."""
+  add_net(command)
   command.add_argument(
     '--threshold',
     type=float,
@@ -33,6 +38,11 @@ def add_run(command: argparse.ArgumentParser) -> None:
 def add(command: argparse.ArgumentParser) -> None:
   """Add all options of a net in use to a command's parser."""
   add_run(command)
+  add_runtime(command)
+
+
+def add_runtime(command: argparse.ArgumentParser) -> None:
+  """Add what computes the net, and who finds people for it."""
   command.add_argument(
     '--runtime',
     default='xla',
@@ -62,19 +72,20 @@ def workdir(arguments: argparse.Namespace) -> str | None:
 
 def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
-  from posejax import startup
   from posejax.errors import PosejaxError
-  from posejax.infer import detectors, published
+  from posejax.infer import detectors
   from posejax.infer.predictor import Predictor
+  from posejax.process import startup
+  from posejax.runs import nets
 
   options = {
     'runtime': getattr(arguments, 'runtime', 'xla'),
     'precision': getattr(arguments, 'precision', 'float32'),
   }
-  if arguments.threshold is not None:
-    if not 0 <= arguments.threshold <= 1:
-      raise PosejaxError(f'--threshold={arguments.threshold} must be from 0 to 1.')
-    options['threshold'] = arguments.threshold
+  if (threshold := getattr(arguments, 'threshold', None)) is not None:
+    if not 0 <= threshold <= 1:
+      raise PosejaxError(f'--threshold={threshold} must be from 0 to 1.')
+    options['threshold'] = threshold
   if arguments.model and (arguments.workdir or arguments.checkpoint):
     raise PosejaxError(
       f'--model={arguments.model} is a published net, and --workdir and --checkpoint are of a run; '
@@ -85,9 +96,10 @@ def predictor(arguments: argparse.Namespace):
   detector = getattr(arguments, 'detector', None)
   if detector:
     options['detector'] = detectors.create(detector)
-  if run:
-    loaded = Predictor.load(run, arguments.checkpoint or 'best', **options)
-  else:
-    loaded = published.predictor(arguments.model or SHIPPED, **options)
-  print(f'{run or arguments.model or SHIPPED}: {loaded.name}; {loaded.runtime}', flush=True)
+  name = run or arguments.model or SHIPPED
+  net = nets.read(name, arguments.checkpoint or 'best')
+  if getattr(arguments, 'flip', False):
+    net = net.changed('task', flip=True)
+  loaded = Predictor.of(net, **options)
+  print(f'{name}: {loaded.name}; {loaded.runtime}', flush=True)
   return loaded

@@ -34,8 +34,8 @@ def register(commands) -> None:
 
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
-  from posejax import startup
   from posejax.commands import config_flags
+  from posejax.process import startup
 
   for name in ('slices', 'per_chip', 'devices'):
     if getattr(arguments, name) < 1:

@@ -6,13 +6,14 @@ from functools import partial
 import flax.linen as nn
 
 from posejax import models
-from posejax.config import Config, from_options, with_options
+from posejax.config import Config
 from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.whole_picture import WholePicture
 from posejax.errors import PosejaxError
 from posejax.experiment.kind import EvaluateOn, Kind
 from posejax.labels import LabelSpace
+from posejax.options import from_options, with_options
 from posejax.tasks import Evaluator, Task, net
 from posejax.tasks.classification import task as classification
 from posejax.tasks.classification.options import ClassificationOptions

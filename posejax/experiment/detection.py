@@ -6,7 +6,7 @@ from functools import partial
 import flax.linen as nn
 
 from posejax import models
-from posejax.config import Config, from_options, with_options
+from posejax.config import Config
 from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.canvas import Canvas
@@ -14,6 +14,7 @@ from posejax.errors import PosejaxError
 from posejax.experiment import detection_evaluation
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
+from posejax.options import from_options, with_options
 from posejax.tasks import Task, net
 from posejax.tasks.detection import task as detection
 from posejax.tasks.detection.methods import METHODS

@@ -4,13 +4,14 @@ from functools import partial
 import logging
 from typing import Any
 
-from posejax.config import Config, from_options
+from posejax.config import Config
 from posejax.data import sources
 from posejax.data.formats import coco_read, coco_write
 from posejax.data.transforms import instances
 from posejax.errors import PosejaxError
 from posejax.experiment.kind import EvaluateOn
 from posejax.metrics import box_ap, coco_ap
+from posejax.options import from_options
 from posejax.tasks import Evaluator, Task
 from posejax.tasks.detection.measures import MAIN_METRIC, DetectionMetrics
 from posejax.tasks.detection.options import DetectionOptions

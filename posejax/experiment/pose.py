@@ -7,13 +7,14 @@ import flax.linen as nn
 
 from posejax import labels as label_spaces
 from posejax import models
-from posejax.config import Config, from_options
+from posejax.config import Config
 from posejax.data import sources
 from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.experiment import pose_evaluation, pose_outputs
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
+from posejax.options import from_options
 from posejax.tasks import Task, net
 from posejax.tasks.pose import task as pose
 from posejax.tasks.pose.options import PoseOptions

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from posejax import codecs
-from posejax.config import Config, with_options
+from posejax.config import Config
 from posejax.errors import PosejaxError
+from posejax.options import with_options
 from posejax.tasks.pose.losses import LOSSES, PoseLoss
 from posejax.tasks.pose.options import PoseOptions
 

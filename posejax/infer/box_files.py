@@ -29,17 +29,29 @@ class BoxFile:
   Attributes:
     path: of the file.
     boxes: image id -> list of (box xyxy, score).
-    ids: file name -> image id, where the file lists its pictures.
+    ids: path with `/`, and each end of it -> image id, where the file lists its pictures.
   """
 
   path: str
   boxes: Mapping[Any, list[tuple[np.ndarray, float]]]
   ids: Mapping[str, Any]
 
+  def __len__(self) -> int:
+    return sum(map(len, self.boxes.values()))
+
   def image_id(self, name: str) -> Any:
-    """Return what the file calls the picture in the file `name`."""
-    base = os.path.basename(name)
-    return self.ids.get(base, records.image_id(name))
+    """Return what the file calls the picture in the file `name`.
+
+    It lists the picture by that path or an end of it; or names it by one, with or without its ending, or
+    by the number that its name is.
+    """
+    ends = _ends(name)
+    for end in ends:
+      if end in self.ids:
+        return self.ids[end]
+    usual = records.image_id(name)
+    named = [end for end in ends + [os.path.splitext(end)[0] for end in ends] if end in self.boxes]
+    return usual if usual in self.boxes or not named else named[0]
 
   def of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes `[N, 4]` and scores `[N]` of a picture; none where the file has none."""
@@ -75,7 +87,7 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
     images, entries = content.get('images'), content.get('annotations')
     if not isinstance(images, list):
       raise PosejaxError(f'{path}: expected {_FORM}.')
-    ids = {os.path.basename(str(image.get('file_name'))): image.get('id') for image in images}
+    ids = _by_ends({str(image.get('file_name')): image.get('id') for image in images})
   if not isinstance(entries, list):
     raise PosejaxError(f'{path}: expected {_FORM}.')
   boxes, others = defaultdict(list), 0
@@ -97,6 +109,21 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
   if others:
     _LOG.warning('%s: %d boxes of other categories than people are left out.', path, others)
   return BoxFile(path, dict(boxes), ids)
+
+
+def _ends(name: str) -> list[str]:
+  """Return a path and the ends of it, down to the file's name."""
+  parts = os.path.normpath(name).replace(os.sep, '/').split('/')
+  return ['/'.join(parts[start:]) for start in range(len(parts))]
+
+
+def _by_ends(ids: dict[str, Any]) -> dict[str, Any]:
+  """Return each end of a path -> its image id; what two pictures share stands for neither."""
+  claims = defaultdict(set)
+  for name, image_id in ids.items():
+    for end in _ends(name):
+      claims[end].add(image_id)
+  return {end: image_ids.pop() for end, image_ids in claims.items() if len(image_ids) == 1}
 
 
 def _entry(entry: Any, where: str) -> tuple[Any, np.ndarray, float]:

@@ -8,7 +8,7 @@ import cv2
 import jax
 import numpy as np
 
-from posejax import experiment, files
+from posejax import experiment
 from posejax.errors import PosejaxError
 from posejax.geometry import affine
 from posejax.geometry import boxes as box_geometry
@@ -18,7 +18,8 @@ from posejax.infer.runtimes import choose
 from posejax.infer.runtimes.base import MAX_BATCH
 from posejax.infer.tracking import crops
 from posejax.metrics import oks
-from posejax.runs import net_file
+from posejax.runs import nets
+from posejax.runs.saved_net import SavedNet
 from posejax.tasks import Task
 from posejax.tasks.detection import measures
 from posejax.types import Variables
@@ -79,7 +80,7 @@ class Predictor:
       variables: of the net, NumPy or on devices.
       name: for people.
       threshold: score from which on a keypoint counts as visible, or a box is shown (a detector's
-        without keypoints); `THRESHOLD` and `BOX_THRESHOLD` where None.
+        without keypoints); `THRESHOLD` and `MIN_SCORE` where None.
       runtime: 'xla', 'onnx', 'openvino', 'litert', or 'auto' for the fastest of those that are installed.
       precision: of OpenVINO: 'float32' or 'bfloat16'.
       detector: finds the boxes where none are given.
@@ -124,35 +125,25 @@ class Predictor:
     self._run({name: np.repeat(value, MAX_BATCH, 0) for name, value in self._example.items()})
 
   @classmethod
-  def load(cls, run: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':
-    """Return the predictor of a run, or of a net in a file.
+  def load(cls, name: str, checkpoint: str = 'best', **options: Any) -> 'Predictor':
+    """Return the predictor of a run, of a net in a file, or of a published net.
 
     Args:
-      run: its work directory, or a `.safetensors` file that `posejax export` wrote.
+      name: a run's work directory, a `.safetensors` file that `posejax export` wrote, or the name of a
+        published net; see `posejax.runs.nets`.
       checkpoint: of a run: 'best', 'latest' or a step.
       **options: of the constructor.
 
     Raises:
-      PosejaxError: there is no such run, checkpoint or file, or it is one of another version.
+      PosejaxError: there is no such run, checkpoint, file or net, or it is one of another version.
     """
-    if net_file.is_one(run):
-      return cls.of(net_file.read(run), **options)
-    if not files.is_folder(run):
-      raise PosejaxError(f'There is no run at {run!r}; train one with main.py, or name its folder.')
-    # Orbax is a quarter of a second, which a net in a file needs not.
-    from posejax.runs import saved_run
-
-    saved = saved_run.read(run, checkpoint)
-    name = f'{saved.config.model.get("name", "net")}, step {saved.step}'
-    return cls.of(net_file.SavedNet(name, saved.config, saved.variables, saved.labels), **options)
+    return cls.of(nets.read(name, checkpoint), **options)
 
   @classmethod
-  def of(cls, net: net_file.SavedNet, **options: Any) -> 'Predictor':
-    """Return the predictor of a net without a run; `options` are the constructor's."""
+  def of(cls, net: SavedNet, **options: Any) -> 'Predictor':
+    """Return the predictor of a net that was read; `options` are the constructor's."""
     _, task = experiment.build(net.config, net.labels)
-    known = {'name': net.name}
-    if net.threshold is not None:
-      known['threshold'] = net.threshold
+    known = {'name': net.name, 'threshold': net.threshold, 'min_score': net.min_score}
     return cls(task, net.variables, **{**known, **options})
 
   def __call__(

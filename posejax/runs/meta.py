@@ -28,28 +28,48 @@ class Window:
     return means
 
 
-def checkpoint_meta(
-  config: Config,
-  labels: LabelSpace,
-  control: Control,
-  window: Window,
-  evaluated_step: int,
-  metrics: dict[str, float],
-  fingerprints: dict[str, str],
-) -> dict[str, Any]:
-  """Return what a checkpoint holds beside the training state, ready for JSON.
+@dataclasses.dataclass
+class Course:
+  """How a run has gone so far, beside its training state.
 
-  `fingerprints` are those of the data by split; of data that may not change when the run goes on.
+  Attributes:
+    control: what evaluations decide.
+    window: what is not logged yet.
+    evaluated_step: of the last evaluation; 0 before the first.
+    metrics: of the last evaluation.
   """
-  return {
-    'config': config.to_dict(),
-    'labels': labels.to_json(),
-    'control': dataclasses.asdict(control),
-    'window': dataclasses.asdict(window),
-    'evaluated_step': evaluated_step,
-    'metrics': metrics,
-    'data': fingerprints,
-  }
+
+  control: Control
+  window: Window = dataclasses.field(default_factory=Window)
+  evaluated_step: int = 0
+  metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+
+  @classmethod
+  def from_meta(cls, meta: dict[str, Any]) -> 'Course':
+    """Return what `to_meta` saved."""
+    return cls(
+      Control.from_json(meta['control']),
+      Window(**meta['window']),
+      meta['evaluated_step'],
+      meta['metrics'],
+    )
+
+  def to_meta(
+    self, config: Config, labels: LabelSpace, fingerprints: dict[str, str]
+  ) -> dict[str, Any]:
+    """Return what a checkpoint holds beside the training state, ready for JSON.
+
+    Args:
+      config: the run's.
+      labels: what the net's outputs stand for.
+      fingerprints: of the data by split, which may not change when the run goes on.
+    """
+    return {
+      'config': config.to_dict(),
+      'labels': labels.to_json(),
+      **dataclasses.asdict(self),
+      'data': fingerprints,
+    }
 
 
 def unlogged(meta: dict[str, Any] | None, step: int) -> frozenset[str]:

@@ -3,10 +3,13 @@
 import importlib.metadata
 from typing import Any, NamedTuple
 
-from posejax import devices, together
-from posejax.config import Config, continue_from, flatten, resolve
+from posejax import devices
+from posejax.config import Config, resolve
 from posejax.experiment import batch_norm
+from posejax.options import flatten
+from posejax.process import together
 from posejax.runs import checkpoint, older, workdirs
+from posejax.runs.changes import continue_from
 
 
 class Origin(NamedTuple):

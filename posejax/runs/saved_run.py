@@ -7,6 +7,7 @@ from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
 from posejax.runs import checkpoint, older
+from posejax.runs.saved_net import SavedNet
 from posejax.types import Variables
 
 
@@ -29,6 +30,15 @@ class SavedRun(NamedTuple):
   def labels(self) -> LabelSpace:
     """What the net's outputs stand for."""
     return older.label_space(self.meta)
+
+  def net(self) -> SavedNet:
+    """Return what is used of it, called by what it is and, where it is the best, how good."""
+    best = self.meta['control']['best']
+    measured = best['value'] is not None and best['step'] == self.step
+    score = f', {best["metric"]} {best["value"]:.4f}' if measured else ''
+    average = ', averaged parameters' if self.config.optimizer.ema_decay is not None else ''
+    name = f'{self.config.model.get("name", "net")}, step {self.step}{score}{average}'
+    return SavedNet(name, self.config, self.variables, self.labels)
 
 
 def read(workdir: str, which: str) -> SavedRun:

@@ -6,9 +6,10 @@ import json
 import os
 
 from posejax import experiment
-from posejax.config import Config, EarlyStoppingConfig, OptimizerConfig, continue_from, resolve
+from posejax.config import Config, EarlyStoppingConfig, OptimizerConfig, resolve
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint, workdirs
+from posejax.runs.changes import continue_from
 from posejax.sweep.grid import Run
 from posejax.train.optim import optimizers
 

@@ -44,8 +44,8 @@ def main() -> int:
 
   from absl import logging
 
-  from posejax import startup
   from posejax.config import Config
+  from posejax.process import startup
 
   logging.set_verbosity(logging.WARNING)  # Orbax tells of every phase of every save
   startup.begin(os.environ.get('JAX_COMPILATION_CACHE_DIR', startup.DEFAULT_CACHE))

@@ -9,8 +9,9 @@ import itertools
 import re
 from typing import Any
 
-from posejax.config import Config, flatten
+from posejax.config import Config
 from posejax.errors import PosejaxError, nearest
+from posejax.options import flatten
 
 _OPEN, _CLOSE = '([{', ')]}'
 _WORDS = {'true': True, 'false': False, 'none': None}

@@ -13,7 +13,7 @@ from posejax import devices
 from posejax import experiment as experiments
 from posejax.data.batches import EvalBatches
 from posejax.tasks.base import Evaluator, Task
-from posejax.train.feed import eval_batches
+from posejax.train.feed import batch_shapes, eval_batches
 from posejax.types import Batch, Predictions, Variables
 
 Iterate = Callable[..., Iterator[Batch]]
@@ -75,11 +75,13 @@ class Evaluations:
     return Evaluated(metrics, panels, all_results)
 
   def metric_names(self, variables: Variables) -> set[str]:
-    """Return the names that an evaluation will give, without running it."""
+    """Return the names that an evaluation will give, without running it; shapes of variables suffice."""
     names = set()
-    variables = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), variables)
+    # Placed as what will be evaluated: only then is what is traced here not traced again there.
+    whole = devices.replicated(self._mesh)
+    variables = devices.placed_shapes(variables, jax.tree.map(lambda a: whole, variables))
     for number, (name, one) in enumerate(self._sets.items()):
-      shapes, _ = jax.eval_shape(one.step, variables, one.batches(0))
+      shapes, _ = one.step.eval_shape(variables, batch_shapes(one.batches, self._mesh))
       zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
       names |= {f'{name}/{k}' if number else k for k in one.evaluator.summarize(zeros, [])}
     return names

@@ -62,7 +62,7 @@ def global_indices(batches: TrainBatches, step: int) -> np.ndarray:
   return np.array([epoch_order(batches.seed, epoch, count)[at] for epoch, at in places])
 
 
-def batch_shapes(batches: TrainBatches, mesh: Mesh) -> Batch:
+def batch_shapes(batches: TrainBatches | EvalBatches, mesh: Mesh) -> Batch:
   """Return the global batch's shapes, as it lies on the devices, from one example alone."""
   one = dataclasses.replace(batches, batch_size=batches.process_count)(0)
   split = devices.sharded(mesh)

@@ -7,7 +7,6 @@ checkpoint says so, and the next start evaluates first.
 """
 
 import collections
-from collections.abc import Iterator
 import contextlib
 import math
 import time
@@ -17,17 +16,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from posejax import devices, together
+from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config
-from posejax.errors import PosejaxError, is_disk_full, nearest
+from posejax.errors import PosejaxError
 from posejax.experiment import batch_norm
+from posejax.process import together
 from posejax.runs import checkpoint, origin, workdirs
 from posejax.runs.control import Control
-from posejax.runs.meta import Window, checkpoint_meta, unlogged
+from posejax.runs.meta import Course, unlogged
 from posejax.runs.progress import Phases, Progress
 from posejax.runs.report import Report
-from posejax.train import stop, words
+from posejax.train import checks, stop, words
 from posejax.train.ahead import Ahead
 from posejax.train.evaluate import Evaluations
 from posejax.train.feed import batch_shapes, batches_of, global_indices, train_batches
@@ -61,9 +61,9 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   origin.check_same(config)
   first = jax.process_index() == 0
   mesh = devices.make_mesh(state=config.mesh.state)
-  _check_batch_sizes(config, mesh)
+  checks.batch_sizes(config, mesh)
   config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
-  with workdirs.claim(workdir, first), _disk_full_is_said(workdir):
+  with workdirs.claim(workdir, first), checks.disk_full_is_said(workdir):
     config, meta, finished = origin.find(config, workdir, mesh.size)
     if finished is not None:
       if first:
@@ -77,20 +77,6 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
       with contextlib.closing(progress):
         run = _Run(experiment, workdir, meta, mesh, checkpointer, progress, stop_flag, phases)
         return run.go(done)
-
-
-@contextlib.contextmanager
-def _disk_full_is_said(workdir: str) -> Iterator[None]:
-  try:
-    yield
-  except OSError as error:
-    if not is_disk_full(error):
-      raise
-    raise PosejaxError(
-      f'Could not write to {workdir}: the disk is full. Nothing older was lost '
-      f'(checkpoints: {checkpoint.available_steps(workdir) or "none yet"}). Free some space and '
-      'give the same command again.'
-    ) from error
 
 
 class _Run:
@@ -109,15 +95,13 @@ class _Run:
     self.phases: Phases = phases
     self.evaluate = Evaluations(experiment, mesh)
     self.train_batches = train_batches(experiment)
-    self.window = Window()
     evaluator = experiment.main.evaluator
-    self.control = Control.create(self.config, evaluator.main_metric, evaluator.main_mode)
-    self.evaluated_step = 0
-    self.metrics: dict[str, float] = {}
+    self.course = Course(Control.create(self.config, evaluator.main_metric, evaluator.main_mode))
+    self.fingerprints = checks.fingerprints(experiment)
 
   def go(self, done: int) -> dict[str, float]:
     """Train from the newest checkpoint, of step `done`, to the end, or until asked to stop."""
-    together.check_same({f'{split} data': found for split, found in self._fingerprints().items()})
+    together.check_same({f'{split} data': found for split, found in self.fingerprints.items()})
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
     init = devices.compile_init(self.task.init, self.mesh)
     shapes = jax.eval_shape(init, init_key)
@@ -125,7 +109,8 @@ class _Run:
     self.scales = training.scales
     init_state = devices.compile_init(training.init_state, self.mesh, training.placement)
     like = devices.placed_shapes(jax.eval_shape(init_state, shapes), training.placement)
-    self._check_metrics(like)
+    metrics = self.evaluate.metric_names(like.eval_variables)  # a state's shapes suffice
+    checks.watched_metrics(self.course.control, metrics)
     if done < self.config.num_steps:
       # On a thread of its own, while all else is made ready: XLA needs no interpreter.
       shapes = batch_shapes(self.train_batches, self.mesh)
@@ -183,7 +168,7 @@ class _Run:
             f'Asked to stop: the checkpoint of step {number} is written. '
             'Give the same command again to go on.'
           )
-          return self.metrics
+          return self.course.metrics
         if self._is_over(number):
           break
     return self._end(number)
@@ -198,8 +183,8 @@ class _Run:
 
   def _is_over(self, now: int) -> bool:
     """Return whether nothing is left to train after a step; an early end is said."""
-    if self.control.should_stop(self.config):
-      watch = self.control.early
+    if self.course.control.should_stop(self.config):
+      watch = self.course.control.early
       best = 'was not finite'
       if watch.value is not None:
         best = f'has not improved on {watch.value:.4f} (step {watch.step})'
@@ -223,7 +208,7 @@ class _Run:
       raise PosejaxError(
         words.not_finite(number, bad, ids, checkpoint.available_steps(self.workdir))
       )
-    self.window.add(scalars)
+    self.course.window.add(scalars)
 
   def _finish_step(self, train_state: TrainState, stopping: bool = False) -> TrainState:
     """Log, evaluate and save what is due at the end of the state's step; lower the rate if it is.
@@ -232,24 +217,24 @@ class _Run:
     """
     config, now = self.config, int(train_state.step)
     last = now == config.num_steps
-    if self.window.count and (now % config.log_every_steps == 0 or last):
+    if self.course.window.count and (now % config.log_every_steps == 0 or last):
       self._log(now)
     improved = False
     evaluation_due = now and (now % config.eval_every_steps == 0 or last)
-    evaluate = evaluation_due and self.evaluated_step != now and not stopping
+    evaluate = evaluation_due and self.course.evaluated_step != now and not stopping
     if evaluate:
       improved = self._evaluate(train_state)
     if self.checkpointer.latest_step() == now:
       save_due = evaluate
     else:
       every = now and now % config.checkpoint_every_steps == 0
-      save_due = every or last or improved or stopping or self.control.should_stop(config)
+      save_due = every or last or improved or stopping or self.course.control.should_stop(config)
     if save_due:
       self._save(train_state, wait=stopping)
     return self._lower_rate(train_state)
 
   def _log(self, now: int) -> None:
-    means = self.window.take()
+    means = self.course.window.take()
     self.report.scalars(now, 'train', means)
     speed = self.progress.row(now, means['loss'])
     if speed is not None:
@@ -259,13 +244,13 @@ class _Run:
     """Evaluate and log; return whether it is the best so far."""
     began, now = time.monotonic(), int(train_state.step)
     result = self.evaluate(train_state.eval_variables, self.iterate)
-    self.metrics, self.evaluated_step = result.metrics, now
-    improved = self.control.update(now, result.metrics)
+    self.course.metrics, self.course.evaluated_step = result.metrics, now
+    improved = self.course.control.update(now, result.metrics)
     self.report.scalars(now, 'eval', result.metrics)
     for name, image in result.panels.items():
       self.report.picture(now, name.replace('panels', 'predictions'), image)
-    self.report.curves(self.control.best.metric)
-    text = words.measured(result.metrics, self.control.best.metric)
+    self.report.curves(self.course.control.best.metric)
+    text = words.measured(result.metrics, self.course.control.best.metric)
     self.progress.say(f'step {now}: {text}' + ', the best so far' * improved)
     self.progress.pause(time.monotonic() - began)
     return improved
@@ -277,7 +262,7 @@ class _Run:
     resumes changes no array of the checkpoint that it belongs to.
     """
     scale = float(train_state.learning_rate_scale)
-    lowered = self.control.lowered_scale(scale, self.config)
+    lowered = self.course.control.lowered_scale(scale, self.config)
     if lowered == scale:
       return train_state
     self.progress.say(f'Plateau: the learning rate is scaled by {lowered:g} from here.')
@@ -288,16 +273,8 @@ class _Run:
   def _save(self, train_state: TrainState, wait: bool) -> None:
     began = time.monotonic()
     self.report.flush()
-    meta = checkpoint_meta(
-      self.config,
-      self.task.labels,
-      self.control,
-      self.window,
-      self.evaluated_step,
-      self.metrics,
-      self._fingerprints(),
-    )
-    self.checkpointer.save(train_state.to_arrays(), meta, self.control.best.step)
+    meta = self.course.to_meta(self.config, self.task.labels, self.fingerprints)
+    self.checkpointer.save(train_state.to_arrays(), meta, self.course.control.best.step)
     if wait:
       self.checkpointer.wait()
     self.progress.pause(time.monotonic() - began)
@@ -311,57 +288,18 @@ class _Run:
 
   def _restore(self, like: TrainState, meta: dict[str, Any]) -> TrainState:
     """Return the checkpoint's state, placed and shaped as `like`."""
-    self._check_data(meta.get('data', {}))
+    checks.same_data(self.workdir, meta.get('data', {}), self.fingerprints)
     arrays = self.checkpointer.restore_arrays(like.to_arrays())
     train_state = TrainState.from_arrays(arrays)
-    self.control = Control.from_json(meta['control'])
-    self.window = Window(**meta['window'])
-    self.evaluated_step = meta['evaluated_step']
-    self.metrics = meta['metrics']
+    self.course = Course.from_meta(meta)
     self.progress.say(f'Resuming {self.workdir} after step {int(train_state.step)}.')
     return train_state
 
-  def _fingerprints(self) -> dict[str, str]:
-    found = {'train': self.experiment.train_source.fingerprint}
-    for name, (source, _) in self.experiment.evaluations.items():
-      found[name] = source.fingerprint
-    return found
-
-  def _check_data(self, before: dict[str, str]) -> None:
-    for split, now in self._fingerprints().items():
-      if before.get(split, now) != now:
-        raise PosejaxError(
-          f'The {split} data are not those that {self.workdir} began with: {before[split]} there, {now} '
-          'now. Set config.data back to them, or choose another --workdir to start anew.'
-        )
-
-  def _check_metrics(self, train_state: TrainState) -> None:
-    """Refuse names that no evaluation gives; the shapes of a state suffice."""
-    names = self.evaluate.metric_names(train_state.eval_variables)
-    wanted = {
-      'best_metric': self.control.best,
-      'optimizer.plateau_metric': self.control.plateau,
-      'early_stopping.metric': self.control.early,
-    }
-    for key, watch in wanted.items():
-      if watch.metric not in names:
-        raise PosejaxError(
-          f'config.{key}={watch.metric!r} is not computed by this evaluation.'
-          + nearest(watch.metric, names)
-        )
-
   def _end(self, now: int) -> dict[str, float]:
     self.checkpointer.wait()
-    best = self.control.best
+    best = self.course.control.best
     value = 'never finite' if best.value is None else f'{best.value:.4f} at step {best.step}'
     self.progress.say(
       f'Done after step {now}. Best {best.metric}: {value}.\n' + words.results_in(self.workdir)
     )
-    return self.metrics
-
-
-def _check_batch_sizes(config: Config, mesh) -> None:
-  devices.check_batch_size('batch_size', config.batch_size, mesh.size, config.microbatches)
-  size = config.evaluate.batch_size
-  if size is not None:
-    devices.check_batch_size('evaluate.batch_size', size, mesh.size)
+    return self.course.metrics

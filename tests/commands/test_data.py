@@ -256,7 +256,7 @@ class TestPseudoLabel:
       (['--min_keypoints=18'], '--min_keypoints=18 must be from 1 to 17'),
       (['--checkpoint=bset'], "--checkpoint=bset must be 'best'"),
       (['--out=p.txt'], 'must end in .json'),
-      (['--workdir=nowhere'], 'There is no checkpoint'),
+      (['--workdir=nowhere'], 'There is no run'),
     ],
   )
   def test_wrong_use(self, capsys, trained, tmp_path, flags, message):

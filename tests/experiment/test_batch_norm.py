@@ -2,9 +2,9 @@
 
 import pytest
 
-from posejax.config import continue_from
 from posejax.errors import PosejaxError
 from posejax.experiment import batch_norm
+from posejax.runs.changes import continue_from
 from tests import tiny
 
 

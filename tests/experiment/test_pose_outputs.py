@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from posejax import experiment, labels, skeletons
-from posejax.config import Config, from_options
+from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.experiment.pose_outputs import codec_and_loss
+from posejax.options import from_options
 from posejax.tasks.pose.options import PoseOptions
 
 REGRESSION = {'name': 'regression_cnn', 'features': (4, 6), 'hidden': 8}

@@ -45,6 +45,25 @@ def test_annotations(tmp_path):
   np.testing.assert_array_equal(found.of('b.jpg')[0], [[3, 3, 3, 7]])
 
 
+def test_pictures_of_one_name_in_two_folders_are_told_apart(tmp_path):
+  images = [{'id': n, 'file_name': f'{folder}/7.jpg'} for n, folder in ((3, 'day'), (4, 'night'))]
+  annotations = [{'image_id': 3, 'bbox': [1, 2, 30, 40]}, {'image_id': 4, 'bbox': [5, 2, 30, 40]}]
+  found = read(tmp_path, {'images': images, 'annotations': annotations})
+  assert found.image_id('day/7.jpg') == 3
+  assert found.of('elsewhere/night/7.jpg')[0][0, 0] == 5
+  assert not len(found.of('7.jpg')[0])  # of which nobody knows which it is
+  assert len(found) == 2
+
+
+def test_a_list_names_pictures_by_path_name_stem_or_number(tmp_path):
+  names = ['day/b.jpeg', 'a.jpg', 'c', 785]
+  rows = [{'image_id': name, 'bbox': [i, 2, 30, 40]} for i, name in enumerate(names)]
+  found = read(tmp_path, rows)
+  for i, name in enumerate(['x/day/b.jpeg', 'y/a.jpg', 'c.png', '000000000785.jpg']):
+    assert found.of(name)[0][:, 0].tolist() == [i]
+  assert not len(found.of('b.jpeg')[0])
+
+
 def test_of_several_categories_people_are_taken(tmp_path, caplog):
   box = {'image_id': 7, 'bbox': [1, 2, 30, 40], 'score': 0.5}
   rows = [{**box, 'category_id': c, 'score': c / 100} for c in (1, 44, 1, 3)]

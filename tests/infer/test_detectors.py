@@ -117,5 +117,5 @@ def test_a_detector_takes_no_boxes_and_no_detector(run, predictor, scenes, tiny_
     annotate.annotate([], predictor, annotate.Options(str(tmp_path / 'out'), boxes=boxes))
   with pytest.raises(PosejaxError, match='is no detector'):
     detectors.create(tiny_run)
-  with pytest.raises(PosejaxError, match='neither the folder'):
+  with pytest.raises(PosejaxError, match="There is no run at 'nonodet'.*Did you mean 'nanodet'"):
     detectors.create('nonodet')

@@ -13,8 +13,8 @@ from posejax.codecs import movenet_multi
 from posejax.config import DataConfig, resolve
 from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
-from posejax.infer import published
 from posejax.infer.export import files
+from posejax.infer.predictor import Predictor
 from posejax.infer.results import to_dict
 from posejax.models import movenet
 from posejax.runs import published_nets
@@ -33,7 +33,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def multipose():
-  return published.predictor('movenet_multipose', min_score=0.0)
+  return Predictor.load('movenet_multipose', min_score=0.0)
 
 
 def picture(h, w):
@@ -118,7 +118,7 @@ def test_what_would_not_work_is_not_exported(tmp_path, capsys):
 
 def test_a_detector_is_not_needed_and_training_is_refused(multipose):
   with pytest.raises(PosejaxError, match='by itself'):
-    published.predictor('movenet_multipose', detector=lambda image: None)
+    Predictor.load('movenet_multipose', detector=lambda image: None)
   net = published_nets.read('movenet_multipose')
   with pytest.raises(PosejaxError, match="'movenet_multipose' are used as they were published"):
     build.training(multipose.task, resolve(net.config), devices.make_mesh(), net.variables)
@@ -155,3 +155,16 @@ def test_people_of_a_film_keep_their_ids(tmp_path):
   frames = [{e['track_id'] for e in entries if e['image_id'] == number} for number in range(3)]
   assert frames[0]
   assert frames[0] == frames[1] == frames[2]
+
+
+def test_people_become_pseudo_labels(tmp_path):
+  folder = tmp_path / 'in'
+  folder.mkdir()
+  cv2.imwrite(str(folder / 'one.png'), picture(96, 128))
+  out = str(tmp_path / 'pseudo.json')
+  words = ['--model=movenet_multipose', f'--images={folder}', f'--out={out}', '--min_score=0.05']
+  assert cli.main(['data', 'pseudo-label', *words, '--min_keypoints=1']) == 0
+  with open(out) as file:
+    made = json.load(file)
+  assert made['info']['net'] == 'MoveNet multipose'
+  assert 2 < len(made['annotations']) <= 6

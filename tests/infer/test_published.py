@@ -11,7 +11,9 @@ import pytest
 from posejax import cli
 from posejax.codecs import nanodet as nanodet_codec
 from posejax.errors import PosejaxError
-from posejax.infer import published
+from posejax.infer import nanodet
+from posejax.infer.predictor import Predictor
+from posejax.runs import nets
 from posejax.weights import published as pins
 from tests import published_files
 from tests.goldens import seeded_movenet
@@ -34,7 +36,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def lightning(cache):
-  return published.predictor('movenet_lightning')
+  return Predictor.load('movenet_lightning')
 
 
 def picture(h, w):
@@ -55,7 +57,8 @@ def test_a_published_net_is_a_predictor(lightning):
 def test_by_a_long_reach_every_keypoint_is_in_its_likeliest_cell(cache, lightning):
   box = np.array([[30.0, 20.0, 90.0, 130.0]])
   (usual,) = lightning(picture(150, 220), box).instances
-  (free,) = published.predictor('movenet_lightning', reach=1e6)(picture(150, 220), box).instances
+  far = Predictor.of(nets.read('movenet_lightning').changed('codec', reach=1e6))
+  (free,) = far(picture(150, 220), box).instances
   assert (free.keypoint_scores >= usual.keypoint_scores - 1e-6).all()
   assert (free.keypoint_scores > usual.keypoint_scores + 1e-3).any()
 
@@ -84,7 +87,7 @@ def test_boxes_of_a_detector_lie_in_the_picture(cache, monkeypatch):
     return np.array(corners), np.array([0.9, 0.5])
 
   monkeypatch.setattr(nanodet_codec, 'select', select)
-  boxes, scores = published.nanodet_detector()(picture(100, 300))
+  boxes, scores = nanodet.detector()(picture(100, 300))
   assert asked['shape'] == ((3549, 4), (3549,))
   np.testing.assert_allclose(boxes[0], [0, 0, 299, 99], atol=1e-3)
   # (103.5 + 0.5) * 300 / 416 - 0.5 and the like.
@@ -115,7 +118,7 @@ def test_what_cannot_be_is_said(words, message, cache, tmp_path, capsys):
 def test_weights_of_another_net_under_the_name_are_refused(cache, monkeypatch):
   monkeypatch.setitem(pins.PUBLISHED, 'movenet_thunder', pins.PUBLISHED['movenet_lightning'])
   with pytest.raises(PosejaxError, match='MoveNet lightning; the model differs'):
-    published.predictor('movenet_thunder')
+    Predictor.load('movenet_thunder')
 
 
 def test_predict_with_a_published_net_and_detector(cache, tmp_path, capsys, lightning):

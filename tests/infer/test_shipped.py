@@ -10,7 +10,7 @@ from posejax import cli, skeletons
 from posejax.data.builders import matlab
 from posejax.data.synthetic.people import SyntheticPeople
 from posejax.geometry import boxes as box_geometry
-from posejax.infer import published
+from posejax.infer.predictor import Predictor
 from posejax.runs import net_file
 from posejax.weights import get
 from posejax.weights.published import SHIPPED
@@ -20,7 +20,7 @@ MAX_BYTES = 3_000_000
 
 @pytest.fixture(scope='module')
 def net():
-  return published.predictor(SHIPPED)
+  return Predictor.load(SHIPPED)
 
 
 def test_it_is_small_and_says_what_it_is():

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from posejax import distributed
+from posejax.process import distributed
 from posejax.train import stop
 from tests.launch.test_scripts import LAUNCH
 

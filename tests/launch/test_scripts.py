@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from posejax import distributed
+from posejax.process import distributed
 
 LAUNCH = pathlib.Path(__file__).parents[2] / 'launch'
 STAND_IN = """

@@ -207,7 +207,8 @@ def test_what_a_net_is_used_with_is_read_once_and_without_the_optimiser(tmp_path
 ON_TWO = """
 import jax
 import numpy as np
-from posejax import devices, distributed
+from posejax import devices
+from posejax.process import distributed
 from posejax.runs import checkpoint
 
 distributed.initialize_from_environment()

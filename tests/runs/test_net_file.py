@@ -8,12 +8,12 @@ from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
 from posejax.runs import net_file
-from posejax.runs.saved_run import SavedRun
+from posejax.runs.saved_net import SavedNet
 from posejax.weights import save
 from tests import tiny
 
 
-def a_run():
+def a_net():
   rng = np.random.default_rng(0)
   variables = {
     'params': {'head': {'final': {'kernel': rng.normal(size=(2, 3, 4)).astype(np.float32)}}},
@@ -24,27 +24,27 @@ def a_run():
     {**config.to_dict(), 'model': {**config.model, 'init_from': '/home/me'}}
   )
   labels = LabelSpace(('one', 'two'))
-  return SavedRun(config, variables, 7, {'labels': labels.to_json()})
+  return SavedNet('mine', config, variables, labels, 0.25)
 
 
 def test_what_was_written_is_read_back_in_half_precision(tmp_path):
-  run, path = a_run(), str(tmp_path / 'mine.safetensors')
-  assert net_file.write(path, run, 0.25) == (tmp_path / 'mine.safetensors').stat().st_size
+  given, path = a_net(), str(tmp_path / 'mine.safetensors')
+  assert net_file.write(path, given, 7) == (tmp_path / 'mine.safetensors').stat().st_size
   net = net_file.read(path)
-  assert (net.name, net.threshold, net.labels) == ('mine, step 7', 0.25, run.labels)
-  kernel = run.variables['params']['head']['final']['kernel']
+  assert (net.name, net.threshold, net.labels) == ('mine, step 7', 0.25, given.labels)
+  kernel = given.variables['params']['head']['final']['kernel']
   found = net.variables['params']['head']['final']['kernel']
   assert found.dtype == np.float32
   np.testing.assert_array_equal(found, kernel.astype(np.float16))
   np.testing.assert_array_equal(net.variables['batch_stats']['bn']['var'], np.float32([1e-3, 7e4]))
   for section in ('task', 'inputs', 'codec', 'loss'):
-    assert getattr(net.config, section) == getattr(run.config, section)
+    assert getattr(net.config, section) == getattr(given.config, section)
   assert net.config.data == Config().data  # nothing of where it was trained
 
 
 def test_the_file_says_nothing_of_the_machine_and_is_of_the_public_format(tmp_path):
   path = tmp_path / 'mine.safetensors'
-  net_file.write(str(path), a_run())
+  net_file.write(str(path), a_net(), 7)
   data = path.read_bytes()
   length = int.from_bytes(data[:8], 'little')
   header = json.loads(data[8 : 8 + length])
@@ -54,7 +54,7 @@ def test_the_file_says_nothing_of_the_machine_and_is_of_the_public_format(tmp_pa
   begin, end = (8 + length + offset for offset in entry['data_offsets'])
   assert begin % 2 == 0
   first = np.frombuffer(data[begin:end], '<f2')[0]
-  assert first == np.float16(a_run().variables['params']['head']['final']['kernel'].ravel()[0])
+  assert first == np.float16(a_net().variables['params']['head']['final']['kernel'].ravel()[0])
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
@@ -72,7 +72,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
 def test_a_file_cut_off_anywhere_is_refused(tmp_path):
   path = tmp_path / 'mine.safetensors'
-  net_file.write(str(path), a_run())
+  net_file.write(str(path), a_net(), 7)
   whole = path.read_bytes()
   for length in (0, 5, 8, 100, len(whole) - 200, len(whole) - 1):
     path.write_bytes(whole[:length])

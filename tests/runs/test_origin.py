@@ -8,7 +8,8 @@ from tests import processes, tiny
 TWO = """
 import json
 import jax
-from posejax import devices, distributed
+from posejax import devices
+from posejax.process import distributed
 from posejax.errors import PosejaxError
 from posejax.runs import origin
 from tests import tiny

@@ -20,15 +20,8 @@ def save(workdir, values):
     for step, value in enumerate(values, 1):
       if value is not None:
         control.update(step, {'PCK@0.20/torso': value})
-      saved = meta.checkpoint_meta(
-        config,
-        LabelSpace(('one', 'two')),
-        control,
-        meta.Window(),
-        step if value is not None else 0,
-        {},
-        {},
-      )
+      course = meta.Course(control, evaluated_step=step if value is not None else 0)
+      saved = course.to_meta(config, LabelSpace(('one', 'two')), fingerprints={})
       arrays = dataclasses.replace(made, step=jnp.int32(step)).to_arrays()
       checkpointer.save(arrays, saved, control.best.step)
 

@@ -32,7 +32,7 @@ stop.StopFlag.at = at
 loop.train(tiny.config(log_every_steps=1), {!r})
 """
 OF_TWO = """
-from posejax import distributed
+from posejax.process import distributed
 from posejax.train.loop import train
 from tests import tiny
 

@@ -1,12 +1,19 @@
 """What an evaluation brings from the devices to the host, and how often."""
 
-from tests import processes
+import dataclasses
+
+import jax
+
+from posejax import devices
+from posejax import experiment as experiments
+from tests import measuring, processes, tiny
 
 # The records' rows are looked up example by example; every process has 8 examples in 2 batches.
 RECORDS = """
 import collections, dataclasses
 import jax, jax.numpy as jnp, numpy as np
-from posejax import devices, distributed, experiment
+from posejax import devices, experiment
+from posejax.process import distributed
 from posejax.tasks.pose import measures
 from posejax.tasks.base import Evaluator, Task
 from posejax.train import evaluate
@@ -61,3 +68,20 @@ print(figures['indices'] == list(range(4 * B)), sorted(shapes.items()))
 def test_rows_come_once_for_each_name_and_batch_and_only_what_is_looked_at():
   counts = [((8, 3), 2), ((8, 3, 2), 2)]
   assert processes.last_lines(RECORDS) == [f'True {counts}'] * 2
+
+
+def test_names_that_are_told_and_what_is_measured_come_of_one_trace():
+  made, traced = experiments.from_config(tiny.config()), []
+
+  def infer(variables, images):
+    traced.append(images.shape)
+    return made.task.infer(variables, images)
+
+  task = dataclasses.replace(made.task, infer=infer)
+  found = measuring.evaluations(task, made.main.evaluator, made.main.source)
+  mesh = devices.make_mesh()
+  variables = devices.compile_init(task.init, mesh)(jax.random.key(0))
+  names = found.metric_names(variables)
+  iterate = lambda batches, start, stop: map(batches, range(start, stop))  # noqa: E731
+  assert names <= set(found(variables, iterate).metrics)
+  assert traced == [(8, 32, 24, 3)]

@@ -8,7 +8,7 @@ from tests import processes
 TRAIN = """
 import json, os, signal, sys
 import jax
-from posejax import distributed
+from posejax.process import distributed
 from posejax.errors import PosejaxError
 from posejax.train import loop
 from tests import tiny

@@ -27,9 +27,9 @@ import flax.linen as nn
 import jax
 
 from posejax import paths
-from posejax.config import Options
 from posejax.errors import PosejaxError
 from posejax.models import layers
+from posejax.options import Options
 from posejax.types import Variables
 
 _STATISTICS = ('mean', 'var')

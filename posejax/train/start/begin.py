@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 from posejax import experiment as experiments
-from posejax import files, paths
+from posejax import paths
 from posejax.config import Config, InputsConfig
 from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
-from posejax.runs import checkpoint, net_file, published_nets, saved_run
-from posejax.runs.net_file import SavedNet
+from posejax.runs import nets, published_nets
+from posejax.runs.saved_net import SavedNet
 from posejax.train.start import by_keypoint
 from posejax.types import Variables
 from posejax.weights import convert
@@ -107,24 +107,16 @@ def begin(experiment: experiments.Experiment, variables: Variables) -> tuple[Var
 
 
 def _read(experiment: experiments.Experiment) -> SavedNet:
-  """Return the net that `config.init_from` names."""
-  name = experiment.config.init_from
-  if name in published_nets.NETS:
-    published = published_nets.read(name)
-    if experiment.config.model.get('batch_norm'):
-      published = published_nets.with_norms(published, _some_images(experiment))
-    return published._replace(name=f'{name} ({published.name}, published)')
-  if net_file.is_one(name):
-    return net_file.read(name)._replace(name=name)
-  if not checkpoint.available_steps(name):
-    what = 'holds no checkpoint' if files.is_folder(name) else 'does not exist'
-    raise PosejaxError(
-      f'config.init_from={name!r} {what}; name a work directory of a run, a file of one net, or a '
-      'published net: '
-      f'{", ".join(published_nets.NETS)}.'
-    )
-  run = saved_run.read(name, 'best')
-  return SavedNet(_title(name, run), run.config, run.variables, run.labels)
+  """Return the net that `config.init_from` names, with batch norms where the run's has them."""
+  config = experiment.config
+  try:
+    net = nets.read(config.init_from)
+  except PosejaxError as error:
+    raise PosejaxError(f'config.init_from={config.init_from!r}: {error}') from error
+  folded = config.model.get('batch_norm') and not net.config.model.get('batch_norm')
+  if folded and net.config.model.get('name') == config.model.get('name'):
+    net = published_nets.with_norms(net, _some_images(experiment))
+  return net
 
 
 def _some_images(experiment: experiments.Experiment) -> np.ndarray:
@@ -163,7 +155,7 @@ def _from_net(experiment: experiments.Experiment, variables: Variables) -> Start
       origin[path] = BY_KEYPOINT
   used = [path for path in there if origin.get(path) in (TAKEN, BY_KEYPOINT)]
   return Start(
-    source=net.name,
+    source=f'{config.init_from} ({net.name})',
     values=values,
     origin=origin,
     left=tuple(_module(path) for path in there if path not in used),
@@ -251,13 +243,6 @@ def _check_same_body(
       + '\nSet config.model as it is there, or name in config.init_fresh what is to start anew; only a '
       'head may be another one without that.'
     )
-
-
-def _title(workdir: str, run: saved_run.SavedRun) -> str:
-  best = run.meta['control']['best']
-  score = '' if best['value'] is None else f', {best["metric"]} {best["value"]:.4f}'
-  average = ', averaged parameters' if run.config.optimizer.ema_decay is not None else ''
-  return f'{workdir} ({run.config.model.get("name")}, step {run.step}{score}{average})'
 
 
 def _module(path: str) -> str:

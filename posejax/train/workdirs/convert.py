@@ -14,7 +14,7 @@ from posejax.errors import PosejaxError
 from posejax.labels import LabelSpace
 from posejax.runs import checkpoint, workdirs
 from posejax.runs.control import Control
-from posejax.runs.meta import Window, checkpoint_meta
+from posejax.runs.meta import Course
 from posejax.tasks import Task
 from posejax.tasks.detection import measures as detection_measures
 from posejax.tasks.pose.measures import PoseMetrics
@@ -70,8 +70,8 @@ def convert_workdir(
     config = resolve(dataclasses.replace(config, inputs=InputsConfig(**inputs)))
     first = build.training(task, config, mesh, converted.variables).init_state(converted.variables)
     with checkpoint.Checkpointer(workdir) as checkpointer:
-      control = Control.create(config, _main_metric(task), 'max')
-      meta = checkpoint_meta(config, task.labels, control, Window(), 0, {}, {})
+      course = Course(Control.create(config, _main_metric(task), 'max'))
+      meta = course.to_meta(config, task.labels, fingerprints={})
       # On the host: arrays on a device would be copied to be written.
       checkpointer.save(jax.device_get(first.to_arrays()), meta, best_step=None)
     # Last: with a config and no checkpoint it would be trained from scratch.

@@ -9,10 +9,10 @@ import jax
 
 from posejax import devices, draw, files
 from posejax import experiment as experiments
-from posejax.config import evaluate_with
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.labels import LabelSpace
 from posejax.runs import origin, saved_run
+from posejax.runs.changes import evaluate_with
 from posejax.train.evaluate import Evaluated, Evaluations
 from posejax.train.feed import batches_of
 
@@ -29,7 +29,7 @@ def evaluate_workdir(
   Args:
     workdir: of a training run.
     which: 'best', 'latest' or a step.
-    overrides: of the run's config, see `posejax.config.evaluate_with`.
+    overrides: of the run's config, see `posejax.runs.changes.evaluate_with`.
 
   Returns:
     The metrics.

@@ -174,9 +174,9 @@ def test_what_does_not_fit_is_refused(tmp_path, coco):
     assert part in str(error.value)
   with pytest.raises(PosejaxError, match=r"config\.inputs\.channels: 'rgb' there, 'bgr' now"):
     begun(*build(inputs={'channels': 'bgr'}), init_from=run)
-  with pytest.raises(PosejaxError, match=r'nowhere.* does not exist'):
+  with pytest.raises(PosejaxError, match='There is no run at .*nowhere'):
     begun(*coco, init_from=str(tmp_path / 'nowhere'))
-  with pytest.raises(PosejaxError, match='holds no checkpoint'):
+  with pytest.raises(PosejaxError, match='There is no checkpoint'):
     begun(*coco, init_from=str(tmp_path))
   model = {**coco[0].config.model, 'init_from': 'x.pth'}
   with pytest.raises(PosejaxError, match='both say where to start'):

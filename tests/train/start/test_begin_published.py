@@ -71,7 +71,7 @@ def test_keypoints_go_by_name_with_all_the_values_that_they_have():
         checked += 1
   assert checked == 2 * LSP.num_keypoints * (1 + 2 + 2)
   lines = [line.split() for line in text.splitlines()]
-  assert text.startswith('Starts from movenet_lightning (MoveNet lightning, published):')
+  assert text.startswith('Starts from movenet_lightning (MoveNet lightning):')
   assert ['head/keypoint_offsets/final', 'by', 'keypoint', '2'] in [line[:4] for line in lines]
   assert 'keypoints initialised: neck, head_top' in text
 
@@ -116,10 +116,7 @@ def test_norms_that_are_asked_for_leave_the_function():
   ('changes', 'message'),
   [
     ({'name': 'movenet_thunder'}, 'Get them once with `posejax weights get movenet_thunder`'),
-    (
-      {'name': 'movenet'},
-      'does not exist; name a work directory of a run, a file of one net, or a published net: ',
-    ),
+    ({'name': 'movenet'}, "There is no run at 'movenet'.*or a published net: posejax_compact, "),
     ({'model': {**LIGHTNING, 'name': 'posejax_movenet_thunder'}}, 'arrays outside the head differ'),
     ({'inputs': {}}, r"'movenet_lightning' was trained with other inputs:\n  config\.inputs\.mean"),
   ],

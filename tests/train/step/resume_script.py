@@ -8,7 +8,8 @@ import hashlib
 import json
 import shutil
 
-from posejax import devices, distributed
+from posejax import devices
+from posejax.process import distributed
 from posejax.train import loop
 from posejax.train.step import placement
 from tests import tiny

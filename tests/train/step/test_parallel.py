@@ -6,7 +6,8 @@ from tests import processes
 
 GATHER = """
 import jax
-from posejax import devices, distributed
+from posejax import devices
+from posejax.process import distributed
 
 distributed.initialize_from_environment()
 mine = [{'process': jax.process_index(), 'points': [0.5] * n} for n in range(2 + jax.process_index())]
@@ -17,7 +18,8 @@ print([(item['process'], len(item['points'])) for item in together])
 # What is exchanged by evaluations whose records differ a little in size, and what comes of it.
 SIZES = """
 import jax
-from posejax import devices, distributed
+from posejax import devices
+from posejax.process import distributed
 
 distributed.initialize_from_environment()
 shapes, allgather = [], devices.multihost_utils.process_allgather

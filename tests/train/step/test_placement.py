@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from posejax import devices
-from posejax.config import Config, continue_from
+from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
+from posejax.runs.changes import continue_from
 from posejax.train.step import placement
 from tests import processes, tiny
 

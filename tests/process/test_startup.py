@@ -2,7 +2,7 @@ import json
 
 from jax._src import lru_cache
 
-from posejax import startup
+from posejax.process import startup
 from tests import processes
 
 # What the cache said of a program over two processes, and what the program computed.
@@ -12,7 +12,8 @@ import json
 import jax
 import numpy as np
 
-from posejax import devices, startup
+from posejax import devices
+from posejax.process import startup
 
 startup.begin({!r})
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)

@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from posejax import distributed
 from posejax.errors import PosejaxError
+from posejax.process import distributed
 from tests import processes
 
 EXPLICIT = {
@@ -23,7 +23,7 @@ SLURM = {
 SUM_OVER_PROCESSES = """
 import jax, jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
-from posejax import distributed
+from posejax.process import distributed
 
 distributed.initialize_from_environment()
 assert jax.process_count() == 2, jax.process_count()
@@ -36,7 +36,7 @@ print('total', float(total))
 """
 
 JOIN = """
-from posejax import distributed
+from posejax.process import distributed
 from posejax.errors import PosejaxError
 
 try:

@@ -15,8 +15,8 @@ import time
 import traceback
 from typing import Any
 
-from posejax.distributed import end
 from posejax.errors import PosejaxError
+from posejax.process.distributed import end
 
 _FAILED, _HEARD = 'posejax/failed/', 'posejax/heard/'
 _POLL_SECONDS = 0.5
@@ -78,7 +78,7 @@ def check_same(mine: Mapping[str, Any]) -> None:
 
 def digest_of_code() -> str:
   """Return what tells one state of posejax's code from another, whatever it calls its version."""
-  root = pathlib.Path(__file__).parent
+  root = pathlib.Path(__file__).parents[1]
   digest = hashlib.sha256()
   for path in sorted(root.rglob('*.py')):
     digest.update(path.relative_to(root).as_posix().encode() + b'\0' + path.read_bytes() + b'\0')

@@ -2,7 +2,8 @@
 
 import os
 
-from posejax import buckets, distributed, files
+from posejax import buckets, files
+from posejax.process import distributed
 
 DEFAULT_CACHE = os.environ.get('JAX_COMPILATION_CACHE_DIR') or os.path.join(
   os.path.expanduser('~'), '.cache', 'posejax', 'xla'

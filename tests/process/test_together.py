@@ -5,13 +5,13 @@ import signal
 
 import pytest
 
-from posejax import together
 from posejax.errors import PosejaxError
+from posejax.process import together
 from tests import processes
 
 DIFFER = """
 import json
-from posejax import distributed, together
+from posejax.process import distributed, together
 from posejax.errors import PosejaxError
 from jax._src import distributed as jax_distributed
 
@@ -32,7 +32,8 @@ print(json.dumps([
 ONE_FAILS = """
 import os, signal
 import jax
-from posejax import devices, distributed, together
+from posejax import devices
+from posejax.process import distributed, together
 from posejax.errors import PosejaxError
 
 distributed.initialize_from_environment()

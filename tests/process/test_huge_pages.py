@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from posejax import huge_pages
+from posejax.process import huge_pages
 
 MADVISE = 'always [madvise] never\n'
 TUNABLE = 'glibc.malloc.hugetlb=1'
@@ -35,7 +35,7 @@ def test_the_program_starts_again_as_it_was_called(tmp_path):
   script = tmp_path / 'script.py'
   script.write_text(
     'import json, os, sys\n'
-    'from posejax import huge_pages\n'
+    'from posejax.process import huge_pages\n'
     "huge_pages._libc = lambda: 'glibc 2.36'\n"
     f'huge_pages._kernel_setting = lambda: {MADVISE!r}\n'
     'huge_pages.use()\n'
