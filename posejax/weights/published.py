@@ -60,11 +60,11 @@ PUBLISHED: Mapping[str, Published] = {
   SHIPPED: Published(
     (),
     "one person's 17 keypoints of COCO",
-    'crops of 128x128',
-    'PCK@0.20/torso 0.474 on 600 people of LSPET',
+    'crops of 192x192',
+    'PCK@0.20/torso 0.612 on 600 people of LSPET',
     'here: docs/models/posejax_compact.md',
     'posejax, configs/pose_compact.py',
-    'learnt from Leeds Sports Pose Extended, for research',
+    "begun from MoveNet's weights (Apache-2.0), learnt from Leeds Sports Pose Extended: for research",
   ),
   'movenet_lightning': Published(
     (
