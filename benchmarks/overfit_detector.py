@@ -81,7 +81,6 @@ class Net:
 
 
 _SHARED = (
-  'task.crop_size=(320, 320)',
   'optimizer.name=muon',
   'optimizer.b2=0.99',
   'optimizer.weight_decay=0.0',
@@ -94,7 +93,7 @@ _SHARED = (
 NETS = {
   'rtmdet': Net(
     'configs/detect_rtmdet.py:person',
-    ('optimizer.learning_rate=5e-3', 'num_steps=1000'),
+    ('task.crop_size=(320, 320)', 'optimizer.learning_rate=5e-3', 'num_steps=1000'),
     rtmdet_ceiling,
   ),
   'keypoint_rcnn': Net(
