@@ -35,8 +35,9 @@ def task_labels(source) -> LabelSpace:
   return LabelSpace(('front', 'back'))
 
 
-def build(config, labels):
-  """Return the net and the task."""
+def build(config, labels, variables):
+  """Return the net and the task; what a net has learned need not be known to build it."""
+  del variables
   options = from_options('task', config.task, FacingOptions)
   model = models.create(**{'num_classes': 2, 'dtype': config.dtype, **config.model_options})
   normalize = partial(net.normalize, **dataclasses.asdict(config.inputs))

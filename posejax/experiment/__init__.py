@@ -13,6 +13,7 @@ from posejax.experiment import classification, detection, pose
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
+from posejax.types import Variables
 
 __all__ = ['TASKS', 'Evaluation', 'Experiment', 'Kind', 'build', 'from_config']
 
@@ -64,7 +65,7 @@ def from_config(config: Config) -> Experiment:
   kind = _kind(config)
   train_source = kind.source(config.data, 'train', config.seed, cached=config.data.cache)
   task_labels = kind.labels(train_source)
-  model, task = kind.build(config, task_labels)
+  model, task = kind.build(config, task_labels, None)
   evaluate_on, evaluations = kind.evaluations(config, task, train_source), {}
   for name, data in config.evaluation_data().items():
     source = kind.source(data, 'eval', config.seed, cached=config.data.cache)
@@ -72,17 +73,20 @@ def from_config(config: Config) -> Experiment:
   return Experiment(config, model, task, train_source, evaluations)
 
 
-def build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
+def build(
+  config: Config, labels: LabelSpace, variables: Variables | None = None
+) -> tuple[nn.Module, Task]:
   """Return the net and the task of a config, without its data.
 
   Args:
     config: of any task.
     labels: what the net's outputs stand for.
+    variables: what the net has learned, where it is only to be used: it is then built sooner.
 
   Raises:
     PosejaxError: a name or key is unknown, or what the net outputs does not fit codec or loss.
   """
-  return _kind(config).build(config, labels)
+  return _kind(config).build(config, labels, variables)
 
 
 def _kind(config: Config) -> Kind:

@@ -19,6 +19,7 @@ from posejax.tasks import Task, net
 from posejax.tasks.detection import task as detection
 from posejax.tasks.detection.methods import METHODS
 from posejax.tasks.detection.options import DetectionOptions
+from posejax.types import Variables
 
 
 def _labels(source: sources.Source) -> LabelSpace:
@@ -30,7 +31,10 @@ def _labels(source: sources.Source) -> LabelSpace:
   return source.label_space
 
 
-def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
+def _build(
+  config: Config, labels: LabelSpace, variables: Variables | None
+) -> tuple[nn.Module, Task]:
+  del variables  # nothing has to be known of what the net outputs
   options = from_options('task', config.task, DetectionOptions)
   method = with_options('codec', {'name': 'rtmdet', **config.codec}, METHODS)()
   if config.loss:

@@ -18,13 +18,16 @@ from posejax.options import from_options
 from posejax.tasks import Task, net
 from posejax.tasks.pose import task as pose
 from posejax.tasks.pose.options import PoseOptions
+from posejax.types import Variables
 
 
 def _labels(source: sources.Source) -> LabelSpace:
   return label_spaces.people(source.label_space.skeleton)
 
 
-def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
+def _build(
+  config: Config, labels: LabelSpace, variables: Variables | None
+) -> tuple[nn.Module, Task]:
   options = from_options('task', config.task, PoseOptions)
   model = models.create(
     **{
@@ -33,7 +36,9 @@ def _build(config: Config, labels: LabelSpace) -> tuple[nn.Module, Task]:
       **config.model_options,
     }
   )
-  codec, loss = pose_outputs.codec_and_loss(config, options, model, labels.skeleton.num_keypoints)
+  codec, loss = pose_outputs.codec_and_loss(
+    config, options, model, labels.skeleton.num_keypoints, variables
+  )
   crop = partial(
     CropPerson,
     labels.skeleton,

@@ -11,25 +11,43 @@ from posejax import codecs
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.options import with_options
+from posejax.tasks import net
 from posejax.tasks.pose.losses import LOSSES, PoseLoss
 from posejax.tasks.pose.options import PoseOptions
+from posejax.types import Variables
 
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
 
 
 def codec_and_loss(
-  config: Config, options: PoseOptions, model: nn.Module, num_keypoints: int
+  config: Config,
+  options: PoseOptions,
+  model: nn.Module,
+  num_keypoints: int,
+  variables: Variables | None = None,
 ) -> tuple[codecs.Codec, PoseLoss]:
   """Return the codec and the loss that a config names, which must fit the net.
+
+  Args:
+    config: names both, with their options.
+    options: of the task.
+    model: the net.
+    num_keypoints: that it finds.
+    variables: what it has learned, if it is only to be used. It is then traced as it will be, which need
+      not be done again there, and not as it begins; and the loss, by which it learned, is not tried.
 
   Raises:
     PosejaxError: a name or key is unknown, or the codec or the loss needs another net.
   """
   images = jax.ShapeDtypeStruct((1, *options.crop_size, 3), jnp.float32)
-  outputs = jax.eval_shape(lambda i: model.init_with_output(jax.random.key(0), i)[0], images)
+  if variables is None:
+    outputs = jax.eval_shape(lambda i: model.init_with_output(jax.random.key(0), i)[0], images)
+  else:
+    outputs = net.apply.eval_shape(model, variables, images)
   codec = create_codec(config, options, outputs)
   loss = _loss(config, codec)
-  _try(codec, loss, {name: outputs[name] for name in codec.outputs}, num_keypoints)
+  if variables is None:
+    _try(codec, loss, {name: outputs[name] for name in codec.outputs}, num_keypoints)
   return codec, loss
 
 

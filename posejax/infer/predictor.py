@@ -142,7 +142,7 @@ class Predictor:
   @classmethod
   def of(cls, net: SavedNet, **options: Any) -> 'Predictor':
     """Return the predictor of a net that was read; `options` are the constructor's."""
-    _, task = experiment.build(net.config, net.labels)
+    _, task = experiment.build(net.config, net.labels, net.variables)
     known = {'name': net.name, 'threshold': net.threshold, 'min_score': net.min_score}
     return cls(task, net.variables, **{**known, **options})
 

@@ -178,7 +178,7 @@ class DepthwiseConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Convolve `[B, h, w, C]` to `[B, ceil(h / stride), ceil(w / stride), C]`."""
     shape = (self.size, self.size, 1, x.shape[-1])
-    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    kernel = layers.kernel_of(self, self.kernel_init, shape)
     along = (self.size // 2,) * 2
     padding = (along, along) if self.symmetric else None
     x = depthwise_conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
@@ -202,7 +202,7 @@ class Conv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Convolve `[B, h, w, C]` to `[B, ceil(h / stride), ceil(w / stride), features]`."""
     shape = (self.size, self.size, x.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    kernel = layers.kernel_of(self, self.kernel_init, shape)
     x = conv2d_same(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
     if self.bias:
       x += self.param('bias', self.bias_init, shape[-1:], jnp.float32).astype(self.dtype)

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from posejax.models import layers
 from posejax.models.csp_layers import spatial
 
 _STACKED = 2
@@ -98,7 +99,7 @@ class _Final(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Map `[B, h, w, C]` to `[B, h, w, features]`."""
-    kernel = self.param('kernel', _init, (1, 1, x.shape[-1], self.features), jnp.float32)
+    kernel = layers.kernel_of(self, _init, (1, 1, x.shape[-1], self.features))
     bias = self.param('bias', nn.initializers.constant(self.bias), (self.features,), jnp.float32)
     y = x.astype(self.dtype) @ kernel[0, 0].astype(self.dtype)
     return y + bias.astype(self.dtype)

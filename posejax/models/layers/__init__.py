@@ -6,7 +6,14 @@ in. A backbone, neck or head does not choose its layers, it is handed them (`pos
 `norm(name=...)(x, train, shortcut)` as `BatchNorm`.
 """
 
-from posejax.models.layers.convolution import Conv, Deconv, conv2d, deconv2d, he_normal_fan_out
+from posejax.models.layers.convolution import (
+  Conv,
+  Deconv,
+  conv2d,
+  deconv2d,
+  he_normal_fan_out,
+  kernel_of,
+)
 from posejax.models.layers.norm import BatchNorm, FrozenBatchNorm, GroupNorm
 from posejax.models.layers.pooling import avg_pool2, max_pool
 from posejax.models.layers.remat import rematerialized
@@ -26,6 +33,7 @@ __all__ = [
   'conv2d',
   'deconv2d',
   'he_normal_fan_out',
+  'kernel_of',
   'max_pool',
   'rematerialized',
   'upsample',

@@ -76,6 +76,17 @@ def deconv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
   return y[:, f // 2 : -f // 2, f // 2 : -f // 2]
 
 
+def kernel_of(module: nn.Module, init: Callable, shape: tuple[int, ...]) -> jax.Array:
+  """Return the parameter `kernel`, float32, of the module that calls; `init` makes it if there is none.
+
+  Flax traces what would make a parameter that is there, to compare shapes. Of random numbers that is
+  most of what it takes to trace a net.
+  """
+  if module.has_variable('params', 'kernel'):
+    init = nn.initializers.zeros
+  return module.param('kernel', init, shape, jnp.float32)
+
+
 class Conv(nn.Module):
   """Convolution with explicit symmetric padding (default: `size // 2`)."""
 
@@ -91,7 +102,7 @@ class Conv(nn.Module):
   def __call__(self, x):
     """Convolve `[B, h, w, C]` to `[B, h', w', features]`."""
     shape = (self.size, self.size, x.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    kernel = kernel_of(self, self.kernel_init, shape)
     padding = self.size // 2 if self.padding is None else self.padding
     x = conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
     if self.bias:
@@ -116,7 +127,7 @@ class Deconv(nn.Module):
   def __call__(self, x):
     """Return `[B, factor * h, factor * w, features]`."""
     shape = (2 * self.factor, 2 * self.factor, x.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+    kernel = kernel_of(self, self.kernel_init, shape)
     x = deconv2d(x.astype(self.dtype), kernel.astype(self.dtype))
     if self.bias:
       bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)

@@ -64,7 +64,7 @@ def create(
     return example_losses.mean(), Aux(model_state, {}, example_losses)
 
   def read(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
-    outputs = model.apply(variables, images)
+    outputs = net.apply(model, variables, images)
     return {name: outputs[name] for name in codec.outputs}
 
   def infer(variables: Variables, images: jax.Array) -> Predictions:
