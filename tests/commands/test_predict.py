@@ -53,7 +53,8 @@ def test_pictures_with_boxes_by_a_run(capsys, pictures, tiny_run):
   words = ['in', '--boxes=boxes.json', f'--workdir={tiny_run}', '--checkpoint=latest']
   code, output, _ = predict(capsys, *words, '--csv')
   assert code == 0
-  assert f'{tiny_run}: pose_densenet_compact, step 2; XLA' in output
+  assert f'{tiny_run}: pose_densenet_compact, step 2, PCK@0.20/torso 0.' in output
+  assert '; XLA' in output
   assert f'2 pictures or frames, {len(pictures)} found' in output
   assert 'predictions.json' in output
   assert len(entries()) == len(pictures)
