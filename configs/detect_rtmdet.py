@@ -48,12 +48,7 @@ def get_config(arg=None):
   config.num_steps = 2500
   config.batch_size = 16
   config.evaluate.batch_size = 32
-  config.optimizer.name = 'muon'
-  config.optimizer.learning_rate = 5e-3
-  config.optimizer.b2 = 0.99
   config.optimizer.weight_decay = 0.02
-  config.optimizer.warmup_steps = 100
-  config.optimizer.final_fraction = 0.02
   config.optimizer.clip_norm = 35.0
   if arg.person:
     config.data.classes = ('person',)
