@@ -5,6 +5,7 @@ where the nets of `posejax.models.layers` pad one on either side.
 """
 
 from collections.abc import Callable
+import functools
 from functools import partial
 from typing import Any
 
@@ -113,12 +114,16 @@ def _shifted_products(x: jax.Array, kernel: jax.Array, stride: int, padding: Pad
     (n + sum(around) - size) // stride + 1 for n, around in zip(x.shape[1:3], padding, strict=True)
   )
   x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-  y = 0
+  # Primitives of lax: a net has hundreds of these, and jax.numpy's take several times as long to trace.
+  taps = kernel.reshape(size * size, 1, 1, 1, -1)
+  parts = []
   for i in range(size):
-    rows = x[:, i : i + (h - 1) * stride + 1 : stride]
+    rows = lax.slice_in_dim(x, i, i + (h - 1) * stride + 1, stride, axis=1)
     for j in range(size):
-      y += rows[:, :, j : j + (w - 1) * stride + 1 : stride] * kernel[i, j, 0]
-  return y
+      pixels = lax.slice_in_dim(rows, j, j + (w - 1) * stride + 1, stride, axis=2)
+      tap = lax.index_in_dim(taps, i * size + j, keepdims=False)
+      parts.append(lax.mul(pixels, lax.broadcast_in_dim(tap, pixels.shape, (0, 1, 2, 3))))
+  return functools.reduce(lax.add, parts)
 
 
 def _input_gradient(
