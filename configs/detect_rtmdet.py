@@ -70,7 +70,9 @@ def _compact(depth, width, features):
     'name': 'net',
     'backbone': {'name': 'cspnext', 'depth': depth, 'width': width},
     'neck': {'name': 'cspnext_pafpn', 'features': features},
-    'head': {'name': 'rtmdet', 'features': features},
+    # Distances as exponentials: overfitting 20 pictures gives AP 0.89 after 400 steps, without 0.35
+    # (benchmarks/overfit_detector.py).
+    'head': {'name': 'rtmdet', 'features': features, 'exponential': True},
   }
 
 
