@@ -70,8 +70,7 @@ def _compact(depth, width, features):
     'name': 'net',
     'backbone': {'name': 'cspnext', 'depth': depth, 'width': width},
     'neck': {'name': 'cspnext_pafpn', 'features': features},
-    # Distances as exponentials: overfitting 20 pictures gives AP 0.89 after 400 steps, without 0.35
-    # (benchmarks/overfit_detector.py).
+    # Read as they are, distances begin at 0 and large people come last: docs/detect.md.
     'head': {'name': 'rtmdet', 'features': features, 'exponential': True},
   }
 

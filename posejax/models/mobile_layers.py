@@ -5,8 +5,7 @@ where the nets of `posejax.models.layers` pad one on either side.
 """
 
 from collections.abc import Callable
-import functools
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import flax.linen as nn
@@ -123,7 +122,7 @@ def _shifted_products(x: jax.Array, kernel: jax.Array, stride: int, padding: Pad
       pixels = lax.slice_in_dim(rows, j, j + (w - 1) * stride + 1, stride, axis=2)
       tap = lax.index_in_dim(taps, i * size + j, keepdims=False)
       parts.append(lax.mul(pixels, lax.broadcast_in_dim(tap, pixels.shape, (0, 1, 2, 3))))
-  return functools.reduce(lax.add, parts)
+  return reduce(lax.add, parts)
 
 
 def _input_gradient(
