@@ -1,6 +1,6 @@
-"""RTMDet, a detector of one stage: nano and tiny, for CPUs.
+"""RTMDet, a detector of one stage: nano, tiny and s.
 
-Source: configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py of open-mmlab/mmdetection and
+Source: configs/rtmdet/rtmdet_{tiny,s}_8xb32-300e_coco.py of open-mmlab/mmdetection and
 projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py of open-mmlab/mmpose (Apache-2.0).
 """
 
@@ -23,13 +23,12 @@ class Variant(NamedTuple):
   features: int
   blocks: int
   depthwise: bool
-  exponential: bool
 
 
 VARIANTS: Mapping[str, Variant] = {
-  'nano': Variant(0.33, 0.25, 64, 1, True, False),
-  'tiny': Variant(0.167, 0.375, 96, 1, False, False),
-  's': Variant(0.33, 0.5, 128, 1, False, True),
+  'nano': Variant(0.33, 0.25, 64, 1, True),
+  'tiny': Variant(0.167, 0.375, 96, 1, False),
+  's': Variant(0.33, 0.5, 128, 1, False),
 }
 
 
@@ -58,7 +57,6 @@ def rtmdet(
       'features': v.features,
       'shared': not v.depthwise,
       'depthwise': v.depthwise,
-      'exponential': v.exponential,
     },
     num_classes=num_classes,
     dtype=dtype,

@@ -34,7 +34,7 @@ class RTMDetHead(nn.Module):
     num_classes: C.
     shared: whether the maps share convolutions, and have batch norms of their own.
     depthwise: whether convolutions are depthwise; not `shared`.
-    exponential: whether distances are exponentials of what the last convolution gives, as in s, m and l.
+    exponential: whether distances are exponentials of what the last convolution gives, as in l.
     dtype: what it computes in.
   """
 
