@@ -38,6 +38,27 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
   import sys
 
+  from posejax.process import startup
+
+  with startup.without_collection():
+    from posejax.infer import annotate
+
+    prepared = _prepared(arguments)
+  summary = annotate.annotate(*prepared)
+  for fault in summary.faults:
+    print(f'Left out: {fault}', file=sys.stderr)
+  rate = summary.frames / summary.seconds if summary.seconds else 0.0
+  print(
+    f'{summary.frames} pictures or frames, {summary.people} found, {rate:.1f} a second. '
+    f'Written to {arguments.out}: {_listed(summary.written)}.'
+  )
+  if summary.interrupted:
+    raise KeyboardInterrupt
+  return 1 if summary.faults or not summary.frames else 0
+
+
+def _prepared(arguments: argparse.Namespace):
+  """Return what to look at, the `Predictor` that does, and the options of both."""
   from posejax.errors import PosejaxError
   from posejax.infer import annotate, box_files
   from posejax.infer.frames import inputs
@@ -60,17 +81,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     overlays=not arguments.no_overlays,
     max_frames=arguments.max_frames,
   )
-  summary = annotate.annotate(found, predictor, options)
-  for fault in summary.faults:
-    print(f'Left out: {fault}', file=sys.stderr)
-  rate = summary.frames / summary.seconds if summary.seconds else 0.0
-  print(
-    f'{summary.frames} pictures or frames, {summary.people} found, {rate:.1f} a second. '
-    f'Written to {arguments.out}: {_listed(summary.written)}.'
-  )
-  if summary.interrupted:
-    raise KeyboardInterrupt
-  return 1 if summary.faults or not summary.frames else 0
+  return found, predictor, options
 
 
 def _listed(paths: list[str]) -> str:

@@ -34,10 +34,13 @@ def register(commands) -> None:
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   del rest  # the run has its config
-  from posejax.web import server
+  from posejax.process import startup
 
-  predictor = net_options.predictor(arguments)
-  predictor.warm_up()
+  with startup.without_collection():
+    from posejax.web import server
+
+    predictor = net_options.predictor(arguments)
+    predictor.warm_up()
   server.serve(
     predictor,
     arguments.host,

@@ -13,7 +13,7 @@ from posejax.experiment import classification, detection, pose
 from posejax.experiment.kind import Kind
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
-from posejax.types import Variables
+from posejax.tasks.net import OutputsFn
 
 __all__ = ['TASKS', 'Evaluation', 'Experiment', 'Kind', 'build', 'from_config']
 
@@ -74,19 +74,19 @@ def from_config(config: Config) -> Experiment:
 
 
 def build(
-  config: Config, labels: LabelSpace, variables: Variables | None = None
+  config: Config, labels: LabelSpace, outputs: OutputsFn | None = None
 ) -> tuple[nn.Module, Task]:
   """Return the net and the task of a config, without its data.
 
   Args:
     config: of any task.
     labels: what the net's outputs stand for.
-    variables: what the net has learned, where it is only to be used: it is then built sooner.
+    outputs: tells what the net outputs, where it is only to be used: it is then built sooner.
 
   Raises:
     PosejaxError: a name or key is unknown, or what the net outputs does not fit codec or loss.
   """
-  return _kind(config).build(config, labels, variables)
+  return _kind(config).build(config, labels, outputs)
 
 
 def _kind(config: Config) -> Kind:

@@ -17,7 +17,6 @@ from posejax.options import from_options, with_options
 from posejax.tasks import Evaluator, Task, net
 from posejax.tasks.classification import task as classification
 from posejax.tasks.classification.options import ClassificationOptions
-from posejax.types import Variables
 
 
 def _labels(source: sources.Source) -> LabelSpace:
@@ -30,9 +29,9 @@ def _labels(source: sources.Source) -> LabelSpace:
 
 
 def _build(
-  config: Config, labels: LabelSpace, variables: Variables | None
+  config: Config, labels: LabelSpace, outputs: net.OutputsFn | None
 ) -> tuple[nn.Module, Task]:
-  del variables  # nothing has to be known of what the net outputs
+  del outputs  # nothing has to be known of what the net outputs
   options = from_options('task', config.task, ClassificationOptions)
   model = models.create(
     **{'num_classes': len(labels.class_names), 'dtype': config.dtype, **config.model_options}

@@ -19,7 +19,6 @@ from posejax.tasks import Task, net
 from posejax.tasks.detection import task as detection
 from posejax.tasks.detection.methods import METHODS
 from posejax.tasks.detection.options import DetectionOptions
-from posejax.types import Variables
 
 
 def _labels(source: sources.Source) -> LabelSpace:
@@ -32,9 +31,9 @@ def _labels(source: sources.Source) -> LabelSpace:
 
 
 def _build(
-  config: Config, labels: LabelSpace, variables: Variables | None
+  config: Config, labels: LabelSpace, outputs: net.OutputsFn | None
 ) -> tuple[nn.Module, Task]:
-  del variables  # nothing has to be known of what the net outputs
+  del outputs  # nothing has to be known of what the net outputs
   options = from_options('task', config.task, DetectionOptions)
   method = with_options('codec', {'name': 'rtmdet', **config.codec}, METHODS)()
   if config.loss:

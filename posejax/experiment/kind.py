@@ -9,7 +9,7 @@ from posejax.config import Config
 from posejax.data.sources import Source
 from posejax.labels import LabelSpace
 from posejax.tasks import Evaluator, Task
-from posejax.types import Variables
+from posejax.tasks.net import OutputsFn
 
 EvaluateOn = Callable[[Source, str], tuple[Source, Evaluator]]
 
@@ -21,8 +21,8 @@ class Kind(NamedTuple):
     source: `(config.data, 'train' or 'eval', seed, cached=)`: a data set as the task sees it, by its
       pictures or its people; see `posejax.data.sources`.
     labels: `source to train on -> LabelSpace`; refuses a source that the task cannot learn from.
-    build: `(config, labels, variables) -> (net, task)`; needs no data. Variables are those of a net that
-      is only to be used, else None.
+    build: `(config, labels, outputs) -> (net, task)`; needs no data. `outputs` tells what a net that is
+      only to be used outputs; None where it is to learn.
     evaluations: `(config, task, source to train on) -> evaluate_on`, where `evaluate_on(source,
       detections) -> (source as it is evaluated, evaluator)` for each set; `detections` is the path of a
       detector's boxes on it, or empty.
@@ -30,5 +30,5 @@ class Kind(NamedTuple):
 
   source: Callable[..., Source]
   labels: Callable[[Source], LabelSpace]
-  build: Callable[[Config, LabelSpace, Variables | None], tuple[nn.Module, Task]]
+  build: Callable[[Config, LabelSpace, OutputsFn | None], tuple[nn.Module, Task]]
   evaluations: Callable[[Config, Task, Source], EvaluateOn]

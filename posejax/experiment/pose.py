@@ -18,7 +18,6 @@ from posejax.options import from_options
 from posejax.tasks import Task, net
 from posejax.tasks.pose import task as pose
 from posejax.tasks.pose.options import PoseOptions
-from posejax.types import Variables
 
 
 def _labels(source: sources.Source) -> LabelSpace:
@@ -26,7 +25,7 @@ def _labels(source: sources.Source) -> LabelSpace:
 
 
 def _build(
-  config: Config, labels: LabelSpace, variables: Variables | None
+  config: Config, labels: LabelSpace, outputs: net.OutputsFn | None
 ) -> tuple[nn.Module, Task]:
   options = from_options('task', config.task, PoseOptions)
   model = models.create(
@@ -37,7 +36,7 @@ def _build(
     }
   )
   codec, loss = pose_outputs.codec_and_loss(
-    config, options, model, labels.skeleton.num_keypoints, variables
+    config, options, model, labels.skeleton.num_keypoints, outputs
   )
   crop = partial(
     CropPerson,

@@ -1,6 +1,5 @@
 """What a pose net outputs and how that is learnt: from a config and the net to codec and loss."""
 
-from collections.abc import Mapping
 import dataclasses
 
 import flax.linen as nn
@@ -11,12 +10,9 @@ from posejax import codecs
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.options import with_options
-from posejax.tasks import net
+from posejax.tasks.net import OutputsFn, Shapes
 from posejax.tasks.pose.losses import LOSSES, PoseLoss
 from posejax.tasks.pose.options import PoseOptions
-from posejax.types import Variables
-
-Shapes = Mapping[str, jax.ShapeDtypeStruct]
 
 
 def codec_and_loss(
@@ -24,7 +20,7 @@ def codec_and_loss(
   options: PoseOptions,
   model: nn.Module,
   num_keypoints: int,
-  variables: Variables | None = None,
+  outputs_fn: OutputsFn | None = None,
 ) -> tuple[codecs.Codec, PoseLoss]:
   """Return the codec and the loss that a config names, which must fit the net.
 
@@ -33,20 +29,20 @@ def codec_and_loss(
     options: of the task.
     model: the net.
     num_keypoints: that it finds.
-    variables: what it has learned, if it is only to be used. It is then traced as it will be, which need
-      not be done again there, and not as it begins; and the loss, by which it learned, is not tried.
+    outputs_fn: tells what it outputs, if it is only to be used. It is then not traced as it begins, and
+      the loss, by which it learned, is not tried.
 
   Raises:
     PosejaxError: a name or key is unknown, or the codec or the loss needs another net.
   """
   images = jax.ShapeDtypeStruct((1, *options.crop_size, 3), jnp.float32)
-  if variables is None:
+  if outputs_fn is None:
     outputs = jax.eval_shape(lambda i: model.init_with_output(jax.random.key(0), i)[0], images)
   else:
-    outputs = net.apply.eval_shape(model, variables, images)
+    outputs = outputs_fn(model, images)
   codec = create_codec(config, options, outputs)
   loss = _loss(config, codec)
-  if variables is None:
+  if outputs_fn is None:
     _try(codec, loss, {name: outputs[name] for name in codec.outputs}, num_keypoints)
   return codec, loss
 

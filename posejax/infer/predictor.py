@@ -1,6 +1,7 @@
 """A net in use: pictures in, what is on them out, in pixels of the pictures."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 import math
 from typing import Any
 
@@ -16,12 +17,14 @@ from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.results import Instance, Result
 from posejax.infer.runtimes import choose
 from posejax.infer.runtimes.base import MAX_BATCH
+from posejax.infer.runtimes.kept_programs import KeptPrograms
 from posejax.infer.tracking import crops
 from posejax.metrics import oks
 from posejax.runs import nets
 from posejax.runs.saved_net import SavedNet
 from posejax.tasks import Task
 from posejax.tasks.detection import measures
+from posejax.tasks.net import traced_outputs
 from posejax.types import Variables
 
 DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -72,6 +75,7 @@ class Predictor:
     precision: str = 'float32',
     detector: DetectFn | None = None,
     min_score: float | None = None,
+    kept: KeptPrograms | None = None,
   ):
     """Make a net ready to use; `load` does it for a run.
 
@@ -86,6 +90,7 @@ class Predictor:
       detector: finds the boxes where none are given.
       min_score: of a net that finds everything by itself: what scores less is nothing. Where None, it is
         `MIN_SCORE`, or of a net without keypoints `threshold`.
+      kept: the net's programs by earlier processes.
 
     Raises:
       PosejaxError: the runtime is unknown or not installed, or the net needs no detector.
@@ -114,7 +119,7 @@ class Predictor:
       # What is no person's is stretched corner on corner.
       convention=task.codec.convention if task.codec else 'udp',
     )
-    choice = choose.create(runtime, self.pipeline, example, precision)
+    choice = choose.create(runtime, self.pipeline, example, precision, kept)
     self.runtime, self._run = str(choice), choice.runtime
     self._run(example)
     self._example = example
@@ -142,8 +147,10 @@ class Predictor:
   @classmethod
   def of(cls, net: SavedNet, **options: Any) -> 'Predictor':
     """Return the predictor of a net that was read; `options` are the constructor's."""
-    _, task = experiment.build(net.config, net.labels, net.variables)
-    known = {'name': net.name, 'threshold': net.threshold, 'min_score': net.min_score}
+    kept = KeptPrograms.of(net)
+    outputs = kept.outputs if kept else partial(traced_outputs, net.variables)
+    _, task = experiment.build(net.config, net.labels, outputs)
+    known = {'name': net.name, 'threshold': net.threshold, 'min_score': net.min_score, 'kept': kept}
     return cls(task, net.variables, **{**known, **options})
 
   def __call__(

@@ -1,5 +1,8 @@
 """What a process does before JAX computes anything."""
 
+from collections.abc import Iterator
+import contextlib
+import gc
 import os
 
 from posejax import buckets, files
@@ -27,6 +30,21 @@ def begin(compilation_cache: str) -> None:
     from posejax import doctor
 
     doctor.refuse_faults()
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+  """Let no garbage be collected while things are made that stay, nor ever look at them again.
+
+  Importing JAX and building a net make some hundred thousand of them, and looking for rings among them
+  again and again takes half a second.
+  """
+  gc.disable()
+  try:
+    yield
+  finally:
+    gc.freeze()
+    gc.enable()
 
 
 def keep_programs(folder: str) -> None:

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 from posejax.types import Batch, Variables
 
 NormalizeFn = Callable[[jax.Array], jax.Array]
+Shapes = Mapping[str, jax.ShapeDtypeStruct]
+OutputsFn = Callable[[nn.Module, jax.ShapeDtypeStruct], Shapes]
+"""`(net, normalised images) -> what it outputs for them`."""
 
 
 def normalize(
@@ -30,6 +33,11 @@ def apply(model: nn.Module, variables: Variables, images: jax.Array) -> dict[str
   the start of `posejax predict`.
   """
   return model.apply(variables, images)
+
+
+def traced_outputs(variables: Variables, model: nn.Module, images: jax.ShapeDtypeStruct) -> Shapes:
+  """Return what a net outputs with what it has learned; tracing it so need not be done again."""
+  return apply.eval_shape(model, variables, images)
 
 
 def apply_in_training(

@@ -13,6 +13,7 @@ from posejax.infer.export import files
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.export.program.values import CannotWriteError
 from posejax.infer.runtimes.base import NotInstalledError, Runtime
+from posejax.infer.runtimes.kept_programs import KeptPrograms
 from posejax.infer.runtimes.litert_runtime import LiteRt
 from posejax.infer.runtimes.onnx_runtime import OnnxRuntime
 from posejax.infer.runtimes.openvino_runtime import OpenVino
@@ -50,6 +51,7 @@ def create(
   pipeline: Pipeline,
   example: Mapping[str, np.ndarray] | None = None,
   precision: str = 'float32',
+  kept: KeptPrograms | None = None,
 ) -> Choice:
   """Return a runtime for a pipeline.
 
@@ -58,13 +60,14 @@ def create(
     pipeline: what to run.
     example: inputs like those to come, which 'auto' tries the runtimes with.
     precision: of OpenVINO; see `OpenVino`.
+    kept: of XLA; see `Xla`.
 
   Raises:
     PosejaxError: no such runtime, its library is not installed, or it cannot run the net.
   """
   if name not in (*NAMES, AUTO):
     raise PosejaxError(f'--runtime={name} is no runtime.' + nearest(name, (*NAMES, AUTO)))
-  makers = _makers(pipeline, precision)
+  makers = _makers(pipeline, precision, kept)
   if name == AUTO and jax.default_backend() == 'cpu':
     return fastest(makers, example)
   # The others compute on CPUs only.
@@ -104,7 +107,9 @@ def fastest(
   return Choice(runtimes[best], dict(sorted(medians.items(), key=lambda item: item[1])), missing)
 
 
-def _makers(pipeline: Pipeline, precision: str) -> dict[str, Callable[[], Runtime]]:
+def _makers(
+  pipeline: Pipeline, precision: str, kept: KeptPrograms | None
+) -> dict[str, Callable[[], Runtime]]:
   written: list[bytes] = []
 
   def model() -> bytes:
@@ -113,7 +118,7 @@ def _makers(pipeline: Pipeline, precision: str) -> dict[str, Callable[[], Runtim
     return written[0]
 
   return {
-    'xla': lambda: Xla(pipeline),
+    'xla': lambda: Xla(pipeline, kept),
     'onnx': lambda: OnnxRuntime(model()),
     'openvino': lambda: OpenVino(model(), precision),
     'litert': lambda: LiteRt(files.tflite_bytes(pipeline)),

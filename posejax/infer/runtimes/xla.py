@@ -7,6 +7,7 @@ import numpy as np
 
 from posejax.infer.export.pipeline import Pipeline
 from posejax.infer.runtimes.base import MAX_BATCH, Runtime
+from posejax.infer.runtimes.kept_programs import KeptPrograms
 
 _FEW = 2
 """So many at most go through one by one; more are filled up to `MAX_BATCH`."""
@@ -20,13 +21,29 @@ class Xla(Runtime):
 
   name = 'xla'
 
-  def __init__(self, pipeline: Pipeline):
+  def __init__(self, pipeline: Pipeline, kept: KeptPrograms | None = None):
+    """Put the net on the default device.
+
+    Args:
+      pipeline: to run.
+      kept: takes the programs of earlier processes, and keeps these.
+    """
+    self._pipeline, self._kept = pipeline, kept
     self._variables = jax.device_put(pipeline.variables)
-    self._apply = jax.jit(pipeline.apply)
+    self._programs = {}
+
+  def _apply(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, jax.Array]:
+    if count not in self._programs:
+      self._programs[count] = (
+        self._kept.compiled(self._pipeline, self._variables, inputs)
+        if self._kept
+        else jax.jit(self._pipeline.apply)
+      )
+    return self._programs[count](self._variables, inputs)
 
   def _run(self, inputs: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
     if count in (1, MAX_BATCH):
-      outputs = self._apply(self._variables, inputs)
+      outputs = self._apply(inputs, count)
       return {name: np.asarray(array) for name, array in outputs.items()}
     if count <= _FEW:
       parts = [self._run({n: a[i : i + 1] for n, a in inputs.items()}, 1) for i in range(count)]
