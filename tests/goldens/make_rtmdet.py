@@ -27,6 +27,7 @@ NUM_CLASSES = 3
 VARIANTS = {
   'nano': {'deepen_factor': 0.33, 'widen_factor': 0.25, 'use_depthwise': True},
   'tiny': {'deepen_factor': 0.167, 'widen_factor': 0.375, 'use_depthwise': False},
+  's': {'deepen_factor': 0.33, 'widen_factor': 0.5, 'use_depthwise': False},
 }
 
 
@@ -133,6 +134,7 @@ def load(mmdet):
   overlaps = importlib.import_module('mmdet.structures.bbox.bbox_overlaps').bbox_overlaps
   sys.modules['mmdet.structures.bbox'].bbox_overlaps = overlaps
   sys.modules['mmdet.structures.bbox'].distance2bbox = None
+  sys.modules['mmdet.structures.bbox'].BaseBoxes = type('BaseBoxes', (), {})  # 3.3.0 asks for it
   package('mmdet.models.layers', f'{mmdet}/mmdet/models/layers')
   csp_layer = importlib.import_module('mmdet.models.layers.csp_layer')
   sys.modules['mmdet.models.layers'].CSPLayer = csp_layer.CSPLayer
@@ -174,7 +176,7 @@ def forward(variant, goldens):
   values = seeded.weights({name: tuple(tensor.shape) for name, tensor in state.items()})
   # Those that maps share are one tensor: the first one's values.
   for name in values:
-    if name.startswith('bbox_head') and name.endswith('.conv.weight') and variant == 'tiny':
+    if name.startswith('bbox_head') and name.endswith('.conv.weight') and variant != 'nano':
       values[name] = values[name.replace(name.split('.')[2], '0', 1)]
   parts.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()})
   goldens[f'{variant}/num_params'] = sum(p.numel() for p in parts.parameters())

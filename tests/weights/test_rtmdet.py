@@ -39,10 +39,10 @@ def state_dict(model, shared):
   return values
 
 
-@pytest.mark.parametrize('variant', ['nano', 'tiny'])
+@pytest.mark.parametrize('variant', ['nano', 'tiny', 's'])
 def test_converted_weights_answer_as_in_mmdet(goldens, variant):
   model = models.create(f'rtmdet_{variant}', num_classes=NUM_CLASSES)
-  tensors = state_dict(model, variant == 'tiny')
+  tensors = state_dict(model, variant != 'nano')
   assert sorted(tensors) == goldens[f'{variant}/names'].tolist()
   variables = rtmdet.to_variables(tensors, model)
   assert (
