@@ -25,7 +25,7 @@ _ARGUMENTS = {
   'pose_compact': ['smoke'],
   'pose_densenet': ['smoke'],
   'pose_hrnet': ['smoke'],
-  'pose_resnet': ['smoke', 'smoke,v2'],
+  'pose_resnet': ['depth=18,smoke', 'smoke,v2'],
   'pose_fcn8s': ['smoke'],
   'pose_movenet': ['smoke'],
   'pose_regression': ['smoke', 'smoke,loss=rle'],

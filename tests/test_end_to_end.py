@@ -135,14 +135,15 @@ def test_killed_at_random_moments_and_restarted_it_ends_with_the_same_bits(
   uninterrupted, tmp_path, cache_dir, run
 ):
   rng = random.Random(0)
+  env = processes.without_tensorflow()
   for rows in (1, 7, 13):
-    process = start(cache_dir, tmp_path, *_SMOKE, *_LONG)
+    process = start(cache_dir, tmp_path, *_SMOKE, *_LONG, env=env)
     wait_for_rows(process, tmp_path, rows)
     time.sleep(rng.uniform(0, 0.2))
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL, 'the run ended before it could be killed'
-  run(tmp_path, *_SMOKE, *_LONG)
+  run(tmp_path, *_SMOKE, *_LONG, env=env)
   assert_same_run(uninterrupted, tmp_path)
 
 

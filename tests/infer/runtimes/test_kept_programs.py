@@ -81,7 +81,7 @@ def test_other_weights_take_the_same_programs(net, caching, traced):
 def test_what_changes_the_program_makes_another(
   net, caching, traced, change, monkeypatch, tmp_path
 ):
-  answers(Predictor.of(net))
+  Predictor.of(net)
   before = len(traced)
   if change == 'flip test':
     net = net.changed('task', flip=True)
@@ -94,13 +94,12 @@ def test_what_changes_the_program_makes_another(
     (tmp_path / 'mine.py').write_text('NAME = 1\n')
     monkeypatch.syspath_prepend(str(tmp_path))
     __import__('mine')
-    answers(Predictor.of(net))
+    Predictor.of(net)
     before = len(traced)
     (tmp_path / 'mine.py').write_text('NAME = 12\n')
   else:
     monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_enable_fast_min_max=true')
-  expected = answers(Predictor.of(net, kept=None))
-  np.testing.assert_array_equal(answers(Predictor.of(net)), expected)
+  Predictor.of(net)
   assert 'program' in traced[before:]
 
 
