@@ -142,7 +142,7 @@ def compare(variant: str, path: str, tensors: dict[str, np.ndarray], real_data: 
     inputs = [crop(picture, box, (H, W)) for picture, box in people(real_data, count)]
   errors: dict[str, list[float]] = {}
   same, scores, total = 0, [], 0
-  for image in inputs:
+  for number, image in enumerate(inputs):
     h, w = image.shape[:2]
     found, *maps = tfjs_graph.run(
       graph, {'input:0': image[None].astype(np.int32)}, ['Identity:0', *heads.values()]
@@ -166,6 +166,11 @@ def compare(variant: str, path: str, tensors: dict[str, np.ndarray], real_data: 
     distance = np.abs(places - theirs[..., 1::-1]).max(-1)
     same += (distance < 1e-3).sum()
     total += distance.size
+    for place in zip(*np.nonzero(distance >= 1e-3), strict=True):
+      print(
+        f'  picture {number}, keypoint {[int(i) for i in place]}: {places[place]} of score '
+        f'{np.asarray(ours_scores)[place]:.4f} here, {theirs[place]} there'
+      )
     scores.append(np.abs(np.asarray(ours_scores) - theirs[..., 2])[distance < 1e-3].max())
   print(
     f'{variant}: {len(inputs)} pictures, {same} of {total} keypoints the same '
