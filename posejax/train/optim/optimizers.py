@@ -9,6 +9,11 @@ from posejax.config import OptimizerConfig
 from posejax.errors import PosejaxError, nearest
 
 
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+"""Of Muon, as its author and optax have them."""
+
+
 def _kernels(params):
   # Decaying biases and the scales of norms is in nobody's recipe.
   return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'kernel', params)
@@ -29,8 +34,11 @@ def _muon(config: OptimizerConfig) -> optax.GradientTransformation:
     rank = min(update.size // update.shape[-1], update.shape[-1])
     return 0.2 * jnp.sqrt(update.size / rank) * update
 
+  # Given for each iteration they are a loop, and for all of them written out one after the other: of a net
+  # of sixty kernels, a thousand products to be compiled.
+  coefficients = (_NEWTON_SCHULZ,) * _ITERATIONS
   matrices = optax.chain(
-    optax.contrib.scale_by_muon(weight_dimension_numbers=axes),
+    optax.contrib.scale_by_muon(coefficients, weight_dimension_numbers=axes),
     optax.stateless_with_tree_map(lambda update, _: as_large_as_adams(update)),
   )
   return optax.partition({True: matrices, False: _adam(config)}, _kernels)
