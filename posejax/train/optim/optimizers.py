@@ -8,7 +8,6 @@ import optax.contrib
 from posejax.config import OptimizerConfig
 from posejax.errors import PosejaxError, nearest
 
-
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 """Of Muon, as its author and optax have them."""
@@ -34,8 +33,8 @@ def _muon(config: OptimizerConfig) -> optax.GradientTransformation:
     rank = min(update.size // update.shape[-1], update.shape[-1])
     return 0.2 * jnp.sqrt(update.size / rank) * update
 
-  # Given for each iteration they are a loop, and for all of them written out one after the other: of a net
-  # of sixty kernels, a thousand products to be compiled.
+  # Given for each iteration they are a loop; else the iterations are written out one after the other: of
+  # a net of sixty kernels, a thousand products to be compiled.
   coefficients = (_NEWTON_SCHULZ,) * _ITERATIONS
   matrices = optax.chain(
     optax.contrib.scale_by_muon(coefficients, weight_dimension_numbers=axes),
