@@ -48,6 +48,11 @@ def num_hosts(mesh: Mesh) -> int:
   return len({device.process_index for device in mesh.devices.flat})
 
 
+def num_slices(mesh: Mesh) -> int:
+  """Return how many slices, joined by their hosts' network alone, the devices of a mesh lie in."""
+  return len({getattr(device, 'slice_index', 0) for device in mesh.devices.flat})
+
+
 def num_shares() -> int:
   """Return over how many devices the batch of the step being traced is split; 1 outside of one."""
   try:

@@ -25,7 +25,7 @@ import jaxlib
 import numpy as np
 
 import posejax
-from posejax import files, paths
+from posejax import buckets, files, paths
 from posejax.infer.export.pipeline import Pipeline
 from posejax.runs.saved_net import SavedNet
 from posejax.tasks.net import Shapes, traced_outputs
@@ -54,9 +54,10 @@ class KeptPrograms:
 
   @classmethod
   def of(cls, net: SavedNet) -> 'KeptPrograms | None':
-    """Return what is kept of a net; None where JAX keeps no programs or the code is in no file."""
+    """Return what is kept of a net; None where no folder keeps programs or the code is in no file."""
     folder = jax.config.jax_compilation_cache_dir
-    if not folder or not hasattr(sys.modules['__main__'], '__file__'):
+    in_folder = folder and not buckets.is_in_one(folder)
+    if not in_folder or not hasattr(sys.modules['__main__'], '__file__'):
       return None
     return cls(os.path.join(folder, 'nets'), net)
 

@@ -96,7 +96,7 @@ def _on_every_device(
   # check_vma=False: the step averages what it must itself. With the check on, differentiating
   # with respect to replicated parameters would insert a second sum over the devices.
   return jax.shard_map(
-    gradients.over_devices(of_share, of_params, reduce_dtype),
+    gradients.over_devices(of_share, of_params, reduce_dtype, devices.num_slices(mesh) > 1),
     mesh=mesh,
     in_specs=(of_params, whole, split, whole),
     out_specs=Gradients(of_grads, whole, split),

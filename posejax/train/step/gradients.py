@@ -118,7 +118,9 @@ def of_batch(
   return at_once if microbatches == 1 else in_parts
 
 
-def over_devices(of_share: GradientsFn, partition: Any, reduce_dtype: str) -> GradientsFn:
+def over_devices(
+  of_share: GradientsFn, partition: Any, reduce_dtype: str, in_one: bool
+) -> GradientsFn:
   """Return what computes the gradient of the whole batch, run once per device on its share.
 
   It takes a device's part of the parameters and gives its part of their gradient.
@@ -127,6 +129,7 @@ def over_devices(of_share: GradientsFn, partition: Any, reduce_dtype: str) -> Gr
     of_share: of a device's share.
     partition: of the parameters, from `placement.specs`.
     reduce_dtype: in which gradients are averaged.
+    in_one: whether as one vector; of `placement.average`.
   """
 
   def averaged(params, model_state, batch, key) -> Gradients:
@@ -135,7 +138,7 @@ def over_devices(of_share: GradientsFn, partition: Any, reduce_dtype: str) -> Gr
     found = of_share(params, model_state, batch, key)
     dtypes = jax.tree.map(jnp.dtype, found.grads)
     grads = jax.tree.map(lambda g: g.astype(reduce_dtype), found.grads)
-    grads, means = placement.average(grads, found.means)
+    grads, means = placement.average(grads, found.means, in_one)
     grads = jax.tree.map(lambda g, dtype: g.astype(dtype), grads, dtypes)
     return Gradients(grads, means, found.example_losses)
 

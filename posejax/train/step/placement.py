@@ -6,12 +6,15 @@ parameters, computes as always, and leaves each device the gradient of its part.
 find out how to convolve with a part of a kernel.
 """
 
+from functools import partial
 import math
 from typing import Any
 
 import jax
 from jax import lax
+import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
 
 from posejax import devices
 from posejax.train.step.state import TrainState
@@ -65,15 +68,22 @@ def gather(tree: Any, partition: Any) -> Any:
   return jax.tree.map(whole, tree, partition)
 
 
-def average(grads: Any, others: Any) -> tuple[Any, Any]:
-  """Return averages over all devices, of gradients a device's part; runs once per device."""
+def average(grads: Any, others: Any, in_one: bool = False) -> tuple[Any, Any]:
+  """Return averages over all devices, of gradients a device's part; runs once per device.
+
+  Args:
+    grads: of the loss.
+    others: further averages of a batch.
+    in_one: whether all that is whole goes as one vector; see `_mean_of_one_vector`.
+  """
   parts = lax.axis_size(devices.STATE_AXIS)
   flat, structure = jax.tree.flatten(grads)
   axes = [axis_of(grad.shape, parts) for grad in flat]
   # What is whole goes in one call: compilers join the sums of its arrays, and each sum apart costs a
   # round over the devices. Sums of what is cut are of parts already.
   uncut = [grad for grad, axis in zip(flat, axes, strict=True) if axis is None]
-  uncut, others = lax.pmean((uncut, others), devices.AXES)
+  mean = _mean_of_one_vector if in_one else partial(lax.pmean, axis_name=devices.AXES)
+  uncut, others = mean((uncut, others))
   cut = [
     lax.psum_scatter(grad, devices.STATE_AXIS, scatter_dimension=axis, tiled=True) / parts
     for grad, axis in zip(flat, axes, strict=True)
@@ -83,3 +93,22 @@ def average(grads: Any, others: Any) -> tuple[Any, Any]:
   uncut, cut = iter(uncut), iter(cut)
   averaged = [next(uncut if axis is None else cut) for axis in axes]
   return jax.tree.unflatten(structure, averaged), others
+
+
+def _mean_of_one_vector(tree: Any) -> Any:
+  """Return the averages of a tree, exchanged as one vector of each type.
+
+  Between slices compilers sum array by array, each with a round over the network of its own, and send an
+  array that a slice's chips do not divide as a whole from each of them. For that, two copies are cheap.
+  """
+  leaves, structure = jax.tree.flatten(tree)
+  averaged: dict[int, jax.Array] = {}
+  for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
+    numbers = [number for number, leaf in enumerate(leaves) if leaf.dtype == dtype]
+    vector = jnp.concatenate([leaves[number].reshape(-1) for number in numbers])
+    free = -len(vector) % lax.axis_size(devices.AXES)
+    vector = lax.pmean(jnp.pad(vector, (0, free)), devices.AXES)
+    ends = np.cumsum([leaves[number].size for number in numbers])
+    for number, part in zip(numbers, jnp.split(vector, ends), strict=False):
+      averaged[number] = part.reshape(leaves[number].shape)
+  return jax.tree.unflatten(structure, [averaged[number] for number in range(len(leaves))])

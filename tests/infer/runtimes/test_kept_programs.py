@@ -126,6 +126,11 @@ def test_a_folder_that_cannot_be_written_only_costs_time(net, caching):
   np.testing.assert_array_equal(answers(Predictor.of(net)), answers(Predictor.of(net, kept=None)))
 
 
+def test_nothing_is_kept_in_a_bucket(net, caching):
+  jax.config.update('jax_compilation_cache_dir', 'gs://somewhere/xla')
+  assert KeptPrograms.of(net) is None
+
+
 def test_nothing_is_kept_of_code_that_is_in_no_file(net, caching, monkeypatch):
   monkeypatch.delattr(sys.modules['__main__'], '__file__')
   assert KeptPrograms.of(net) is None

@@ -86,6 +86,10 @@ def main():
   for microbatches in (1, 2):
     many = Run(8, 4, counted=True, microbatches=microbatches)
     found[f'loss over a count, in {microbatches}'] = one, many
+  # These devices are one slice; what is exchanged of several is no less right between them.
+  devices.num_slices = lambda mesh: 4
+  found['of slices'] = normed, Run(8, norm=True, microbatches=2)
+  found['of slices, 2 x 4'] = plain, Run(8, 4)
   found['another computation'] = normed, Run(8, norm=True)
   print(
     json.dumps(

@@ -63,6 +63,8 @@ def test_a_partition_names_the_axis_that_is_cut():
     'microbatches and batch norm',
     'loss over a count, in 1',
     'loss over a count, in 2',
+    'of slices',
+    'of slices, 2 x 4',
   ],
 )
 def test_eight_devices_learn_what_one_does(layouts, name):
@@ -83,6 +85,14 @@ def test_parts_are_held_and_gathered_by_hand(layouts):
   assert set().union(*(one['collectives'] for one in layouts.values())) == {
     *('all-gather', 'reduce-scatter', 'all-reduce')
   }
+
+
+def test_slices_exchange_as_much_at_once(layouts):
+  for name, same in (
+    ('of slices', 'microbatches and batch norm'),
+    ('of slices, 2 x 4', 'adam, 2 x 4'),
+  ):
+    assert layouts[name]['collectives'] == layouts[same]['collectives']
 
 
 def test_microbatches_exchange_once(layouts):
