@@ -32,9 +32,9 @@ keypoints, and 0.85 of its boxes are right; from 0.1 on it would be 0.43, 0.72 a
 
 def _movenet(variant: str, path: str) -> SavedNet:
   """Return a MoveNet, its batch norms folded in."""
-  known = movenet.VARIANTS[variant]
-  task = {'crop_size': known.input_size}
-  if known.boxes:
+  traits = movenet.VARIANTS[variant]
+  task = {'crop_size': traits.input_size}
+  if traits.boxes:
     codec = 'movenet_multipose'
     task |= {'name': 'detection', 'fill': (0, 0, 0), 'centered': True, 'averaged': True}
   else:
@@ -49,9 +49,12 @@ def _movenet(variant: str, path: str) -> SavedNet:
       'inputs': {'mean': movenet.INPUT_MEAN, 'std': movenet.INPUT_STD},
     }
   )
-  variables = movenet_weights.to_variables(weights.load(path), movenet.posejax_movenet(variant))
+  tensors = weights.load(path)
+  # What is in the cache was compared with its digest when it came.
+  known = movenet_weights.variant(tensors) == variant
+  variables = movenet_weights.to_variables(tensors, movenet.posejax_movenet(variant), known)
   people = labels.people(skeletons.COCO)
-  min_score = MIN_SCORE if known.boxes else None
+  min_score = MIN_SCORE if traits.boxes else None
   return SavedNet(f'MoveNet {variant}', config, variables, people, THRESHOLD, min_score)
 
 

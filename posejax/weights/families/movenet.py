@@ -56,20 +56,22 @@ def variant(tensors: Tensors) -> str | None:
   return None
 
 
-def to_variables(tensors: Tensors, model: Net) -> Variables:
+def to_variables(tensors: Tensors, model: Net, known: bool = False) -> Variables:
   """Return the variables of a net without batch norms: `{'params': ...}`, float32.
 
   Args:
     tensors: as `posejax.weights.readers.tfjs.read` gives them.
     model: of the same variant and number of keypoints.
+    known: whether the file's digest said that they are the model's. Their shapes are then not compared:
+      tracing the model to know its own takes most of a second.
 
   Raises:
     PosejaxError: the tensors are of another net, or lack a weight of the model, or have one too many,
       of another shape, or one that is not finite; the first differences are listed.
   """
   names = peer_names(model.head.boxes)
-  shapes = _shapes(model)
-  if set(shapes) != set(names):
+  shapes = {} if known else _shapes(model)
+  if not known and set(shapes) != set(names):
     raise PosejaxError(
       "MoveNet's published weights have their batch norms folded in; fill a net without "
       '(batch_norm=False) and unfold it.'
@@ -78,16 +80,15 @@ def to_variables(tensors: Tensors, model: Net) -> Variables:
   flat = {}
   for path, name in names.items():
     if name not in tensors:
-      differences.append(f'{name}: not there, {list(shapes[path])} expected')
+      differences.append(f'{name}: not there')
       continue
     value = np.asarray(tensors[name])
     if _is_depthwise(path) and value.ndim == 4:
       value = value.transpose(0, 1, 3, 2)
-    if value.shape != shapes[path] or value.dtype != np.float32:
+    expected = shapes.get(path, value.shape)
+    if value.shape != expected or value.dtype != np.float32:
       there = f'{tensors[name].dtype} {list(tensors[name].shape)}'
-      differences.append(
-        f'{name}: {there} there, float32 {_stored_shape(path, shapes[path])} expected'
-      )
+      differences.append(f'{name}: {there} there, float32 {_stored_shape(path, expected)} expected')
     elif not np.isfinite(value).all():
       differences.append(f'{name}: holds values that are not finite')
     flat[path] = np.array(value, order='C')
