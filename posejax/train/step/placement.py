@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 from jax import lax
+from jax.flatten_util import ravel_pytree
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-import numpy as np
 
 from posejax import devices
 from posejax.train.step.state import TrainState
@@ -105,10 +105,8 @@ def _mean_of_one_vector(tree: Any) -> Any:
   averaged: dict[int, jax.Array] = {}
   for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
     numbers = [number for number, leaf in enumerate(leaves) if leaf.dtype == dtype]
-    vector = jnp.concatenate([leaves[number].reshape(-1) for number in numbers])
+    vector, taken_apart = ravel_pytree([leaves[number] for number in numbers])
     free = -len(vector) % lax.axis_size(devices.AXES)
-    vector = lax.pmean(jnp.pad(vector, (0, free)), devices.AXES)
-    ends = np.cumsum([leaves[number].size for number in numbers])
-    for number, part in zip(numbers, jnp.split(vector, ends), strict=False):
-      averaged[number] = part.reshape(leaves[number].shape)
+    mean = lax.pmean(jnp.pad(vector, (0, free)), devices.AXES)[: len(vector)]
+    averaged |= zip(numbers, taken_apart(mean), strict=True)
   return jax.tree.unflatten(structure, [averaged[number] for number in range(len(leaves))])

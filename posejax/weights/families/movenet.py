@@ -80,7 +80,8 @@ def to_variables(tensors: Tensors, model: Net, known: bool = False) -> Variables
   flat = {}
   for path, name in names.items():
     if name not in tensors:
-      differences.append(f'{name}: not there')
+      expected = '' if known else f', {list(shapes[path])} expected'
+      differences.append(f'{name}: not there{expected}')
       continue
     value = np.asarray(tensors[name])
     if _is_depthwise(path) and value.ndim == 4:

@@ -144,7 +144,6 @@ def test_the_next_process_takes_it(tmp_path):
     'import numpy as np\n'
     'from posejax.infer.predictor import Predictor\n'
     'from posejax.process import startup\n'
-    'from posejax.tasks import net\n'
     'startup.begin(sys.argv[1])\n'
     'if sys.argv[3:]:\n'
     '  def never(*_):\n'
