@@ -49,7 +49,8 @@ def test_people_are_those_of_the_decoding_in_pixels_of_the_picture(multipose):
   larger = cv2.warpAffine(image, matrix, (256, 192), borderMode=cv2.BORDER_REPLICATE)
   fitted = np.pad(larger, [(32, 32), (0, 0), (0, 0)])
   variables = published_nets.read('movenet_multipose').variables
-  outputs = movenet.posejax_movenet('multipose').apply(variables, fitted[None] / 127.5 - 1)
+  apply = jax.jit(movenet.posejax_movenet('multipose').apply)
+  outputs = apply(variables, fitted[None] / 127.5 - 1)
   found = jax.device_get(movenet_multi.decode_multi(outputs))
   # Edges of boxes, half a pixel beside pixels' centres, within the picture.
   edges = (found['boxes_crop'][0] + 0.5).reshape(-1, 2, 2)
