@@ -94,7 +94,8 @@ class Evaluations:
       sums, predictions = one.step(variables, devices.put_batch(batch, self._mesh))
       totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
       rows = _LocalRows(predictions)
-      if number == 0:
+      # Process 0 alone writes pictures, and has examples however few there are.
+      if number == 0 and jax.process_index() == 0:
         panels = self._task.draw(batch, rows)
       if evaluator.records is not None:
         if pending is not None:

@@ -24,6 +24,7 @@ def config(num_steps: int, state: int):
     eval_every_steps=100,
     log_every_steps=1,
     task__flip=False,
+    data__num_eval_examples=3,  # fewer than there are devices: some processes have none
     model={'name': 'regression_cnn', 'features': (8,), 'blocks': 0, 'hidden': 16},
     codec={'name': 'regression'},
     optimizer__schedule_steps=4,
