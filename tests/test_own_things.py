@@ -76,6 +76,29 @@ def test_each_class_is_measured_by_the_files_own_numbers(things):
     assert values == pytest.approx([expected[0], expected[1], expected[8]])
 
 
+def test_pictures_of_several_files_are_told_apart_whatever_their_numbers(things, tmp_path):
+  dataset = layouts.instances_dataset()
+  for one in dataset['annotations']:
+    one['bbox'][0] += 5
+  layouts.write(tmp_path / 'moved.json', dataset)
+  moved = {'annotations': str(tmp_path / 'moved.json'), 'images': things['images']}
+  place = {key: things[key] for key in ('annotations', 'images')}
+  parts = {
+    name: {'name': 'coco_file', 'train': part, 'eval': part}
+    for name, part in (('first', place), ('second', moved))
+  }
+  made = experiment.from_config(tiny.detection(data={'name': 'mixture', 'parts': parts}))
+  evaluator, source = made.main.evaluator, made.main.source
+  assert source.labels(0)['image_id'] == source.labels(len(source) // 2)['image_id']
+  records = []
+  for i in range(len(source)):
+    picture = source.labels(i)
+    asked = ~picture['crowd']
+    boxes = picture['boxes'][asked] + np.array([0, 0, 1, 1])
+    records.append(Record(i, boxes, np.ones(len(boxes)), picture['labels'][asked]))
+  assert evaluator.summarize({}, records)['AP/box'] == pytest.approx(1)
+
+
 def test_classes_that_do_not_fit_are_refused(things):
   with pytest.raises(PosejaxError, match=r"has the classes \('cat', 'toothbrush', 'dog'\)"):
     names = {'train': {'classes': ('dog',)}}

@@ -1,5 +1,6 @@
 """What a detector is evaluated on, and how it is measured: from a config and its sources."""
 
+from collections.abc import Collection, Sequence
 from functools import partial
 import logging
 from typing import Any
@@ -73,35 +74,52 @@ def _tell_what_is_left_out(source: sources.Source, max_instances: int) -> None:
 
 
 def _metrics(task: Task, source: sources.Source) -> DetectionMetrics:
+  classes = task.labels.class_names
   if sources.has_annotations(source):
     dataset = coco_read.read(source.annotations)
     category_ids = tuple(source.category_ids)
     ids = [source.labels(i)['image_id'] for i in range(len(source))]
   else:
-    category_ids = tuple(range(1, len(task.labels.class_names) + 1))
+    category_ids = tuple(range(1, len(classes) + 1))
     dataset = _dataset(source)
     ids = [image['id'] for image in dataset['images']]
   keypoint_ap = None
-  if task.labels.skeleton:
+  figures = getattr(source, 'keypoint_classes', classes)
+  figure_ids = [n for n, name in zip(category_ids, classes, strict=True) if name in figures]
+  if task.labels.skeleton and figure_ids:
     skeleton = task.labels.skeleton
-    keypoint_ap = partial(
-      coco_ap.evaluate,
-      coco_ap.ground_truth(dataset, skeleton.num_keypoints, ids, category_ids),
-      sigmas=skeleton.sigmas,
-    )
+    persons = coco_ap.ground_truth(dataset, skeleton.num_keypoints, ids, figure_ids)
+    keypoint_ap = partial(_keypoint_ap, persons, figure_ids, skeleton.sigmas)
   truth = box_ap.ground_truth(dataset, ids, category_ids)
   return DetectionMetrics(task.labels, tuple(ids), truth, keypoint_ap)
 
 
+def _keypoint_ap(
+  truth: coco_ap.GroundTruth,
+  category_ids: Collection,
+  sigmas: Sequence[float],
+  rows: list[dict[str, Any]],
+) -> dict[str, float]:
+  """Return COCO's figures of the classes that have keypoints, taken as one as in `truth`."""
+  rows = [
+    {**row, 'category_id': truth.category_id} for row in rows if row['category_id'] in category_ids
+  ]
+  return coco_ap.evaluate(truth, rows, sigmas)
+
+
 def _dataset(source: sources.Source) -> dict[str, Any]:
-  """Return a source's labels in COCO's form; classes are numbered from 1."""
-  images, annotations = [], []
-  for i in range(len(source)):
-    picture = source.labels(i)
-    image_id = picture.get('image_id', i)
-    images.append({'id': image_id})
+  """Return a source's labels in COCO's form; classes are numbered from 1.
+
+  So are pictures where two have the same number: those of a mixture are from several files.
+  """
+  pictures = [source.labels(i) for i in range(len(source))]
+  ids = [picture.get('image_id', i) for i, picture in enumerate(pictures)]
+  if len(set(ids)) < len(ids):
+    ids = range(1, len(ids) + 1)
+  annotations = []
+  for image_id, picture in zip(ids, pictures, strict=True):
     annotations += [
       coco_write.annotation(len(annotations) + 1 + n, image_id, one, int(one['label']) + 1)
       for n, one in enumerate(coco_write.everybody(picture))
     ]
-  return {'images': images, 'annotations': annotations}
+  return {'images': [{'id': image_id} for image_id in ids], 'annotations': annotations}

@@ -27,6 +27,7 @@ class Mixture:
     name: 'mixture'.
     label_space: the classes, and what all keypoints are mapped to; no skeleton without keypoints.
     sources: the parts.
+    keypoint_classes: names of the classes with keypoints in one of the parts.
     fingerprint: changes with a part or a mapping.
   """
 
@@ -61,6 +62,9 @@ class Mixture:
     if skeleton and len(classes) == 1:
       self.label_space = LabelSpace(*classes, skeleton)
     self._one_class = len(classes) > 1
+    figures = {name for source in sources for name in _keypoint_classes(source)}
+    names = self.label_space.class_names
+    self.keypoint_classes = names if self._one_class else tuple(n for n in names if n in figures)
     if skeleton is None:
       self._columns = [None] * len(sources)
     else:
@@ -105,6 +109,10 @@ class Mixture:
     if self._one_class and 'labels' in example:
       mapped['labels'] = np.zeros_like(example['labels'])
     return mapped
+
+
+def _keypoint_classes(source) -> tuple[str, ...]:
+  return getattr(source, 'keypoint_classes', source.label_space.class_names)
 
 
 def _check(sources, skeleton: Skeleton | None, repeats: Sequence[int]) -> None:

@@ -141,6 +141,7 @@ def test_everybody_on_a_picture_is_mapped():
   both = mixture.Mixture([Signs(), Drawn(common, 1)], common)
   assert both.label_space == labels.people(common)
   np.testing.assert_array_equal(both.labels(0)['labels'], [0, 0, 0])
+  assert (source.keypoint_classes, both.keypoint_classes) == (('stop', 'go'), ('person',))
 
 
 @pytest.fixture

@@ -98,6 +98,23 @@ def test_what_is_found_exactly_has_ap_1_in_the_pictures_frame(made):
   assert made.main.evaluator.summarize({}, records_of(made, shifted))['AP/box'] < 0.7
 
 
+@pytest.mark.parametrize('classes', [('person', 'ball'), ('ball', 'person')])
+def test_keypoints_are_those_of_classes_that_have_them(classes):
+  data = {**tiny.detection().to_dict()['data'], 'classes': classes}
+  model, codec = {'name': 'keypoint_rcnn_light'}, {'name': 'keypoint_rcnn'}
+  evaluation = experiment.from_config(tiny.detection(data=data, model=model, codec=codec)).main
+  records = []
+  for i in range(len(evaluation.source)):
+    there = evaluation.source.labels(i)
+    asked = ~there['crowd']
+    triples = np.concatenate([there['keypoints'], there['visibility'][..., None] > 0], -1)[asked]
+    boxes, labels = there['boxes'][asked] + [0, 0, 1, 1], there['labels'][asked]
+    records.append(measures.Record(i, boxes, np.ones(len(boxes)), labels, triples))
+  assert sum((record.labels == classes.index('ball')).sum() for record in records) > 2
+  figures = evaluation.evaluator.summarize({}, records)
+  assert (figures['AP/keypoints'], figures['AP/box']) == (pytest.approx(1), pytest.approx(1))
+
+
 def test_names_are_known_before_anything_is_measured(made):
   names = made.main.evaluator.summarize({}, [])
   assert list(names) == list(made.main.evaluator.summarize({}, records_of(made, perfect)))
