@@ -18,31 +18,49 @@ import dataclasses
 from posejax.config import Config
 from posejax.errors import PosejaxError, nearest
 
+WORDS = ('device', 'host', 'global')
+
 # With fewer examples a batch norm's statistics are too noisy: an ImageNet error of 23.6, 23.7, 24.8 and
 # 27.3 % at 32, 16, 8 and 4 a group. Source: Wu and He, "Group Normalization" (2018), table 2.
 _ENOUGH = 16
 _FEW_DEVICES = 8
 
 
-def in_examples(config: Config, num_devices: int, num_hosts: int) -> Config:
-  """Return the config with a number for the word of `model.bn_group_size`; one that fits the devices.
+def settle(config: Config, num_devices: int, num_hosts: int, is_new: bool) -> Config:
+  """Return the config with what `model.bn_group_size` is in a run on these devices.
+
+  Args:
+    config: as it was given, or as a run that goes on has it (`posejax.runs.changes.continue_from`).
+    num_devices: of all processes.
+    num_hosts: processes.
+    is_new: whether it starts a run; one that was begun without a number saw the whole batch.
 
   Raises:
     PosejaxError: it is no word of the table, or a number that cuts the batch or a device's share.
   """
   given = config.model.get('bn_group_size')
   if given is None:
-    return config
+    return _chosen(config, num_devices, is_new)
   batch = _at_once(config)
   share = batch // num_devices
-  words = {'device': share, 'host': batch // num_hosts, 'global': batch}
+  words = dict(zip(WORDS, (share, batch // num_hosts, batch), strict=True))
   if isinstance(given, str) and given not in words:
     raise PosejaxError(
-      f'config.model.bn_group_size={given!r} must be a number of examples or one of {tuple(words)}.'
+      f'config.model.bn_group_size={given!r} must be a number of examples or one of {WORDS}.'
       + nearest(given, words)
     )
   group = words.get(given, given)
-  if not isinstance(group, int) or group < 1 or batch % group or (share % group and group % share):
+  fits = isinstance(group, int) and group > 0 and batch % group == 0
+  if fits and not is_new and not _even(group, share):
+    able = [n for n in range(1, batch + 1) if batch % n == 0 and _even(group, batch // n)]
+    fewer, more = ([n for n in able if way * n > way * num_devices] for way in (-1, 1))
+    near = [*fewer[-1:], *more[:1]]
+    raise PosejaxError(
+      f'The run computes batch norm over groups of {group} examples, which {num_devices} devices with '
+      f'{share} of a {_told(config)} each do not divide evenly; go on with another number of devices, '
+      f'such as {" or ".join(map(str, near))}.'
+    )
+  if not fits or not _even(group, share):
     raise PosejaxError(
       f'config.model.bn_group_size={given!r} must divide the {_told(config)} and, on {num_devices} '
       f'devices, divide their share of {share} examples or be a multiple of it; try {share} or {batch}.'
@@ -50,16 +68,8 @@ def in_examples(config: Config, num_devices: int, num_hosts: int) -> Config:
   return _with(config, group)
 
 
-def chosen(config: Config, num_devices: int, is_new: bool) -> Config:
-  """Return the config with what is meant where `model.bn_group_size` is unset.
-
-  Args:
-    config: with a number or nothing (`in_examples`).
-    num_devices: of all processes.
-    is_new: whether it starts a run; one that was begun without a number saw the whole batch.
-  """
-  if config.model.get('bn_group_size') is not None:
-    return config
+def _chosen(config: Config, num_devices: int, is_new: bool) -> Config:
+  """Return the config with what is meant where `model.bn_group_size` is unset."""
   share = _at_once(config) // num_devices
   if config.parallel == 'pmap':
     return _with(config, share)
@@ -80,6 +90,10 @@ def describe(config: Config, num_devices: int) -> str:
   across = max(group * num_devices // batch, 1)
   cost = f', exchanged between {across} devices at every layer' if across > 1 else ''
   return f'Batch norm: statistics {text}{cost}; config.model.bn_group_size sets it'
+
+
+def _even(group: int, share: int) -> bool:
+  return share % group == 0 or group % share == 0
 
 
 def _at_once(config: Config) -> int:

@@ -86,8 +86,8 @@ def compile_step(config: Config, mesh: Mesh) -> Compiled:
     PosejaxError: the config does not fit, or its data are not there (a batch's arrays are an example's).
   """
   devices.check_batch_size('batch_size', config.batch_size, mesh.size, config.microbatches)
-  config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
-  config = batch_norm.chosen(resolve(config), mesh.size, is_new=True)
+  num_hosts = devices.num_hosts(mesh)
+  config = batch_norm.settle(resolve(config), mesh.size, num_hosts, is_new=True)
   experiment = experiments.from_config(config)
   key = jax.eval_shape(lambda: jax.random.key(0))
   variables = jax.eval_shape(experiment.task.init, key)

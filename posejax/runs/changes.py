@@ -5,6 +5,7 @@ from typing import Any
 
 from posejax.config import EVERY, Config
 from posejax.errors import PosejaxError
+from posejax.experiment import batch_norm
 from posejax.options import flatten
 
 # What a run may change when it is continued: how long, how often to look, and how memory is saved; and
@@ -18,7 +19,8 @@ _PLACES = (
 def continue_from(new: Config, old: Config, workdir: str) -> Config:
   """Return `new` as the continuation of a run that was started with `old`.
 
-  The schedule stays laid out over the first run's steps, and batch norm as the first run chose it.
+  The schedule stays laid out over the first run's steps, and batch norm's groups as large as they were
+  where `new` names none or does by a word, which meant the first run's devices.
 
   Raises:
     PosejaxError: a key differs that may not; the message lists each with both values.
@@ -29,7 +31,7 @@ def continue_from(new: Config, old: Config, workdir: str) -> Config:
       new, optimizer=dataclasses.replace(new.optimizer, schedule_steps=steps)
     )
   group = 'bn_group_size'
-  if new.model.get(group) is None and group in old.model:
+  if new.model.get(group) in (None, *batch_norm.WORDS) and old.model.get(group) is not None:
     new = dataclasses.replace(new, model={**new.model, group: old.model[group]})
   flat_new, flat_old = flatten(new.to_dict()), flatten(old.to_dict())
   different = [

@@ -38,23 +38,24 @@ def check_same(config: Config) -> None:
   together.check_same(mine)
 
 
-def find(config: Config, workdir: str, num_devices: int) -> Origin:
+def find(config: Config, workdir: str, num_devices: int, num_hosts: int = 1) -> Origin:
   """Return where the run in a work directory begins, as process 0 sees it.
 
   Raises:
-    PosejaxError: the run that is there has another config, or its checkpoint is damaged.
+    PosejaxError: the run that is there has another config, its checkpoint is damaged, or batch norm's
+      groups do not fit the devices.
   """
-  return devices.from_first(lambda: _find(config, workdir, num_devices))
+  return devices.from_first(lambda: _find(config, workdir, num_devices, num_hosts))
 
 
-def _find(config: Config, workdir: str, num_devices: int) -> Origin:
+def _find(config: Config, workdir: str, num_devices: int, num_hosts: int) -> Origin:
   # Without a checkpoint there is nothing to continue, and what was refused before may be mended.
   meta = checkpoint.read_meta(workdir) if checkpoint.available_steps(workdir) else None
   if meta is None:
     config = resolve(config)
   else:
     config = continue_from(config, _config_before(workdir, meta), workdir)
-  config = batch_norm.chosen(config, num_devices, is_new=meta is None)
+  config = batch_norm.settle(config, num_devices, num_hosts, is_new=meta is None)
   return Origin(config, meta, checkpoint.finished_step(workdir, config))
 
 

@@ -20,7 +20,6 @@ from posejax import devices
 from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.errors import PosejaxError
-from posejax.experiment import batch_norm
 from posejax.process import together
 from posejax.runs import checkpoint, origin, workdirs
 from posejax.runs.control import Control
@@ -62,9 +61,8 @@ def train(config: Config, workdir: str, began: float | None = None) -> dict[str,
   first = jax.process_index() == 0
   mesh = devices.make_mesh(state=config.mesh.state)
   checks.batch_sizes(config, mesh)
-  config = batch_norm.in_examples(config, mesh.size, devices.num_hosts(mesh))
   with workdirs.claim(workdir, first), checks.disk_full_is_said(workdir):
-    config, meta, finished = origin.find(config, workdir, mesh.size)
+    config, meta, finished = origin.find(config, workdir, mesh.size, devices.num_hosts(mesh))
     if finished is not None:
       if first:
         print(words.complete(workdir, finished, config))
@@ -102,6 +100,8 @@ class _Run:
   def go(self, done: int) -> dict[str, float]:
     """Train from the newest checkpoint, of step `done`, to the end, or until asked to stop."""
     together.check_same({f'{split} data': found for split, found in self.fingerprints.items()})
+    if self.meta is not None:
+      checks.same_data(self.workdir, self.meta.get('data', {}), self.fingerprints)
     init_key, self.root_key = jax.random.split(jax.random.key(self.config.seed))
     init = devices.compile_init(self.task.init, self.mesh)
     shapes = jax.eval_shape(init, init_key)
@@ -141,7 +141,7 @@ class _Run:
     batches = self.iterate(self.train_batches, start, end)
     pending = collections.deque()
     batch = next(batches)
-    if start == 0:
+    if start == 0 and jax.process_index() == 0:
       self.report.picture(0, 'first_batch', self.task.draw(batch, {})['panels'])
     self.phases.end('first batch')
     self.compiling.wait()
@@ -288,7 +288,6 @@ class _Run:
 
   def _restore(self, like: TrainState, meta: dict[str, Any]) -> TrainState:
     """Return the checkpoint's state, placed and shaped as `like`."""
-    checks.same_data(self.workdir, meta.get('data', {}), self.fingerprints)
     arrays = self.checkpointer.restore_arrays(like.to_arrays())
     train_state = TrainState.from_arrays(arrays)
     self.course = Course.from_meta(meta)

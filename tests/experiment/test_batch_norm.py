@@ -14,11 +14,11 @@ def group(config):
 
 @pytest.mark.parametrize(
   ('given', 'expected'),
-  [('device', 32), ('host', 128), ('global', 1024), (8, 8), (32, 32), (64, 64), (None, None)],
+  [('device', 32), ('host', 128), ('global', 1024), (8, 8), (32, 32), (64, 64)],
 )
 def test_words_become_numbers_of_examples(given, expected):
   config = tiny.config(batch_size=1024, model__bn_group_size=given)
-  assert group(batch_norm.in_examples(config, 32, 8)) == expected
+  assert group(batch_norm.settle(config, 32, 8, is_new=True)) == expected
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,11 @@ def test_words_become_numbers_of_examples(given, expected):
 )
 def test_a_group_has_examples_of_one_microbatch(given, expected):
   config = tiny.config(batch_size=1024, microbatches=4, model__bn_group_size=given)
-  config = batch_norm.chosen(batch_norm.in_examples(config, 32, 8), 32, is_new=True)
+  config = batch_norm.settle(config, 32, 8, is_new=True)
   assert group(config) == expected  # unset: two devices have enough
   with pytest.raises(PosejaxError, match='must divide the microbatch of 256 and, on 32 .* of 8 '):
-    batch_norm.in_examples(
-      tiny.config(batch_size=1024, microbatches=4, model__bn_group_size=512), 32, 8
-    )
+    config = tiny.config(batch_size=1024, microbatches=4, model__bn_group_size=512)
+    batch_norm.settle(config, 32, 8, is_new=True)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_a_group_has_examples_of_one_microbatch(given, expected):
 def test_what_does_not_fit_is_named(given, message):
   config = tiny.config(batch_size=96, model__bn_group_size=given)
   with pytest.raises(PosejaxError, match=message):
-    batch_norm.in_examples(config, 3, 1)
+    batch_norm.settle(config, 3, 1, is_new=True)
 
 
 @pytest.mark.parametrize(
@@ -64,19 +63,32 @@ def test_what_does_not_fit_is_named(given, message):
 )
 def test_many_devices_exchange_nothing_if_each_has_enough(num_devices, share, expected):
   config = tiny.config(batch_size=num_devices * share)
-  assert group(batch_norm.chosen(config, num_devices, is_new=True)) == expected
+  assert group(batch_norm.settle(config, num_devices, 1, is_new=True)) == expected
 
 
 def test_what_was_begun_or_set_is_kept():
   config = tiny.config(batch_size=512)
-  assert group(batch_norm.chosen(config, 16, is_new=False)) is None
-  assert group(batch_norm.chosen(tiny.config(parallel='pmap'), 4, is_new=False)) == 2
-  begun = batch_norm.chosen(config, 16, is_new=True)
-  assert group(batch_norm.chosen(begun, 4, is_new=False)) == 32
+  assert group(batch_norm.settle(config, 16, 1, is_new=False)) is None
+  assert group(batch_norm.settle(tiny.config(parallel='pmap'), 4, 1, is_new=False)) == 2
+  begun = batch_norm.settle(config, 16, 1, is_new=True)
+  assert group(batch_norm.settle(begun, 4, 1, is_new=False)) == 32
   assert group(continue_from(config, begun, 'somewhere')) == 32
   other = tiny.config(batch_size=512, model__bn_group_size=64)
   with pytest.raises(PosejaxError, match='model.bn_group_size: 32 there, 64 now'):
     continue_from(other, begun, 'somewhere')
+  # A word meant the devices that the run began with.
+  for word in batch_norm.WORDS:
+    again = tiny.config(batch_size=512, model__bn_group_size=word)
+    assert group(continue_from(again, begun, 'somewhere')) == 32
+
+
+def test_a_run_that_goes_on_on_devices_that_cut_its_groups_is_told_which_would_not():
+  begun = batch_norm.settle(tiny.config(batch_size=96, parallel='pmap'), 6, 1, is_new=True)
+  assert group(begun) == 16
+  with pytest.raises(
+    PosejaxError, match='groups of 16 examples, which 4 devices .* such as 3 or 6'
+  ):
+    batch_norm.settle(begun, 4, 1, is_new=False)
 
 
 @pytest.mark.parametrize(

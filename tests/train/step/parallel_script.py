@@ -48,8 +48,7 @@ def detector_step(mesh: Mesh, microbatches=1):
 
 
 def one_step(mesh: Mesh, config: Config):
-  config = batch_norm.in_examples(config, mesh.size, 1)
-  config = batch_norm.chosen(config, mesh.size, is_new=True)
+  config = batch_norm.settle(config, mesh.size, 1, is_new=True)
   experiment = experiments.from_config(config)
   variables = devices.compile_init(experiment.task.init, mesh)(jax.random.key(0))
   training = build.training(experiment.task, config, mesh, variables)
