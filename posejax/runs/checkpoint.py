@@ -243,10 +243,16 @@ def read_meta(workdir: str, step: int | None = None) -> dict[str, Any]:
   Raises:
     PosejaxError: there is no such checkpoint, or it is damaged.
   """
-  step = existing_step(workdir, step)
-  with _damage_is_said(workdir, step):
-    item = _item(workdir, step, _META)
-    return ocp.JsonCheckpointHandler(_META_FILE).restore(item, args=ocp.args.JsonRestore())
+  number = existing_step(workdir, step)
+  try:
+    with _damage_is_said(workdir, number):
+      item = _item(workdir, number, _META)
+      return ocp.JsonCheckpointHandler(_META_FILE).restore(item, args=ocp.args.JsonRestore())
+  except PosejaxError:
+    # The run that writes here has deleted it meanwhile, and has a newer one.
+    if step is None and existing_step(workdir) > number:
+      return read_meta(workdir)
+    raise
 
 
 def available_steps(workdir: str) -> list[int]:
@@ -308,12 +314,17 @@ def _damage_is_said(workdir: str, step: int) -> Iterator[None]:
     damage = isinstance(error, ValueError | FileNotFoundError) or type(error) is Exception
     if not damage or 'PERMISSION_DENIED' in str(error):
       raise
+    place = os.path.join(folder(workdir), str(step))
+    if not epath.Path(place).exists():
+      raise PosejaxError(
+        f'The checkpoint {place} is gone: a run that is at work keeps its newest and its best. Try again.'
+      ) from error
     before = [other for other in available_steps(workdir) if other < step]
     then = f'goes on from step {before[-1]}' if before else 'begins anew'
     cause = (str(error).splitlines() or [''])[0][:200]
     raise PosejaxError(
-      f'The checkpoint {os.path.join(folder(workdir), str(step))} is damaged ({type(error).__name__}: '
-      f'{cause}). Delete that folder; the same command then {then}.'
+      f'The checkpoint {place} is damaged ({type(error).__name__}: {cause}). Delete that folder; the '
+      f'same command then {then}.'
     ) from error
 
 

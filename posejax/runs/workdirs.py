@@ -103,7 +103,12 @@ def _hold(lock: IO) -> bool:
 
 def newest(folder: str) -> str | None:
   """Return the work directory in `folder` whose newest checkpoint was written last; None without one."""
-  found = glob.glob(os.path.join(glob.escape(folder), '*', 'checkpoints', '[0-9]*'))
-  if not found:
+  times = {}
+  for path in glob.glob(os.path.join(glob.escape(folder), '*', 'checkpoints', '[0-9]*')):
+    # Not those that are being written, or gone since.
+    if os.path.basename(path).isdigit():
+      with contextlib.suppress(FileNotFoundError):
+        times[path] = os.path.getmtime(path)
+  if not times:
     return None
-  return os.path.dirname(os.path.dirname(max(found, key=os.path.getmtime)))
+  return os.path.dirname(os.path.dirname(max(times, key=times.get)))

@@ -5,6 +5,7 @@ curves.
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import csv
 import dataclasses
 import io
@@ -14,6 +15,7 @@ import statistics
 from typing import Any
 
 from posejax import draw, files, plots
+from posejax.errors import PosejaxError
 from posejax.runs import checkpoint
 from posejax.runs.control import mode_of
 from posejax.runs.report import read_rows, read_speeds
@@ -63,8 +65,7 @@ def read(run: Run, workdir: str, state: str) -> Result:
   """Return what the run's work directory holds."""
   rows, speeds = read_rows(workdir), read_speeds(workdir)
   evals = [row for row in rows if row['split'] == 'eval']
-  saved = checkpoint.available_steps(workdir)
-  best = checkpoint.read_meta(workdir)['control']['best'] if saved else {'metric': ''}
+  best = _best(workdir)
   return Result(
     run=run,
     state=state,
@@ -79,6 +80,15 @@ def read(run: Run, workdir: str, state: str) -> Result:
     minutes=sum(s['seconds'] for s in speeds) / 60,
     rows=rows,
   )
+
+
+def _best(workdir: str) -> dict[str, Any]:
+  if checkpoint.available_steps(workdir):
+    # A checkpoint that cannot be read is its run's to tell of, and no reason to end the others. Of a
+    # folder shared by hosts, the list may be a minute old.
+    with contextlib.suppress(PosejaxError):
+      return checkpoint.read_meta(workdir)['control']['best']
+  return {'metric': ''}
 
 
 def write(folder: str, results: Sequence[Result], messages: Mapping[str, str]) -> None:

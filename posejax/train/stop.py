@@ -9,6 +9,7 @@ import threading
 import jax
 from jax.experimental import multihost_utils
 
+from posejax import devices
 from posejax.runs import checkpoint, workdirs
 
 EXIT_CODE = 75
@@ -47,9 +48,15 @@ class StopFlag:
 
 
 def exit_code(workdir: str) -> int:
-  """Return what a program that trained ends with: 0 where the run is complete, else `EXIT_CODE`."""
-  config = workdirs.read_config(workdir)
-  return EXIT_CODE if checkpoint.finished_step(workdir, config) is None else 0
+  """Return what a program that trained ends with: 0 where the run is complete, else `EXIT_CODE`.
+
+  All processes end with what the first sees in the work directory.
+  """
+
+  def finished() -> int | None:
+    return checkpoint.finished_step(workdir, workdirs.read_config(workdir))
+
+  return EXIT_CODE if devices.from_first(finished) is None else 0
 
 
 @contextlib.contextmanager

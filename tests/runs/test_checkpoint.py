@@ -100,6 +100,29 @@ def test_a_damaged_checkpoint_is_named_with_the_remedy(tmp_path, name):
   assert meta == {'note': 1}
 
 
+def test_a_checkpoint_that_its_run_deletes_while_it_is_looked_at_is_not_damaged(
+  tmp_path, monkeypatch
+):
+  with checkpoint.Checkpointer(str(tmp_path)) as checkpointer:
+    checkpointer.save(make_state(step=1).to_arrays(), {'note': 1}, None)
+  listed = checkpoint.available_steps
+
+  def replaced(workdir):
+    steps = listed(workdir)
+    if steps == [1]:
+      with checkpoint.Checkpointer(workdir) as checkpointer:
+        checkpointer.save(make_state(step=2).to_arrays(), {'note': 2}, None)
+      assert listed(workdir) == [2]
+    return steps
+
+  monkeypatch.setattr(checkpoint, 'available_steps', replaced)
+  assert checkpoint.read_meta(str(tmp_path)) == {'note': 2}
+  # Of a shared folder the list may be old.
+  monkeypatch.setattr(checkpoint, 'available_steps', lambda workdir: [1])
+  with pytest.raises(PosejaxError, match=r'checkpoints/1 is gone: .* Try again'):
+    checkpoint.read_meta(str(tmp_path))
+
+
 # A process of its own: Orbax leaves reads under way when one fails, and they complain on their end.
 READ = """
 import sys

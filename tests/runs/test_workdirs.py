@@ -1,5 +1,7 @@
 import fcntl
+import os
 import threading
+import time
 
 import pytest
 
@@ -39,3 +41,16 @@ def test_another_ones_bucket_is_refused_at_once():
     claim,
   ):
     pass
+
+
+def test_the_newest_run_is_one_with_a_whole_checkpoint(tmp_path):
+  assert workdirs.newest(str(tmp_path)) is None
+  for age, checkpoint in (
+    (300, 'done/checkpoints/4'),
+    (200, 'next/checkpoints/5.orbax-checkpoint-tmp'),
+  ):
+    (tmp_path / checkpoint).mkdir(parents=True)
+    os.utime(tmp_path / checkpoint, (time.time() - age,) * 2)
+  assert workdirs.newest(str(tmp_path)) == str(tmp_path / 'done')
+  (tmp_path / 'next/checkpoints/5').mkdir()
+  assert workdirs.newest(str(tmp_path)) == str(tmp_path / 'next')
