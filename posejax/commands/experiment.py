@@ -20,7 +20,7 @@ def register(commands) -> None:
       mode, help=text, description=text.capitalize() + '.', usage=USAGE.format(mode=mode)
     )
     _add_options(command)
-    command.set_defaults(run=_run, takes_config=True, mode=mode)
+    command.set_defaults(run=_run, takes_config=True, takes_memory=True, mode=mode)
 
 
 def main(arguments: Sequence[str], began: float) -> int:
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str], began: float) -> int:
   except PosejaxError as error:
     print(f'Error: {error}', file=sys.stderr)
     return 1
+  except KeyboardInterrupt:
+    print('Interrupted.', file=sys.stderr)
+    return 130
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -106,13 +106,14 @@ def _write_net(arguments: argparse.Namespace) -> int:
   from posejax.errors import PosejaxError
   from posejax.runs import net_file, saved_run
 
+  threshold = net_options.threshold(arguments)
   run = None if arguments.model else net_options.workdir(arguments)
   if run is None or net_file.is_one(run):
     raise PosejaxError('--format=safetensors needs a run, --workdir=RUN.')
   if not net_file.is_one(arguments.out):
     raise PosejaxError(f'--out={arguments.out} must end in {net_file.ENDING}.')
   saved = saved_run.read(run, arguments.checkpoint or 'best')
-  net = saved.net()._replace(threshold=arguments.threshold)
+  net = saved.net()._replace(threshold=threshold)
   num_bytes = net_file.write(arguments.out, net, saved.step)
   print(
     f'{arguments.out}: step {saved.step} of {run}, {num_bytes:,} bytes. '

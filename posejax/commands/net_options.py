@@ -70,28 +70,45 @@ def workdir(arguments: argparse.Namespace) -> str | None:
   return arguments.workdir or workdirs.newest(RUNS)
 
 
+def threshold(arguments: argparse.Namespace) -> float | None:
+  """Return the score that was given; None where none was, or the command has none.
+
+  Raises:
+    PosejaxError: it is not from 0 to 1.
+  """
+  from posejax.errors import PosejaxError
+
+  score = getattr(arguments, 'threshold', None)
+  if score is not None and not 0 <= score <= 1:
+    raise PosejaxError(f'--threshold={score} must be from 0 to 1.')
+  return score
+
+
 def predictor(arguments: argparse.Namespace):
   """Return the `Predictor` that the options name, ready to run, and say what it is."""
   from posejax.errors import PosejaxError
   from posejax.infer import detectors
   from posejax.infer.predictor import Predictor
   from posejax.process import startup
-  from posejax.runs import nets
+  from posejax.runs import net_file, nets
 
   options = {
     'runtime': getattr(arguments, 'runtime', 'xla'),
     'precision': getattr(arguments, 'precision', 'float32'),
   }
-  if (threshold := getattr(arguments, 'threshold', None)) is not None:
-    if not 0 <= threshold <= 1:
-      raise PosejaxError(f'--threshold={threshold} must be from 0 to 1.')
-    options['threshold'] = threshold
+  if (score := threshold(arguments)) is not None:
+    options['threshold'] = score
   if arguments.model and (arguments.workdir or arguments.checkpoint):
     raise PosejaxError(
       f'--model={arguments.model} is a published net, and --workdir and --checkpoint are of a run; '
       'give either.'
     )
   run = None if arguments.model else workdir(arguments)
+  if arguments.checkpoint and (run is None or net_file.is_one(run)):
+    where = f'{run} is one net' if run else f'there is none in {RUNS}/'
+    raise PosejaxError(
+      f"--checkpoint={arguments.checkpoint} is a run's, and {where}; name a --workdir."
+    )
   startup.begin(startup.DEFAULT_CACHE)
   detector = getattr(arguments, 'detector', None)
   if detector:

@@ -50,7 +50,8 @@ def register(commands) -> None:
     metavar='OPTIONS',
     help="options of sbatch for every run, such as '--gpus=1 --time=8:00:00 --partition=gpu'",
   )
-  command.set_defaults(run=_run, takes_config=True)
+  # Its runs' processes take its environment over.
+  command.set_defaults(run=_run, takes_config=True, takes_memory=True)
 
 
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:

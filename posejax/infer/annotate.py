@@ -110,6 +110,8 @@ def _check(inputs: list[Input], predictor: Predictor, options: Options) -> None:
     raise PosejaxError(
       f'{predictor.name} finds everything on a picture by itself; leave --boxes={options.boxes.path} out.'
     )
+  if options.heatmaps and predictor.task.codec is None:
+    raise PosejaxError(f'{predictor.name} has no heatmaps to show; leave --heatmaps out.')
   for source in inputs:
     if options.boxes is not None and source.kind != 'pictures':
       raise PosejaxError(

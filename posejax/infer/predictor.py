@@ -1,6 +1,6 @@
 """A net in use: pictures in, what is on them out, in pixels of the pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from posejax.errors import PosejaxError
 from posejax.geometry import affine
 from posejax.geometry import boxes as box_geometry
 from posejax.infer.export.pipeline import Pipeline
-from posejax.infer.results import Instance, Result
+from posejax.infer.results import DetectFn, Instance, Result
 from posejax.infer.runtimes import choose
 from posejax.infer.runtimes.base import MAX_BATCH
 from posejax.infer.runtimes.kept_programs import KeptPrograms
@@ -27,8 +27,6 @@ from posejax.tasks.detection import measures
 from posejax.tasks.net import traced_outputs
 from posejax.types import Variables
 
-DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
 THRESHOLD = 0.2
 """Score from which on a keypoint is shown."""
 MIN_SCORE = 0.3
@@ -44,8 +42,8 @@ _FEWEST = 3  # keypoints that make a box to look into
 class Predictor:
   """What a trained net finds on pictures.
 
-  It restores from the run alone, owns cutting out, decoding and the flip test, and is warm when it is
-  constructed: nothing is compiled later.
+  It restores from the run alone, owns cutting out, decoding and the flip test, and is compiled for one
+  crop when it is constructed; `warm_up` compiles it for several at once too.
 
   Example:
     predictor = Predictor.load('runs/pose_densenet')
@@ -260,11 +258,11 @@ class Predictor:
       float32 `[h, w]` in [0, 1]: the largest over keypoints and people.
 
     Raises:
-      PosejaxError: the net finds no keypoints.
+      PosejaxError: the net has no heatmaps.
     """
     codec = self.task.codec
     if codec is None:
-      raise PosejaxError(f'{self.name} finds no keypoints, of which there could be heatmaps.')
+      raise PosejaxError(f'{self.name} has no heatmaps to show.')
     if self._maps is None:
       variables = jax.device_put(self.pipeline.variables)
       infer = self.task.infer

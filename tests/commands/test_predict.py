@@ -139,6 +139,14 @@ def test_an_unplugged_camera_is_told_of_and_what_it_saw_is_kept(capsys, monkeypa
     (['in', '--workdir=nowhere'], "no run at 'nowhere'"),
     (['in', '--checkpoint=last'], '--checkpoint=last must be'),
     (['in', '--threshold=20'], '--threshold=20.0 must be from 0 to 1'),
+    (
+      ['in', '--workdir=net.safetensors', '--checkpoint=4'],
+      "--checkpoint=4 is a run's, and net.saf",
+    ),
+    (
+      ['in', '--workdir=', '--checkpoint=4'],
+      "--checkpoint=4 is a run's, and there is none in runs/",
+    ),
   ],
 )
 def test_wrong_use_is_one_sentence(capsys, pictures, tiny_run, words, message):

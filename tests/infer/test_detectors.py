@@ -115,6 +115,8 @@ def test_a_detector_takes_no_boxes_and_no_detector(run, predictor, scenes, tiny_
   boxes = box_files.BoxFile('boxes.json', {}, {})
   with pytest.raises(PosejaxError, match=r'leave --boxes=boxes\.json out'):
     annotate.annotate([], predictor, annotate.Options(str(tmp_path / 'out'), boxes=boxes))
+  with pytest.raises(PosejaxError, match='has no heatmaps to show; leave --heatmaps out'):
+    annotate.annotate([], predictor, annotate.Options(str(tmp_path / 'out'), heatmaps=True))
   with pytest.raises(PosejaxError, match='is no detector'):
     detectors.create(tiny_run)
   with pytest.raises(PosejaxError, match="There is no run at 'nonodet'.*Did you mean 'nanodet'"):
