@@ -14,8 +14,16 @@ from posejax.types import Array
 
 # The figure's own left is warm, its right is cool, so that a swap is seen at a glance.
 SIDE_COLORS = {'left': (255, 120, 30), 'right': (40, 150, 255), 'middle': (90, 220, 90)}
+_COLORS = (
+  (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
+)  # fmt: skip
 _SHIFT = 4  # OpenCV draws with 4 fractional bits, so that half pixels are visible.
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def color_of(number: int) -> tuple[int, int, int]:
+  """Return the colour of a class or a track: six that are told apart on any ground."""
+  return _COLORS[number % len(_COLORS)]
 
 
 def _fixed(point: Sequence[float]) -> tuple[int, int]:

@@ -4,7 +4,8 @@ import numpy as np
 
 from posejax.errors import PosejaxError, nearest
 from posejax.infer import nanodet
-from posejax.infer.predictor import DetectFn, Predictor
+from posejax.infer.predictor import Predictor
+from posejax.infer.results import DetectFn
 from posejax.tasks.detection.measures import PERSON
 
 DETECTORS = {'nanodet': nanodet.detector}

@@ -8,7 +8,7 @@ from posejax.codecs import nanodet as codec
 from posejax.data.transforms import augment
 from posejax.data.transforms.canvas import Canvas
 from posejax.geometry import affine
-from posejax.infer.predictor import DetectFn
+from posejax.infer.results import DetectFn
 from posejax.models import nanodet
 from posejax.tasks import net
 from posejax.weights import get

@@ -11,10 +11,6 @@ from posejax.infer.results import Instance, Result
 from posejax.labels import LabelSpace
 
 _FRACTION_BITS = 4  # of a pixel, which OpenCV draws with
-# Of boxes and tags, by track id or class; told apart on any ground.
-_COLORS = (
-  (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
-)  # fmt: skip
 
 
 def draw_result(
@@ -54,7 +50,7 @@ def _is_whole(box: np.ndarray, image_hw: tuple[int, int]) -> bool:
 
 def _color(instance: Instance) -> tuple[int, int, int]:
   number = instance.label if instance.track_id is None else instance.track_id
-  return _COLORS[number % len(_COLORS)]
+  return draw.color_of(number)
 
 
 def _tag(instance: Instance, labels: LabelSpace) -> str:

@@ -1,11 +1,15 @@
 """What is found on a picture, in pixels of that picture."""
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
 import numpy as np
 
 from posejax.labels import LabelSpace
+
+DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`picture -> (boxes [N, 4], scores [N])`, pixels of the picture."""
 
 
 @dataclasses.dataclass(frozen=True)

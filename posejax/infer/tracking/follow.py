@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from posejax.errors import PosejaxError
-from posejax.infer.results import Instance
+from posejax.infer.results import DetectFn, Instance
 from posejax.infer.tracking.tracker import Tracker
 
 PoseFn = Callable[[np.ndarray, np.ndarray | None], Sequence[Instance]]
 """`(image, boxes [N, 4]) -> instances`, in any order; where boxes are None, anywhere in the picture."""
-DetectFn = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""`image -> boxes [N, 4], scores [N]`."""
 
 
 class Follower:

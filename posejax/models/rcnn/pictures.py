@@ -1,4 +1,6 @@
-"""How large two-stage detectors see a picture.
+"""How torchvision shows its two-stage detectors a picture, for who compares with its figures.
+
+In training and use pictures lie on canvases of `config.task.crop_size`.
 
 Source: torchvision/models/detection/transform.py, `GeneralizedRCNNTransform`.
 """

@@ -10,9 +10,6 @@ _DRAWN = 8
 _SHOWN = 0.3  # score of the boxes that are drawn
 _SURE = 0.2  # of the keypoints
 _IGNORED = (150, 150, 150)
-_COLORS = (
-  (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
-)  # fmt: skip
 
 
 def panels(batch: Batch, predictions: Predictions, *, labels: LabelSpace) -> dict[str, np.ndarray]:
@@ -50,7 +47,7 @@ def _drawn(image, factor, labels: LabelSpace, things: dict[str, np.ndarray]) -> 
   picture, points = draw.enlarge(image, things.get('keypoints'), factor)
   for i in range(len(things['boxes']))[::-1]:
     number = int(things['labels'][i])
-    color, tag = _COLORS[number % len(_COLORS)], labels.class_names[number]
+    color, tag = draw.color_of(number), labels.class_names[number]
     if 'scores' in things:
       tag += f' {things["scores"][i]:.2f}'
     elif things['ignored'][i]:
