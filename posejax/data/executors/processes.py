@@ -281,7 +281,7 @@ def _work(pipe: connection.Connection) -> None:
       elif kind == 'make':
         pipe.send((number, message[0], streams[number].make(*message)))
       else:
-        del streams[number]
+        streams.pop(number, None)  # one of a single batch was never opened here
   except (EOFError, OSError):
     pass  # the owner closed its end, or is dead
 

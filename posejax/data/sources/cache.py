@@ -29,6 +29,10 @@ class Cached(OverSource):
       self._pictures[index] = {**picture, 'image': image}
     return self._pictures[index]
 
+  def __getstate__(self) -> dict[str, Any]:
+    """Leave the pictures behind: each process keeps its own."""
+    return {**self.__dict__, '_pictures': {}}
+
   def people(self) -> tuple[np.ndarray, dict[str, int]]:
     """Return the underlying source's; see `posejax.data.sources.people.find`."""
     return people.find(self.source)
