@@ -16,6 +16,8 @@ _NAMED = 10
 BROKEN = ('missing pictures', 'broken pictures')
 # Start-of-frame markers, which hold the size; C4, C8 and CC between them mean other things.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Markers without a length, and the zero that makes none of them. Source: ITU T.81, table B.1.
+_ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
 
 
 def picture_size(data: bytes, name: str = 'image') -> tuple[int, int]:
@@ -34,7 +36,12 @@ def picture_size(data: bytes, name: str = 'image') -> tuple[int, int]:
     if code in _FRAMES:
       h, w = data[position + 5 : position + 7], data[position + 7 : position + 9]
       return int.from_bytes(h, 'big'), int.from_bytes(w, 'big')
-    position += 1 if code == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
+    if code == 0xFF:
+      position += 1
+    elif code in _ALONE:
+      position += 2
+    else:
+      position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
   raise PosejaxError(
     f'{name}: a JPEG without a header ({len(data)} bytes). Fetch the file again or leave it out.'
   )

@@ -11,6 +11,7 @@ from posejax.infer.frames import headers
 
 MAX_PIXELS = 100_000_000
 _ORIENTATION = 0x0112
+_ROWS = 64
 
 
 def decode_picture(data: bytes, name: str = 'image', max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -88,11 +89,18 @@ def _to_rgb(image: np.ndarray, premultiplied: bool) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
   if channels == 3:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-  alpha = image[..., 3:].astype(np.uint16)
-  colors = image[..., 2::-1].astype(np.uint16)
-  if premultiplied:
-    return np.minimum(colors + 255 - alpha, 255).astype(np.uint8)
-  return ((colors * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+  rgb = np.empty((*image.shape[:2], 3), np.uint8)
+  for top in range(
+    0, len(image), _ROWS
+  ):  # a whole picture's wider numbers would take ten times its bytes
+    rows = slice(top, top + _ROWS)
+    alpha = image[rows, :, 3:].astype(np.uint16)
+    colors = image[rows, :, 2::-1].astype(np.uint16)
+    if premultiplied:
+      rgb[rows] = np.minimum(colors + 255 - alpha, 255)
+    else:
+      rgb[rows] = (colors * alpha + 255 * (255 - alpha) + 127) // 255
+  return rgb
 
 
 def _turn(image: np.ndarray, exif: bytes) -> np.ndarray:

@@ -129,29 +129,35 @@ def _webp(data: bytes) -> tuple[int, int]:
 
 
 def _tiff(data: bytes) -> tuple[int, int]:
-  tags = tiff_tags(data)
-  return tags[257], tags[256]
+  # Of a size given twice, or as another kind of number, decoders make what they like.
+  w, h = ([value for tag, value in _tiff_entries(data) if tag == wanted] for wanted in (256, 257))
+  return (h[0] or 0, w[0] or 0) if len(h) == len(w) == 1 else (0, 0)
 
 
 def tiff_tags(data: bytes) -> dict[int, int]:
   """Return the first value of every tag of short or long integers in a TIFF's first directory.
 
-  EXIF is a TIFF directory too. Of a tag given twice the larger value counts.
+  EXIF is a TIFF directory too. Of a tag given twice the last value counts.
 
   Raises:
     struct.error: it is cut short.
   """
+  return {tag: value for tag, value in _tiff_entries(data) if value is not None}
+
+
+def _tiff_entries(data: bytes) -> list[tuple[int, int | None]]:
+  """Return tags with their first values; None where that is no short or long integer."""
   order = '>' if data[:2] == b'MM' else '<'
   (start,) = struct.unpack_from(f'{order}I', data, 4)
   (count,) = struct.unpack_from(f'{order}H', data, start)
-  tags = {}
+  entries = []
   for i in range(count):
     tag, kind = struct.unpack_from(f'{order}HH', data, start + 2 + 12 * i)
-    layout = {3: 'H', 4: 'I'}.get(kind)
+    layout, value = {3: 'H', 4: 'I'}.get(kind), None
     if layout:
       (value,) = struct.unpack_from(order + layout, data, start + 10 + 12 * i)
-      tags[tag] = max(value, tags.get(tag, 0))
-  return tags
+    entries.append((tag, value))
+  return entries
 
 
 _SIZES = {'PNG': _png, 'GIF': _gif, 'BMP': _bmp, 'WebP': _webp, 'TIFF': _tiff}

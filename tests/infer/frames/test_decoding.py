@@ -176,6 +176,38 @@ def test_a_huge_size_is_refused_before_decoding(kind):
     decoding.decode_picture(data, 'holiday')
 
 
+def small_on_its_face(marker):
+  """Return a JPEG whose segment after a marker without length is read as a frame of 10x10 by some."""
+  jpeg = KINDS['JPEG']
+  frame = b'\xff\xc0' + struct.pack('>HBHHB', 11, 8, 10, 10, 1)
+  # Taken for a length, the marker of the next segment leads to its end.
+  segment = bytes(0xFFE0 - 4) + frame
+  return jpeg[:2] + marker + b'\xff\xe0' + struct.pack('>H', len(segment) + 2) + segment + jpeg[2:]
+
+
+@pytest.mark.parametrize('marker', [b'\xff\x01', b'\xff\xd0', b'\xff\xd7', b'\xff\x00'])
+def test_a_marker_without_length_hides_no_size(marker):
+  with pytest.raises(PosejaxError, match=f'{W}x{H} is larger than'):
+    decoding.decode_picture(small_on_its_face(marker), max_pixels=H * W - 1)
+
+
+def sizes_twice(kind):
+  """Return a TIFF that gives its size, and before it another as integers of some kind."""
+  tiff = bytearray(KINDS['TIFF'])
+  (start,) = struct.unpack_from('<I', tiff, 4)
+  (count,) = struct.unpack_from('<H', tiff, start)
+  entries = tiff[start + 2 : start + 2 + 12 * count]
+  other = b''.join(struct.pack('<HHII', tag, kind, 1, n) for tag, n in ((256, 9), (257, 7)))
+  directory = struct.pack('<H', count + 2) + other + entries + bytes(4)
+  return bytes(tiff[:4] + struct.pack('<I', len(tiff)) + tiff[8:] + directory)
+
+
+@pytest.mark.parametrize('kind', [1, 4, 9, 16])
+def test_a_tiff_of_two_sizes_is_refused(kind):
+  with pytest.raises(PosejaxError, match='header of this TIFF picture .* is damaged'):
+    decoding.decode_picture(sizes_twice(kind))
+
+
 @pytest.mark.parametrize('kind', FORMATS)
 def test_the_limit_is_a_parameter(kind):
   data = KINDS[kind]
