@@ -104,7 +104,7 @@ def _prepare(builder: PeopleBuilder, manual_dir: str) -> None:
       builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=manual_dir or None)
       )
-  except OSError as error:
+  except Exception as error:  # of a full disk, array_record raises a RuntimeError
     if is_disk_full(error):
       raise PosejaxError(
         f'The disk of {folder} is full; nothing half-prepared was left. Make room, or set '

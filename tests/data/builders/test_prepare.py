@@ -155,11 +155,19 @@ def test_a_second_preparation_waits_for_the_first(lspet, monkeypatch):
   assert most == [1]
 
 
-def test_a_full_disk_is_named(lspet, monkeypatch):
+@pytest.mark.parametrize(
+  'error',
+  [
+    OSError(errno.ENOSPC, 'No space left on device'),
+    # Of array_record, whose writer is in C++.
+    RuntimeError('write() failed: No space left on device at byte 0; writing /dev/full'),
+  ],
+)
+def test_a_full_disk_is_named(lspet, monkeypatch, error):
   root, folder = lspet
 
   def full(self, name, examples):
-    raise OSError(errno.ENOSPC, 'No space left on device')
+    raise error
 
   monkeypatch.setattr(base.PeopleBuilder, '_write_split', full)
   with pytest.raises(PosejaxError, match='The disk of .*prepared.* is full; nothing half-prepared'):
