@@ -108,7 +108,7 @@ class _Rewriter:
     else:
       bias = self._arrays[names[2]] if len(names) > 2 else 0
       del node.input[2:]
-      node.input.append(self._store((*names[2:], 'plus', name), numbers + bias))
+      node.input.append(self._store((*names[2:], 'plus', name, channels), numbers + bias))
     return True
 
   def _following(self, node: onnx.NodeProto, ops: tuple[str, ...]) -> list[onnx.NodeProto] | None:

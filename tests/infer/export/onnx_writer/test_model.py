@@ -194,6 +194,21 @@ def test_the_form_for_any_platform_is_taken():
   assert 'Cos' in run_both(fn, [X])
 
 
+def test_a_number_that_several_convolutions_add_becomes_each_ones_bias():
+  rng = np.random.default_rng(0)
+  one, two = (rng.normal(size=(3, 3, *io)).astype(np.float32) for io in ((3, 8), (8, 4)))
+
+  def fn(x):
+    for kernel in (one, two):
+      x = lax.conv_general_dilated(
+        x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+      )
+      x = x + 0.5
+    return x
+
+  run_both(fn, [floats(2, 9, 12, 3)], tolerance=1e-4)
+
+
 def test_what_cannot_be_written_is_named():
   with pytest.raises(PosejaxError, match="computes 'while', which cannot be written to ONNX"):
     run_both(lambda x: lax.while_loop(lambda y: y.sum() < 9, lambda y: y + 1, x), [X])
