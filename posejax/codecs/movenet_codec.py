@@ -27,7 +27,7 @@ class MoveNet(Codec):
   sigma: float = movenet_targets.SIGMA
   reach: float = movenet.REACH
 
-  outputs: ClassVar[tuple[str, ...]] = movenet_targets.SINGLE
+  outputs: ClassVar[tuple[str, ...]] = movenet_targets.MAPS
   # Puts a box's middle in the middle of the pixel grid, which is that of the cells.
   convention: ClassVar[str] = 'udp'
   shift_flip: ClassVar[bool] = False

@@ -4,13 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from posejax.codecs import movenet, movenet_multi, movenet_targets
+from posejax.codecs import movenet, movenet_targets
 
 GRID = (16, 28)
 K = 5
 H, W = 4 * GRID[0], 4 * GRID[1]
 _encode = jax.jit(movenet_targets.encode, static_argnums=(2,), static_argnames=('stride', 'sigma'))
-_encode_multi = jax.jit(movenet_targets.encode_multi, static_argnums=(4,))
 _losses = jax.jit(movenet_targets.losses)
 
 
@@ -103,64 +102,6 @@ def test_outside_the_crop_regression_still_points_there():
   np.testing.assert_allclose([4 * (u + dx) - 0.5, 4 * (v + dy) - 0.5], [-20, 30], atol=1e-4)
 
 
-PEOPLE = np.array([[8, 6, 40, 55], [60, 10, 100, 60], [0, 0, 0, 0]], np.float32)
-
-
-def crowd():
-  """One picture: two people who stand apart, and a place that is not taken."""
-  rng = np.random.default_rng(5)
-  points = rng.uniform(
-    PEOPLE[:, None, :2] + 1, PEOPLE[:, None, 2:] - 1 + 2 * (PEOPLE[:, None, 2:] == 0), (3, K, 2)
-  )
-  return (
-    points[None].astype(np.float32),
-    np.ones((1, 3, K), int),
-    PEOPLE[None],
-    np.array([[1, 1, 0]]),
-  )
-
-
-def test_decoding_gives_several_people_back():
-  points, visibility, boxes, present = crowd()
-  targets, _ = _encode_multi(points, visibility, boxes, present, GRID)
-  found = jax.jit(movenet_multi.decode_multi, static_argnums=1)(certain(targets), 3)
-  order = np.argsort(np.asarray(found['boxes_crop'])[0, :2, 0])
-  np.testing.assert_allclose(np.asarray(found['boxes_crop'])[0, order], boxes[0, :2], atol=1e-3)
-  keypoints = np.asarray(found['keypoints_crop'])[0, order]
-  np.testing.assert_allclose(keypoints, points[0, :2], atol=1e-3)
-  scores = np.asarray(found['scores'])[0]
-  assert scores[:2].min() > 0.3 > 1e-3 > scores[2]
-
-
-def test_the_order_of_people_does_not_matter():
-  points, visibility, boxes, present = crowd()
-  points[0, 1, :2] = points[0, 0, :2] + [5, -3]
-  expected = _encode_multi(points, visibility, boxes, present, GRID)
-  turn = [2, 1, 0]
-  found = _encode_multi(
-    points[:, turn], visibility[:, turn], boxes[:, turn], present[:, turn], GRID
-  )
-  counts = {
-    n: np.broadcast_to(np.asarray(w) > 0, expected[0][n].shape) for n, w in expected[1].items()
-  }
-  for name in expected[0]:
-    np.testing.assert_array_equal(found[1][name], expected[1][name])
-    a, b = (np.asarray(maps[0][name])[counts[name]] for maps in (found, expected))
-    np.testing.assert_allclose(a, b, atol=1e-6)
-
-
-def test_in_a_persons_box_an_unlabelled_keypoint_teaches_nothing():
-  points, visibility, boxes, present = crowd()
-  visibility[0, 0, 2] = 0
-  _, weights = _encode_multi(points, visibility, boxes, present, GRID)
-  weight = np.asarray(weights['keypoint_heatmaps'])[0, ..., 2]
-  # The box of 8 to 40 by 6 to 55 pixels covers parts of the cells 2 to 10 by 1 to 13.
-  expected = np.ones(GRID)
-  expected[1:14, 2:11] = 0
-  np.testing.assert_array_equal(weight, expected)
-  assert np.asarray(weights['keypoint_heatmaps'])[..., [0, 1, 3, 4]].all()
-
-
 def focal_by_loops(logits, target, weight):
   total, peaks = 0.0, 0.0
   for x, y, w in zip(logits.ravel(), target.ravel(), weight.ravel(), strict=True):
@@ -174,8 +115,7 @@ def focal_by_loops(logits, target, weight):
 
 
 def test_losses_are_those_of_the_paper():
-  points, visibility, boxes, present = crowd()
-  targets, weights = _encode_multi(points, visibility, boxes, present, GRID)
+  targets, weights = _encode(scattered(5, 1, K), np.array([[2, 1, 0, 2, 1]]), GRID)
   rng = np.random.default_rng(6)
   outputs = {n: rng.normal(0, 2, t.shape).astype(np.float32) for n, t in targets.items()}
   found = _losses(outputs, targets, weights)

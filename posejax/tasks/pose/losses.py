@@ -63,7 +63,7 @@ LOSSES: dict[tuple[str, ...], dict[str, PoseLoss]] = {
     'smooth_l1': PoseLoss(losses.smooth_l1, 'coordinates'),
     'rle': PoseLoss(_rle, 'coordinates', _init_rle),
   },
-  movenet_targets.SINGLE: {'centernet': PoseLoss(movenet_targets.codec_loss)},
+  movenet_targets.MAPS: {'centernet': PoseLoss(movenet_targets.codec_loss)},
   ('logits',): {'cross_entropy': PoseLoss(losses.pixel_cross_entropy, 'logits')},
 }
 """The outputs of a codec -> name -> loss. The first of them is what they get unless told."""
