@@ -1,8 +1,8 @@
 """PCKh: the share of labelled keypoints within a fraction of the head's size (MPII).
 
 A keypoint is right at threshold t if its distance to the label is at most (`<=`) t times the head
-size, which is `HEAD_SCALE` times the diagonal of the annotated head box. Figures are shares in
-[0, 1], where published tables give percents.
+size: 0.6 of the diagonal of the annotated head box (`posejax.geometry.boxes.head_size`). Figures are
+shares in [0, 1], where published tables give percents.
 
 Two habits go by the name "Mean@0.1". The code of MSRA and HRNet reads index 11 of the thresholds
 0, 0.01, 0.02 …, which is 0.11; mmpose reads index 10. A name here says the threshold that was used:
@@ -23,8 +23,6 @@ import numpy as np
 from posejax.skeletons import Skeleton
 from posejax.types import Array
 
-HEAD_SCALE = 0.6
-
 # Whole percents, so that a threshold is looked up by its value and a distance that lies exactly on
 # it is compared without rounding.
 _PERCENTS = np.array([10, 11, 50])
@@ -41,12 +39,6 @@ _GROUPS = {
 Sums = dict[str, Array]
 
 
-def head_size(head_box: Array) -> np.ndarray:
-  """Return `[...]` head sizes in pixels for head boxes `[..., 4]`, xyxy."""
-  head_box = np.asarray(head_box, np.float64)
-  return HEAD_SCALE * np.hypot(*np.moveaxis(head_box[..., 2:] - head_box[..., :2], -1, 0))
-
-
 def pckh_sums(
   predicted_image: Array,
   keypoints_image: Array,
@@ -60,7 +52,7 @@ def pckh_sums(
     predicted_image: `[B, K, 2]`, image frame.
     keypoints_image: `[B, K, 2]`, image frame.
     visibility: `[B, K]`, above 0 where labelled.
-    head_sizes: `[B]`, pixels of the image (see `head_size`); an example whose size is not above 0 is
+    head_sizes: `[B]`, pixels of the image; an example whose size is not above 0 is
       left out and counted.
     mask: `[B]`, 0 for padding, whose other values don't matter.
 

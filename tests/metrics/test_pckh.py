@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from posejax import skeletons
+from posejax.geometry import boxes
 from posejax.metrics import pckh
 
 MPII = skeletons.MPII
@@ -38,7 +39,7 @@ def _batch(seed, B=ROWS):
     'predicted_image': predicted.astype(np.float32),
     'keypoints_image': keypoints,
     'visibility': rng.choice(3, (B, 16), p=[0.2, 0.3, 0.5]),
-    'head_sizes': pckh.head_size(head_boxes).astype(np.float32),
+    'head_sizes': boxes.head_size(head_boxes).astype(np.float32),
     'mask': np.ones(B, np.float32),
   }, head_boxes
 
@@ -107,9 +108,9 @@ def _one(error, joint='left_knee'):
 
 class TestDefinitions:
   def test_head_size_is_three_fifths_of_the_diagonal(self):
-    boxes = [(10, 20, 70, 100), (0, 0, 5, 12)]
-    np.testing.assert_allclose(pckh.head_size(np.array(boxes)), [60, 7.8])
-    np.testing.assert_allclose(pckh.head_size(boxes[0]), 60)
+    heads = [(10, 20, 70, 100), (0, 0, 5, 12)]
+    np.testing.assert_allclose(boxes.head_size(np.array(heads)), [60, 7.8])
+    np.testing.assert_allclose(boxes.head_size(heads[0]), 60)
 
   @pytest.mark.parametrize(
     ('error', 'at_50', 'at_11', 'at_10'),

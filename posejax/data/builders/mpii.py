@@ -24,8 +24,6 @@ _VALIDATION_SHARE = 10
 # Source: `_get_db` of microsoft/human-pose-estimation.pytorch lib/dataset/mpii.py.
 _PIXELS_PER_SCALE = 200
 _DOWN_PER_SCALE = 15
-# Source: SC_BIAS of the same project's lib/dataset/mpii.py (0.8 * 0.75).
-_HEAD_SCALE = 0.6
 
 
 class PosejaxMpii(base.PeopleBuilder):
@@ -167,7 +165,7 @@ def _add_head_sizes(entries: Sequence[tuple[str, dict]], path: str) -> None:
       f'{path}: headboxes_src is {"x".join(map(str, heads.shape))}, expected 2x2x{len(entries)}, one '
       'per person of annot/valid.json. Do the two files belong together?'
     )
-  sizes = _HEAD_SCALE * np.linalg.norm(heads[1].astype(np.float64) - heads[0], axis=0)
+  sizes = boxes.head_size(np.concatenate([heads[0], heads[1]]).T)
   for (_, person), size in zip(entries, sizes, strict=True):
     person['head_size'] = size
 
@@ -206,8 +204,7 @@ def _mat_person(rect: Any, points: np.ndarray, number: int, path: str) -> dict[s
   head_size = 0.0
   corners = [getattr(rect, name, None) for name in ('x1', 'y1', 'x2', 'y2')]
   if all(np.size(c) == 1 and c is not None for c in corners):
-    x1, y1, x2, y2 = map(float, corners)
-    head_size = _HEAD_SCALE * np.hypot(x2 - x1, y2 - y1)
+    head_size = float(boxes.head_size([float(c) for c in corners]))
   return {
     'keypoints': keypoints,
     'visibility': visibility,
