@@ -1,11 +1,13 @@
 """The Flask application: routes, errors and what is counted."""
 
-from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError, Future, wait
+import contextlib
 import dataclasses
 import hashlib
 import io
 import logging
+import math
 import os
 import threading
 import time
@@ -13,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from posejax.errors import PosejaxError
 from posejax.infer.frames.decoding import decode_picture
+from posejax.infer.frames.headers import declared_size
 from posejax.infer.results import Result, to_dict
 from posejax.web import openapi, page, security, uploads
-from posejax.web.batching import Batcher, BusyError
+from posejax.web.batching import Batcher, BusyError, NetFailedError
 from posejax.web.limits import Limits
 from posejax.web.metrics import Metrics
 from posejax.web.missing import missing
@@ -37,6 +40,41 @@ class Parts:
   metrics: Metrics
 
 
+class _Decoding:
+  """Bounds what is decoded at once: decoded pictures are far larger than encoded ones.
+
+  More threads than cores gain nothing.
+  """
+
+  def __init__(self, limits: Limits):
+    self._limits = limits
+    self._changed = threading.Condition()
+    self._pictures = self._pixels = 0
+
+  @contextlib.contextmanager
+  def of(self, pixels: int) -> Iterator[None]:
+    """Wait until a picture of so many pixels may be decoded, which is done inside.
+
+    Raises:
+      BusyError: it may not for as long as an answer may take.
+    """
+
+    def may() -> bool:
+      fits = self._pixels + pixels <= self._limits.waiting_pixels
+      return not self._pictures or (fits and self._pictures < (os.cpu_count() or 1))
+
+    with self._changed:
+      if not self._changed.wait_for(may, self._limits.answer_seconds):
+        raise BusyError
+      self._pictures, self._pixels = self._pictures + 1, self._pixels + pixels
+    try:
+      yield
+    finally:
+      with self._changed:
+        self._pictures, self._pixels = self._pictures - 1, self._pixels - pixels
+        self._changed.notify_all()
+
+
 class _Predictions:
   """Answers requests to predict: decodes, waits for the net, names each picture's error."""
 
@@ -44,8 +82,7 @@ class _Predictions:
     self._predictor = predictor
     self._limits = limits
     self._parts = parts
-    # Decoded pictures are far larger than encoded ones, and more threads than cores gain nothing.
-    self._decoding = threading.Semaphore(os.cpu_count() or 1)
+    self._decoding = _Decoding(limits)
 
   def answer(self, request: Any) -> tuple[dict[str, Any], int]:
     """Return the answer to a Flask request, and its status."""
@@ -59,7 +96,9 @@ class _Predictions:
     self._parts.metrics.pictures.labels('predicted').inc(len(entries) - failed)
     milliseconds = round(1000 * (time.monotonic() - began), 1)
     body = {'model': self._predictor.name, 'milliseconds': milliseconds, 'results': entries}
-    return body, 422 if failed == len(entries) else 200
+    if failed < len(entries):
+      return body, 200
+    return body, 500 if any(isinstance(f.exception(), NetFailedError) for _, f in waiting) else 422
 
   def _submit(
     self, pictures: list[uploads.Upload], environ: dict[str, Any], began: float
@@ -76,7 +115,8 @@ class _Predictions:
 
   def _submit_one(self, picture, environ, before, began) -> 'Future[Result]':
     try:
-      with self._decoding:
+      pixels = math.prod(declared_size(picture.data, picture.name))
+      with self._decoding.of(min(pixels, self._limits.picture_pixels)):
         image = decode_picture(picture.data, picture.name, self._limits.picture_pixels)
     except PosejaxError as error:
       failed = Future()
@@ -92,7 +132,9 @@ class _Predictions:
         ahead = [future for future in ahead if not future.done()]
         if not ahead:
           raise
-        self._wait(ahead[0], began)
+        left = began + self._limits.answer_seconds - time.monotonic()
+        if not wait(ahead[:1], max(0.0, left)).done:
+          raise
 
   def _entry(self, future: 'Future[Result]', threshold: float, began: float) -> dict[str, Any]:
     try:

@@ -23,6 +23,10 @@ class BusyError(Exception):
   """So much waits that nothing more is taken."""
 
 
+class NetFailedError(PosejaxError):
+  """The net failed on a picture, which nobody who sent it can mend."""
+
+
 @dataclasses.dataclass
 class _Waiting:
   image: np.ndarray
@@ -143,6 +147,7 @@ class Batcher:
       else:
         if not isinstance(error, PosejaxError):
           _LOG.exception('The net failed on a picture of shape %s.', items[0].image.shape)
+          error = NetFailedError("The net failed on this picture; the server's log says how.")
         items[0].future.set_exception(error)
     else:
       for item, result in zip(items, results, strict=True):

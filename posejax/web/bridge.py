@@ -1,12 +1,14 @@
 """From an ASGI server to a WSGI application, with bounds on what a client can hold.
 
-Slow clients are waited for by the server's event loop; a thread is taken only once a request is
-whole, and there are only so many.
+Slow clients are waited for by the server's event loop; a thread and a place among those answered are
+taken only once a request is whole, and there are only so many. Requests without a body have places of
+their own, so that who watches over the server hears from it however busy it is.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+import contextlib
 import io
 import json
 import sys
@@ -17,6 +19,7 @@ from posejax.web import security
 from posejax.web.app import IS_GONE
 from posejax.web.limits import Limits
 
+_TOO_MANY = 'Too many requests at once; send this one again in a second.'
 _DISCARD_SECONDS = 2.0  # for the rest of a request that is too large
 
 
@@ -43,62 +46,91 @@ class Bridge:
     self._app = app
     self._limits = limits
     self._on_refusal = on_refusal
-    self._threads = ThreadPoolExecutor(limits.requests, 'posejax-request')
-    self._active = 0
+    self._predictions = _Places(limits.requests)
+    self._others = _Places(limits.requests)
+    self._held_bytes = 0  # of bodies, received in part or whole
 
   async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
     """Answer one request; the signature is ASGI's."""
     if scope['type'] != 'http':
       raise ValueError(f'Only HTTP is answered here, not {scope["type"]}.')
-    self._active += 1
+    parts: list[bytes] = []
     try:
-      if self._active > self._limits.requests:
-        raise _RefusedError(503, 'Too many requests at once; send this one again in a second.')
-      body = await self._read(scope, receive)
-      await self._ask(scope, body, receive, send)
+      body = await self._read(parts, receive)
+      with (self._predictions if body else self._others).one() as threads:
+        await self._ask(threads, scope, body, receive, send)
     except _RefusedError as error:
       self._on_refusal(error.status)
       await _send(send, *_refusal(error))
     except _GoneError:
       pass
     finally:
-      self._active -= 1
+      self._held_bytes -= sum(map(len, parts))
 
-  async def _read(self, scope: dict, receive: Callable) -> bytes:
+  async def _read(self, parts: list[bytes], receive: Callable) -> bytes:
     try:
       async with asyncio.timeout(self._limits.receive_seconds):
-        return await self._read_bounded(receive)
+        await self._read_bounded(parts, receive)
+        parts[:] = [b''.join(parts)]  # it is held once
+        return parts[0]
     except TimeoutError as error:
       raise _RefusedError(
         408, f'The request was not whole after {self._limits.receive_seconds:g} seconds.'
       ) from error
 
-  async def _read_bounded(self, receive: Callable) -> bytes:
-    parts, size, more = [], 0, True
+  async def _read_bounded(self, parts: list[bytes], receive: Callable) -> None:
+    size, more = 0, True
     while more:
       body, more = await _chunk(receive)
       size += len(body)
+      refused = None
       if size > self._limits.request_bytes:
-        parts.clear()
-        await _discard(receive, more)
-        raise _RefusedError(
+        refused = _RefusedError(
           413, f'A request has at most {self._limits.request_bytes:,} bytes; send fewer or smaller.'
         )
+      elif self._held_bytes + len(body) > self._limits.requests * self._limits.request_bytes:
+        refused = _RefusedError(503, _TOO_MANY)
+      if refused is not None:
+        self._held_bytes -= sum(map(len, parts))
+        parts.clear()
+        await _discard(receive, more)
+        raise refused
       parts.append(body)
-    return b''.join(parts)
+      self._held_bytes += len(body)
 
-  async def _ask(self, scope: dict, body: bytes, receive: Callable, send: Callable) -> None:
+  async def _ask(
+    self, threads: ThreadPoolExecutor, scope: dict, body: bytes, receive: Callable, send: Callable
+  ) -> None:
     gone = threading.Event()
     watch = asyncio.create_task(_watch(receive, gone))
     try:
       environ = _environ(scope, body) | {IS_GONE: gone.is_set}
       del body
       loop = asyncio.get_running_loop()
-      answer = await loop.run_in_executor(self._threads, _run, self._app, environ)
+      answer = await loop.run_in_executor(threads, _run, self._app, environ)
     finally:
       watch.cancel()
     if not gone.is_set():
       await _send(send, *answer)
+
+
+class _Places:
+  """So many requests are answered at the same time, in as many threads."""
+
+  def __init__(self, number: int):
+    self._number, self._taken = number, 0
+    self._threads = ThreadPoolExecutor(number, 'posejax-request')
+
+  @contextlib.contextmanager
+  def one(self) -> Iterator[ThreadPoolExecutor]:
+    """Take one of the places, or refuse."""
+    if self._taken >= self._number:
+      raise _RefusedError(503, _TOO_MANY)
+    self._taken += 1
+    try:
+      yield self._threads
+    finally:
+      self._taken -= 1
 
 
 async def _chunk(receive: Callable[[], Awaitable[dict]]) -> tuple[bytes, bool]:

@@ -14,11 +14,12 @@ class Limits:
     picture_pixels: of one picture, by the size its header declares.
     pictures: in one request.
     instances: named for one picture, the surest first.
-    requests: answered at the same time, each in a thread of its own; more are sent away.
+    requests: with a body answered at the same time, each in a thread of its own, and as many without;
+      more are sent away. What of them is received at the same time has their bytes together.
     batch: pictures given to the net together.
     batch_milliseconds: that a picture waits for others which are just being decoded.
     waiting: pictures that wait for the net; more are sent away.
-    waiting_pixels: of all pictures that wait for the net or are in it.
+    waiting_pixels: of all pictures that wait for the net or are in it, and of all that are being decoded.
     receive_seconds: that a client may take to send its request.
     answer_seconds: that the net may take until a request is given up.
     drain_seconds: between being told to stop and stopping.

@@ -223,7 +223,7 @@ def test_a_net_without_keypoints(make_client):
   assert client.get('/api/v1/model').json['limbs'] == []
 
 
-def test_a_net_that_fails_harms_only_its_request(make_client, caplog):
+def test_a_net_that_fails_on_a_picture_harms_no_other(make_client, caplog):
   class Picky(beacons.Beacons):
     def __call__(self, images):
       if any(image.shape[0] < 50 for image in images):
@@ -232,7 +232,11 @@ def test_a_net_that_fails_harms_only_its_request(make_client, caplog):
 
   client = make_client(Picky())
   small = beacons.jpeg(PICTURE[:40])
-  response = post(client, ('small', small), ('good', beacons.jpeg(PICTURE)))
+  both = post(client, ('small', small), ('good', beacons.jpeg(PICTURE)))
+  assert both.status_code == 200
+  assert 'The net failed on this picture' in both.json['results'][0]['error']
+  assert both.json['results'][1]['instances']
+  response = post(client, ('small', small))
   assert response.status_code == 500
   assert 'too small for me' not in response.text  # which is for the log
   assert 'too small for me' in caplog.text

@@ -131,6 +131,21 @@ def test_slow_clients_hold_up_nobody():
       client.close()
 
 
+def test_requests_that_never_become_whole_take_nobodys_place():
+  head = b'POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx'
+  with running.server('--requests=2', '--seconds=0.5') as (_, url):
+    slow = [connect(url) for _ in range(4)]
+    for client in slow:
+      client.sendall(head)
+    with ThreadPoolExecutor(2) as threads:
+      busy = [threads.submit(ask, url) for _ in range(2)]
+      time.sleep(0.2)
+      assert ask(url, 'GET', '/healthz') == (200, {'status': 'ok'})
+      assert [one.result()[0] for one in busy] == [200, 200]
+    for client in slow:
+      client.close()
+
+
 def test_too_many_requests_at_once_get_503():
   with running.server('--requests=2', '--seconds=1') as (_, url):
     with ThreadPoolExecutor(6) as threads:
