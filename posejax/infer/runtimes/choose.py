@@ -80,20 +80,22 @@ def fastest(
   """Make every runtime that can be had, let them take turns for a moment, and return the fastest.
 
   Args:
-    makers: by name; one that raises `NotInstalledError` or `CannotWriteError` is left out.
+    makers: by name; one that fails, or whose runtime does, is left out.
     example: inputs to try them with.
   """
   runtimes, missing = {}, {}
   for name, make in makers.items():
     try:
-      runtimes[name] = make()
+      runtime = make()
+      runtime(example)  # compiles
+      runtimes[name] = runtime
     except (NotInstalledError, CannotWriteError) as e:
       missing[name] = str(e)
+    except Exception as e:  # each library fails in its own way, and another one may not
+      missing[name] = f'{name} cannot run this net ({type(e).__name__}: {e!s:.200}).'
   if not runtimes:
     raise PosejaxError(' '.join(missing.values()))
   times = {name: [] for name in runtimes}
-  for runtime in runtimes.values():
-    runtime(example)  # compiles
   began = time.perf_counter()
   for turn in range(_TURNS[1]):
     if turn >= _TURNS[0] and time.perf_counter() - began > _SECONDS:

@@ -148,6 +148,27 @@ def test_a_runtime_that_cannot_run_the_net_is_left_out():
   assert str(chosen).endswith("The net computes 'while', which cannot be written to ONNX yet.")
 
 
+class _Fails(_Sleeps):
+  def _run(self, inputs, count):
+    raise RuntimeError('bias must be 1D')
+
+
+def _broken():
+  raise ImportError('libopenvino.so: cannot open shared object file')
+
+
+def test_a_runtime_that_fails_in_its_own_way_is_left_out():
+  makers = {
+    'xla': lambda: _Sleeps('xla', 0.001),
+    'onnx': lambda: _Fails('onnx', 0),
+    'openvino': _broken,
+  }
+  chosen = choose.fastest(makers, EXAMPLE)
+  assert list(chosen.milliseconds) == ['xla']
+  assert 'onnx cannot run this net (RuntimeError: bias must be 1D)' in str(chosen)
+  assert 'openvino cannot run this net (ImportError: libopenvino.so' in str(chosen)
+
+
 def test_what_is_not_installed_is_said_in_one_sentence(pipeline, monkeypatch):
   monkeypatch.setitem(sys.modules, 'onnxruntime', None)
   with pytest.raises(
