@@ -33,7 +33,7 @@ class Agreement:
   """How far two answers for the same pictures are apart.
 
   Attributes:
-    num_keypoints: that were compared; 0 of a net that only scores classes.
+    num_keypoints: that were compared, and corners of boxes; 0 of a net that only scores classes.
     num_off: further apart than `KEYPOINT_PIXELS`, ties left out.
     num_ties: further apart, but with the same score.
     pixels: the largest distance along x or y, ties left out.
@@ -62,25 +62,50 @@ class Agreement:
 
 
 def compare(found: Arrays, expected: Arrays) -> Agreement:
-  """Return how far apart `keypoints` `[B, K, 2]`, if any, and `scores` `[B, K]` or `[B, C]` are."""
-  # Of a net that finds everybody, each keypoint's, which says most.
-  name = 'keypoint_scores' if 'keypoint_scores' in expected else 'scores'
+  """Return how far apart `keypoints` `[B, K, 2]`, if any, and `scores` `[B, K]` or `[B, C]` are.
+
+  Of a net that finds everybody, `keypoints` `[B, N, K, 2]` and `keypoint_scores` `[B, N, K]`, `boxes`
+  `[B, N, 4]`, `scores` and `labels` `[B, N]`.
+  """
+  scores = _score_differences(found, expected, 'scores')
+  of_places, off = {}, 0
+  if 'keypoints' in expected:
+    name = 'keypoint_scores' if 'keypoint_scores' in expected else 'scores'
+    of_places['keypoints'] = _score_differences(found, expected, name)
+  if 'boxes' in expected:
+    of_places['boxes'] = scores[..., None]
+    other = np.asarray(found['labels']) != np.asarray(expected['labels'])
+    off = int((other & (scores > TIE_SCORE)).sum())
+  parts = [_compare_places(found[name], expected[name], of) for name, of in of_places.items()]
+  return Agreement(
+    num_keypoints=sum(part.num_keypoints for part in parts),
+    num_off=sum(part.num_off for part in parts) + off,
+    num_ties=sum(part.num_ties for part in parts),
+    pixels=max((part.pixels for part in parts), default=0.0),
+    score=max([float(scores.max(initial=0)), *(part.score for part in parts)]),
+  )
+
+
+def _score_differences(found: Arrays, expected: Arrays, name: str) -> np.ndarray:
   scores = np.asarray(expected[name])
   scale = max(1.0, float(np.abs(scores).max(initial=0)))
   difference = np.abs(np.asarray(found[name]) - scores) / scale
-  difference = np.where(np.isfinite(difference), difference, np.inf)
-  if 'keypoints' not in expected:
-    return Agreement(0, 0, 0, 0.0, float(difference.max()))
-  apart = np.abs(np.asarray(found['keypoints']) - np.asarray(expected['keypoints'])).max(-1)
+  return np.where(np.isfinite(difference), difference, np.inf)
+
+
+def _compare_places(found: np.ndarray, expected: np.ndarray, scores: np.ndarray) -> Agreement:
+  """Compare places `[..., 2]`, or corners of boxes `[..., 4]`, by how far their scores are apart."""
+  apart = np.abs(np.asarray(found) - np.asarray(expected))
+  apart = apart.reshape(*scores.shape[:-1], -1, 2).max(-1)
   apart = np.where(np.isfinite(apart), apart, np.inf)
-  off = apart > KEYPOINT_PIXELS
-  tie = off & (difference <= TIE_SCORE)
+  off, scores = apart > KEYPOINT_PIXELS, np.broadcast_to(scores, apart.shape)
+  tie = off & (scores <= TIE_SCORE)
   return Agreement(
     num_keypoints=apart.size,
     num_off=int((off & ~tie).sum()),
     num_ties=int(tie.sum()),
     pixels=float(apart[~tie].max(initial=0)),
-    score=float(difference.max(initial=0)),
+    score=float(scores.max(initial=0)),
   )
 
 

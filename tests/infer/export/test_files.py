@@ -165,6 +165,24 @@ def test_comparing():
   assert not check.compare({'keypoints': points * np.nan, 'scores': scores}, right).good
 
 
+def test_of_a_net_that_finds_everybody_all_of_it_is_compared():
+  rng = np.random.default_rng(1)
+  right = {
+    'boxes': rng.uniform(0, 90, (2, 3, 4)),
+    'scores': rng.random((2, 3)),
+    'labels': rng.integers(0, 2, (2, 3)),
+    'keypoints': rng.uniform(0, 90, (2, 3, 5, 2)),
+    'keypoint_scores': rng.random((2, 3, 5)),
+  }
+  found = check.compare(right, right)
+  assert (found.good, found.num_keypoints) == (True, 2 * 3 * (5 + 2))
+  for name, value in right.items():
+    wrong = {**right, name: 1 - value if name == 'labels' else value + 0.1}
+    if name in ('boxes', 'keypoints', 'labels'):  # or their own scores tell of a tie
+      wrong |= {s: right[s] + 5e-5 for s in ('scores', 'keypoint_scores')}
+    assert not check.compare(wrong, right).good, name
+
+
 def test_8_bit(tmp_path):
   path, pipeline = tmp_path / 'net.onnx', pipelines.build('regression')
   images = np.concatenate(
