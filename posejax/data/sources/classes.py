@@ -11,7 +11,7 @@ from posejax.errors import PosejaxError, nearest
 from posejax.labels import LabelSpace
 from posejax.types import Picture
 
-_OF_INSTANCES = (
+OF_INSTANCES = (
   'boxes', 'labels', 'crowd', 'keypoints', 'visibility', 'areas', 'head_sizes', 'annotation_ids',
 )  # fmt: skip
 
@@ -69,5 +69,5 @@ class OnlyClasses(OverSource):
     new = np.full(len(self.source.label_space.class_names), -1, np.int32)
     new[self._numbers] = np.arange(len(self.names))
     labels = new[picture['labels']]
-    taken = {key: picture[key][labels >= 0] for key in _OF_INSTANCES if key in picture}
+    taken = {key: picture[key][labels >= 0] for key in OF_INSTANCES if key in picture}
     return {**picture, **taken, 'labels': labels[labels >= 0]}

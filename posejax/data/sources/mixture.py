@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from posejax import labels as label_spaces
+from posejax.data.sources.classes import OF_INSTANCES
 from posejax.errors import PosejaxError, nearest
 from posejax.labels import LabelSpace
 from posejax.skeletons import Skeleton
@@ -20,8 +21,9 @@ class Mixture:
   """The entries of several sources, one source after the other, all with one skeleton.
 
   The parts are sources of pictures, or people of such. Keypoints that a part does not have are not
-  labelled (visibility 0); where the parts' classes differ, they count as one. Without a skeleton the
-  parts are labelled pictures, or ones with boxes, which must have the same classes.
+  labelled (visibility 0); where the parts' classes differ, those with keypoints count as one, and things
+  of others are left out. Without a skeleton the parts are labelled pictures, or ones with boxes, which
+  must have the same classes.
 
   Attributes:
     name: 'mixture'.
@@ -62,7 +64,19 @@ class Mixture:
     if skeleton and len(classes) == 1:
       self.label_space = LabelSpace(*classes, skeleton)
     self._one_class = len(classes) > 1
-    figures = {name for source in sources for name in _keypoint_classes(source)}
+    of_parts = [_keypoint_classes(source) for source in sources]
+    figures = {name for names in of_parts for name in names}
+    if self._one_class:
+      others = {name for names in classes for name in names} - figures
+      _LOG.warning(
+        'The parts of config.data.parts have different classes: %s count as one%s.',
+        ', '.join(sorted(figures)),
+        f', {", ".join(sorted(others))} are left out' if others else '',
+      )
+    self._kept = [
+      [source.label_space.class_names.index(name) for name in names]
+      for source, names in zip(sources, of_parts, strict=True)
+    ]
     names = self.label_space.class_names
     self.keypoint_classes = names if self._one_class else tuple(n for n in names if n in figures)
     if skeleton is None:
@@ -107,7 +121,9 @@ class Mixture:
     visibility[..., to] = example['visibility'][..., of]
     mapped = {**example, 'keypoints': keypoints, 'visibility': visibility}
     if self._one_class and 'labels' in example:
-      mapped['labels'] = np.zeros_like(example['labels'])
+      kept = np.isin(example['labels'], self._kept[part])
+      mapped |= {key: mapped[key][kept] for key in OF_INSTANCES if key in mapped}
+      mapped['labels'] = np.zeros_like(mapped['labels'])
     return mapped
 
 

@@ -144,6 +144,15 @@ def test_everybody_on_a_picture_is_mapped():
   assert (source.keypoint_classes, both.keypoint_classes) == (('stop', 'go'), ('person',))
 
 
+def test_things_without_keypoints_are_nobody_where_classes_count_as_one(monkeypatch, caplog):
+  common = skeletons.Skeleton('other', ('b', 'c'), (), (), (0.1, 0.1))
+  monkeypatch.setattr(Signs, 'keypoint_classes', ('go',), raising=False)
+  both = mixture.Mixture([Signs(), Drawn(common, 1)], common).labels(0)
+  assert (both['labels'].tolist(), both['crowd'].tolist()) == ([0, 0], [False, False])
+  np.testing.assert_array_equal(both['keypoints'][:, 0], [[2, 3], [10, 11]])
+  assert 'go, person count as one, stop are left out' in caplog.text
+
+
 @pytest.fixture
 def joined():
   parts = [Drawn(skeletons.COCO, 3), Drawn(skeletons.LSP, 4), Drawn(skeletons.MPII, 2)]
