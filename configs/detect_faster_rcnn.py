@@ -93,7 +93,8 @@ def smoke(config):
   config.task.crop_size = (64, 96)
   if config.model['name'].endswith('light'):
     options = {'features': 8, 'hidden': 16}
-    options['backbone'] = {'name': 'densenet_compact', 'growth': 4, 'stem_features': 8}
+    blocks = {'growth': 4, 'block_layers': (1, 1, 1, 1)}
+    options['backbone'] = {'name': 'densenet_compact', **blocks, 'stem_features': 8}
     if 'keypoint' in config.model['name']:
       options['keypoint_features'] = (8,)
     config.model = {'name': config.model['name'], **options}
