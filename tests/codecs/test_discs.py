@@ -1,15 +1,15 @@
-import jax
 import numpy as np
 import pytest
 
 from posejax import codecs, skeletons
 from posejax.errors import PosejaxError
+from tests import compiling
 from tests.codecs.arrays import Arrays
 
 CROP = (48, 36)  # H, W
 CODEC = Arrays(codecs.create('discs', crop_size=CROP, radius=4.0))
-_encode = jax.jit(CODEC.encode)
-_decode = jax.jit(CODEC.decode)
+_encode = compiling.jit(CODEC.encode)
+_decode = compiling.jit(CODEC.decode)
 
 
 def classes_by_loops(keypoints, visibility, radius):

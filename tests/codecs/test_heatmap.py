@@ -2,14 +2,13 @@ import dataclasses
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from posejax import codecs, skeletons
 from posejax.errors import PosejaxError
-from tests import references
+from tests import compiling, references
 from tests.codecs.arrays import Arrays
 
 NAMES = ('dark', 'msra', 'udp')
@@ -23,8 +22,8 @@ B, K = 3, 8
 
 
 # Compiled once per codec and shape; op by op they take several times as long.
-_encode = jax.jit(lambda codec, *args: codec.encode(*args), static_argnums=0)
-_decode = jax.jit(lambda codec, heatmaps: codec.decode(heatmaps), static_argnums=0)
+_encode = compiling.jit(lambda codec, *args: codec.encode(*args), static_argnums=0)
+_decode = compiling.jit(lambda codec, heatmaps: codec.decode(heatmaps), static_argnums=0)
 
 
 def _codec(name, size='published'):

@@ -4,19 +4,19 @@ import pathlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-import jax
 import numpy as np
 import pytest
 
 from posejax import skeletons
 from posejax.codecs import movenet, movenet_multi
+from tests import compiling
 from tests.goldens import seeded_movenet
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
 GRID = (14, 22)  # h, w
 K = 17
-_decode = jax.jit(movenet.decode, static_argnames=('stride', 'reach'))
-_decode_multi = jax.jit(movenet_multi.decode_multi, static_argnames=('max_people', 'stride'))
+_decode = compiling.jit(movenet.decode, static_argnames=('stride', 'reach'))
+_decode_multi = compiling.jit(movenet_multi.decode_multi, static_argnames=('max_people', 'stride'))
 
 
 def noise(seed, B=2, grid=GRID, keypoints=K, boxes=False):

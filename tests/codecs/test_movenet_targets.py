@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from posejax.codecs import movenet, movenet_targets
+from tests import compiling
 
 GRID = (16, 28)
 K = 5
 H, W = 4 * GRID[0], 4 * GRID[1]
-_encode = jax.jit(movenet_targets.encode, static_argnums=(2,), static_argnames=('stride', 'sigma'))
-_losses = jax.jit(movenet_targets.losses)
+_encode = compiling.jit(
+  movenet_targets.encode, static_argnums=(2,), static_argnames=('stride', 'sigma')
+)
+_losses = compiling.jit(movenet_targets.losses)
 
 
 def certain(targets):
@@ -36,7 +39,7 @@ def test_decoding_gives_the_keypoints_back(stride):
     'keypoint_regression': (6, *GRID, 2 * K),
     'keypoint_offsets': (6, *GRID, 2 * K),
   }
-  found, scores = jax.jit(movenet.decode, static_argnums=1)(certain(targets), stride)
+  found, scores = compiling.jit(movenet.decode, static_argnums=1)(certain(targets), stride)
   seen = visibility > 0
   np.testing.assert_allclose(np.asarray(found)[seen], points[seen], atol=1e-3)
   assert np.asarray(scores)[seen].min() > 0.98
@@ -135,7 +138,7 @@ def test_losses_are_those_of_the_paper():
 
 def test_gradients_are_finite_at_extreme_logits():
   targets, weights = _encode(scattered(7, 1, K), np.ones((1, K)), GRID)
-  gradient_fn = jax.jit(jax.grad(lambda o: movenet_targets.loss(o, targets, weights).sum()))
+  gradient_fn = compiling.jit(jax.grad(lambda o: movenet_targets.loss(o, targets, weights).sum()))
   for value in (-1e4, 0.0, 1e4):
     outputs = {n: np.full(t.shape, value, np.float32) for n, t in targets.items()}
     assert all(np.isfinite(g).all() for g in gradient_fn(outputs).values())

@@ -1,9 +1,9 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from posejax.codecs import rcnn_keypoints
+from tests import compiling
 
 SIDE = 8
 
@@ -43,7 +43,7 @@ def test_decoding_finds_the_middle_of_what_was_encoded():
   assert valid.all()
   heatmaps = np.eye(SIDE * SIDE)[cells].transpose(0, 1, 3, 2).reshape(1, 3, SIDE, SIDE, 5)
   there = np.array([[True, True, False]])
-  found, scores = jax.jit(rcnn_keypoints.decode)(heatmaps, boxes, there)
+  found, scores = compiling.jit(rcnn_keypoints.decode)(heatmaps, boxes, there)
   # Half a cell and half a pixel of the resized map.
   off = np.abs(np.asarray(found) - keypoints)[:, :2]
   assert (off <= (sides[:, :2] / SIDE / 2 + 0.51)[:, :, None]).all()

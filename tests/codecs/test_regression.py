@@ -1,15 +1,15 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from posejax import codecs, skeletons
+from tests import compiling
 from tests.codecs.arrays import Arrays
 
 CROP = (64, 48)  # H, W
 CODEC = Arrays(codecs.create('regression', crop_size=CROP))
-_encode = jax.jit(CODEC.encode)
-_decode = jax.jit(CODEC.decode)
+_encode = compiling.jit(CODEC.encode)
+_decode = compiling.jit(CODEC.decode)
 
 
 def test_targets_are_fractions_of_the_crop():
@@ -69,7 +69,7 @@ def test_the_flip_test_averages_sigmas_and_not_their_logits():
   outputs, mirrored = rng.normal(0, 2, (2, 3, 17, 4)).astype(np.float32)
   outputs[0, 0], mirrored[0, 0] = (0.25, 0.5, 2, 2), (0.75, 0.5, -1, -1)
   outputs[0, 1, 2:], mirrored[0, 1, 2:] = 90, -90
-  keypoints, scores = _decode(jax.jit(CODEC.average)(outputs, mirrored))
+  keypoints, scores = _decode(compiling.jit(CODEC.average)(outputs, mirrored))
   # As mmpose and the authors of RLE do it: the sigmoid first, then the mean of both, then the score.
   sigmas = [
     1 / (1 + np.exp(-logits.astype(float))) for logits in (outputs[..., 2:], mirrored[..., 2:])
@@ -80,7 +80,7 @@ def test_the_flip_test_averages_sigmas_and_not_their_logits():
   np.testing.assert_allclose(scores[0, 0], 1 - (0.880797 + 0.268941) / 2, atol=1e-6)
   np.testing.assert_array_equal(keypoints[0, 0], [24, 32])
   assert scores[0, 1] == 0.5
-  plain = jax.jit(CODEC.average)(outputs[..., :2], mirrored[..., :2])
+  plain = compiling.jit(CODEC.average)(outputs[..., :2], mirrored[..., :2])
   np.testing.assert_array_equal(plain, (outputs + mirrored)[..., :2] / 2)
 
 
@@ -94,7 +94,7 @@ def test_keypoints_are_finite_whatever_comes():
 def test_maps_show_the_keypoints_where_they_are():
   # At the middle of pixel (11, 40): cells are taken the way the picture is enlarged to.
   targets, weights = _encode(np.array([[[11.0, 40.0], [30.0, 20.0]]]), np.array([[2, 0]]))
-  maps = np.asarray(jax.jit(CODEC.target_maps)(targets, weights))
+  maps = np.asarray(compiling.jit(CODEC.target_maps)(targets, weights))
   assert maps[..., 1].max() == 0
   y, x = np.unravel_index(maps[0, :, :, 0].argmax(), maps.shape[1:3])
   h, w = maps.shape[1:3]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from posejax.codecs import rtmdet, rtmdet_targets
+from tests import compiling
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens' / 'rtmdet.npz'
 SIZE = (96, 64)
-_jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 N = 12  # places for true boxes, some empty
 losses_of = functools.partial(rtmdet_targets.losses, total=lambda counts: counts)
 
@@ -29,7 +29,7 @@ def padded(array, rows=N):
 
 @functools.cache
 def assign():
-  return _jit(rtmdet_targets.assign)
+  return compiling.jit(rtmdet_targets.assign)
 
 
 @pytest.mark.parametrize('case', range(4))
@@ -74,7 +74,7 @@ def test_losses_are_mmdets(goldens):
     truth['box_mask'].append(np.arange(N) < len(g['truth']))
     truth['box_ignore'].append(np.zeros(N, bool))
   truth = {name: np.stack(values) for name, values in truth.items()}
-  example_losses, scalars = _jit(losses_of)(batch(outputs), truth)
+  example_losses, scalars = compiling.jit(losses_of)(batch(outputs), truth)
   sums = {
     name: np.array([goldens[f'assign{case}/{name}'] for case in cases])
     for name in ('class_loss', 'box_loss')
@@ -101,7 +101,7 @@ def test_ignored_regions_are_no_background():
     'box_mask': np.zeros((1, N), bool),
     'box_ignore': np.zeros((1, N), bool),
   }
-  loss = _jit(lambda outputs, truth: losses_of(outputs, truth)[0])
+  loss = compiling.jit(lambda outputs, truth: losses_of(outputs, truth)[0])
   whole = float(loss(outputs, nothing)[0])
   crowd = {**nothing, 'boxes': padded(np.float32([[-1, -1, 64, 96]]))[None]}
   crowd['box_ignore'] = (np.arange(N) == 0)[None]
@@ -119,7 +119,7 @@ def test_gradients_are_finite_whatever_the_boxes():
     'box_mask': (np.arange(N) < 2)[None],
     'box_ignore': np.zeros((1, N), bool),
   }
-  grad = _jit(jax.grad(lambda outputs: losses_of(outputs, truth)[0].mean()))
+  grad = compiling.jit(jax.grad(lambda outputs: losses_of(outputs, truth)[0].mean()))
   for boxes in (
     rng.normal(0, 30, (126, 4)),  # corners in any order
     np.zeros((126, 4)),
@@ -139,7 +139,7 @@ def test_decoding_undoes_distances_and_selection_keeps_the_best_of_each_class():
   found, scores = rtmdet.decode(outputs_of(boxes, logits))
   np.testing.assert_allclose(found[0], boxes, atol=1e-5)
   np.testing.assert_allclose(scores[0], logits)
-  result = _jit(lambda b, s: rtmdet.select(b, s, SIZE, max_detections=5))(found, scores)
+  result = compiling.jit(lambda b, s: rtmdet.select(b, s, SIZE, max_detections=5))(found, scores)
   sigmoid = 1 / (1 + np.exp(-np.float32([2, 0, -1])))
   np.testing.assert_allclose(result['scores'][0], [*sigmoid, 0, 0], rtol=1e-6)
   assert result['labels'][0].tolist() == [0, 1, 0, 0, 0]

@@ -8,6 +8,7 @@ from posejax.errors import PosejaxError
 from posejax.experiment.pose_outputs import codec_and_loss
 from posejax.options import from_options
 from posejax.tasks.pose.options import PoseOptions
+from tests import compiling
 
 REGRESSION = {'name': 'regression_cnn', 'features': (4, 6), 'hidden': 8}
 
@@ -80,10 +81,10 @@ def test_what_a_loss_learns_is_trained_and_not_needed_to_predict():
   def loss(params):
     return task.loss({**variables, 'params': params}, batch, jax.random.key(1), None)[0]
 
-  gradients = jax.jit(jax.grad(loss))(variables['params'])
+  gradients = compiling.jit(jax.grad(loss))(variables['params'])
   assert all(np.any(g) for g in jax.tree.leaves(gradients['loss']))
   net = {k: v for k, v in variables['params'].items() if k != 'loss'}
-  infer, images = jax.jit(task.infer), batch['images']
+  infer, images = compiling.jit(task.infer), batch['images']
   with_flow, without = infer(variables, images), infer({**variables, 'params': net}, images)
   jax.tree.map(np.testing.assert_array_equal, with_flow, without)
   assert 0 < np.asarray(with_flow['scores']).min() <= np.asarray(with_flow['scores']).max() < 1

@@ -19,7 +19,7 @@ from posejax.infer.results import to_dict
 from posejax.models import movenet
 from posejax.runs import published_nets
 from posejax.train.step import build
-from tests import published_files
+from tests import compiling, published_files
 from tests.infer.frames import drawn
 
 
@@ -49,7 +49,7 @@ def test_people_are_those_of_the_decoding_in_pixels_of_the_picture(multipose):
   larger = cv2.warpAffine(image, matrix, (256, 192), borderMode=cv2.BORDER_REPLICATE)
   fitted = np.pad(larger, [(32, 32), (0, 0), (0, 0)])
   variables = published_nets.read('movenet_multipose').variables
-  apply = jax.jit(movenet.posejax_movenet('multipose').apply)
+  apply = compiling.jit(movenet.posejax_movenet('multipose').apply)
   outputs = apply(variables, fitted[None] / 127.5 - 1)
   found = jax.device_get(movenet_multi.decode_multi(outputs))
   # Edges of boxes, half a pixel beside pixels' centres, within the picture.
@@ -133,7 +133,7 @@ def test_an_evaluation_sees_what_the_predictor_sees(multipose):
   evaluate_on = experiment.TASKS['detection'].evaluations(config, multipose.task, source)
   _, evaluator = evaluate_on(source, '')
   batch = EvalBatches(source, multipose.task.transform_eval, 4)(0)
-  predictions = jax.device_get(jax.jit(multipose.task.infer)(net.variables, batch['images']))
+  predictions = jax.device_get(compiling.jit(multipose.task.infer)(net.variables, batch['images']))
   records = evaluator.records(predictions, batch)
   assert [record.index for record in records] == [0, 1, 2]
   for record in records:

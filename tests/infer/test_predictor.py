@@ -20,6 +20,7 @@ from posejax.infer.predictor import Predictor
 from posejax.infer.runtimes.base import MAX_BATCH
 from posejax.runs import checkpoint, saved_run
 from posejax.train import loop
+from tests import compiling
 from tests.infer import finder
 from tests.tasks.classification.test_task import config as digits_config
 from tests.web import beacons
@@ -55,7 +56,7 @@ def by_hand(tiny_run, image, box):
   move = np.array([12 - scale * (x1 + x2) / 2, 16 - scale * (y1 + y2) / 2])
   matrix = np.array([[scale, 0, move[0]], [0, scale, move[1]]])
   crop = cv2.warpAffine(image, matrix, (24, 32), flags=cv2.INTER_LINEAR)
-  found = jax.jit(task.infer)(run.variables, crop[None])
+  found = compiling.jit(task.infer)(run.variables, crop[None])
   return (np.asarray(found['keypoints_crop'])[0] - move) / scale, np.asarray(found['scores'])[0]
 
 

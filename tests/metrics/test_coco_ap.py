@@ -2,7 +2,6 @@ import copy
 import json
 import os
 
-import jax
 import numpy as np
 from pycocotools import coco, cocoeval
 import pytest
@@ -13,6 +12,7 @@ from posejax.data.transforms import augment, crops
 from posejax.errors import PosejaxError
 from posejax.geometry import boxes
 from posejax.metrics import coco_ap
+from tests import compiling
 
 COCO = skeletons.COCO
 CORNERS = (0.05, 0.1, 0.02, 0.3)
@@ -393,7 +393,7 @@ def test_a_shift_of_the_codec_is_seen(name):
   crop, seen, to_image = (
     np.stack([one[key] for one in labels]) for key in ('keypoints', 'visibility', 'crop_to_image')
   )
-  decoded, _ = jax.jit(lambda *labels: codec.decode(codec.encode(*labels)[0]))(crop, seen)
+  decoded, _ = compiling.jit(lambda *labels: codec.decode(codec.encode(*labels)[0]))(crop, seen)
   figures = {}
   for shift in (0.0, 0.5):
     points = np.asarray(decoded) + shift * np.array(codec.stride)

@@ -5,7 +5,7 @@ import pytest
 
 from posejax import skeletons
 from posejax.metrics import median, pck
-from tests import references
+from tests import compiling, references
 
 COCO = skeletons.COCO
 DIAGONALS = COCO.torso_indices
@@ -15,7 +15,9 @@ WITHOUT_TORSO = skeletons.Skeleton(
 
 
 # Compiled, because op by op it takes several times as long.
-_sums = jax.jit(lambda batch, skeleton: pck.pck_sums(**batch, skeleton=skeleton), static_argnums=1)
+_sums = compiling.jit(
+  lambda batch, skeleton: pck.pck_sums(**batch, skeleton=skeleton), static_argnums=1
+)
 
 
 def _batch(seed, B=9, K=17):

@@ -7,6 +7,7 @@ import pytest
 from posejax import skeletons
 from posejax.geometry import boxes
 from posejax.metrics import pckh
+from tests import compiling
 
 MPII = skeletons.MPII
 # Numbers of MPII's own joint list, so that a permuted skeleton would be noticed.
@@ -17,7 +18,7 @@ GROUPS = {
 IN_MEAN = [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15]
 
 ROWS = 11
-_compiled = jax.jit(lambda batch: pckh.pckh_sums(**batch))
+_compiled = compiling.jit(lambda batch: pckh.pckh_sums(**batch))
 
 
 def _sums(batch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from posejax.models.flow import RealNVP
+from tests import compiling
 
 FLOW = RealNVP()
 
@@ -18,14 +19,13 @@ def params():
   return jax.tree.map(lambda p: rng.normal(0, 0.15, p.shape).astype(np.float32), shapes)
 
 
-_density = jax.jit(FLOW.apply)
-_inverse = jax.jit(lambda params, x: FLOW.apply(params, x, method='inverse'))
-_forward = jax.jit(lambda params, z: FLOW.apply(params, z, method='forward'))
+_density = compiling.jit(FLOW.apply)
+_inverse = compiling.jit(lambda params, x: FLOW.apply(params, x, method='inverse'))
+_forward = compiling.jit(lambda params, z: FLOW.apply(params, z, method='forward'))
 
 
 def test_starts_as_the_normal_distribution():
-  plainly = {'xla_backend_optimization_level': 0}
-  start = jax.jit(FLOW.init, compiler_options=plainly)(jax.random.key(0), jnp.zeros((1, 2)))
+  start = compiling.jit(FLOW.init)(jax.random.key(0), jnp.zeros((1, 2)))
   x = np.random.default_rng(0).normal(size=(50, 2))
   expected = -(x**2).sum(1) / 2 - np.log(2 * np.pi)
   np.testing.assert_allclose(_density(start, x), expected, atol=0.02)
@@ -42,7 +42,7 @@ def test_inverse_undoes_forward(params):
 def test_volume_is_the_determinant_of_the_jacobian(params):
   x = np.random.default_rng(1).normal(size=(20, 2)).astype(np.float32)
   _, log_volume = _inverse(params, x)
-  jacobians = jax.jit(jax.vmap(jax.jacobian(lambda x: _inverse(params, x)[0])))(x)
+  jacobians = compiling.jit(jax.vmap(jax.jacobian(lambda x: _inverse(params, x)[0])))(x)
   expected = np.log(np.abs(np.linalg.det(np.asarray(jacobians, np.float64))))
   assert np.abs(expected).max() > 0.2
   np.testing.assert_allclose(log_volume, expected, atol=1e-4)

@@ -10,6 +10,7 @@ import pytest
 from posejax import models
 from posejax.errors import PosejaxError
 from posejax.models import layers
+from tests import compiling
 
 # With 17 keypoints. ResNets: REFERENCE of published nets (34.0M for ResNet-50 in the README of
 # microsoft/human-pose-estimation.pytorch). DenseNets: torchvision's counts without the classifier
@@ -94,14 +95,14 @@ def test_parameter_names_are_those_that_converted_weights_get():
 def test_training_updates_statistics_and_evaluation_ignores_the_batch():
   model = models.create('pose_densenet_compact', **TINY)
   x = _images(4, 32, 24, 3)
-  variables = jax.jit(model.init)(jax.random.key(0), x)
+  variables = compiling.jit(model.init)(jax.random.key(0), x)
   assert all(float(m.sum()) == 0 for m in _leaves(variables, 'mean')), 'init must not see a batch'
-  out, state = jax.jit(lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats']))(
+  out, state = compiling.jit(lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats']))(
     variables, x
   )
   assert out['heatmaps'].shape == (4, 8, 6, 17)
   assert all(float(jnp.abs(m).sum()) > 0 for m in _leaves(state, 'mean'))
-  apply = jax.jit(model.apply)
+  apply = compiling.jit(model.apply)
   alone = apply(variables, x[:1])['heatmaps']
   np.testing.assert_allclose(apply(variables, x)['heatmaps'][:1], alone, atol=1e-5)
 
@@ -116,9 +117,9 @@ def test_group_size_reaches_every_batch_norm():
   whole, grouped = (
     models.create('pose_densenet_compact', bn_group_size=g, **TINY) for g in (None, 2)
   )
-  variables = jax.jit(whole.init)(jax.random.key(0), x)
+  variables = compiling.jit(whole.init)(jax.random.key(0), x)
 
-  @functools.partial(jax.jit, static_argnums=0)
+  @functools.partial(compiling.jit, static_argnums=0)
   def train(model, x):
     return model.apply(variables, x, train=True, mutable=['batch_stats'])[0]['heatmaps']
 
@@ -130,8 +131,8 @@ def test_group_size_reaches_every_batch_norm():
 def test_bfloat16_is_near_float32():
   x = _images(2, 32, 24, 3)
   exact, rough = (models.create('pose_densenet_compact', dtype=d, **TINY) for d in layers.DTYPES)
-  variables = jax.jit(exact.init)(jax.random.key(0), x)
-  a, b = (jax.jit(model.apply)(variables, x)['heatmaps'] for model in (exact, rough))
+  variables = compiling.jit(exact.init)(jax.random.key(0), x)
+  a, b = (compiling.jit(model.apply)(variables, x)['heatmaps'] for model in (exact, rough))
   scale = float(jnp.abs(a).max())
   assert not np.array_equal(a, b)
   np.testing.assert_allclose(a / scale, b / scale, atol=0.05)

@@ -18,7 +18,7 @@ from posejax.models.heads.movenet import MoveNetHead
 from posejax.models.necks.movenet_fpn import double
 from posejax.weights.families import movenet as movenet_weights
 from posejax.weights.families import nanodet as nanodet_weights
-from tests import published_files
+from tests import compiling, published_files
 from tests.goldens import seeded, seeded_movenet
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
@@ -27,7 +27,6 @@ COUNTS = {'lightning': 2_317_974, 'thunder': 6_226_046, 'multipose': 4_723_346}
 TOLERANCE = 1e-5
 """Of a map's range."""
 # Compiling takes longest here, and optimising what runs once most of that.
-_jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': '0'})
 
 
 def shapes_of(model):
@@ -73,7 +72,7 @@ def test_maps_are_those_of_the_published_graph(variant):
   assert movenet_weights.variant(tensors) == variant
   variables = movenet_weights.to_variables(tensors, model)
   image = seeded.image()[None].astype(np.float32) / np.float32(127.5) - 1
-  outputs = _jit(model.apply)(variables, image)
+  outputs = compiling.jit(model.apply)(variables, image)
   names = {name.removesuffix(' sample') for name in arrays if name.endswith(' sample')}
   assert names == set(outputs)
   for name, values in outputs.items():
@@ -87,7 +86,7 @@ def test_detections_are_those_of_the_published_graph():
   arrays, tensors = golden('nanodet_g')
   model = nanodet.nanodet_g()
   variables = nanodet_weights.to_variables(tensors, model)
-  outputs = _jit(model.apply)(variables, seeded_movenet.detector_input())
+  outputs = compiling.jit(model.apply)(variables, seeded_movenet.detector_input())
   for stride in (8, 16, 32):
     outputs[f'scores_{stride}'] = jax.nn.sigmoid(outputs[f'classes_{stride}'])
     for name in (f'scores_{stride}', f'sides_{stride}'):
@@ -175,8 +174,8 @@ def test_unfolded_batch_norms_leave_the_outputs_and_can_be_trained(monkeypatch):
   expected = shapes_of(model)
   assert jax.tree.structure(unfolded) == jax.tree.structure(expected)
   assert all(jax.tree.leaves(jax.tree.map(lambda a, b: a.shape == b.shape, unfolded, expected)))
-  before, after = (_jit(m.apply) for m in (folded, model))
-  train = _jit(lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[0])
+  before, after = (compiling.jit(m.apply) for m in (folded, model))
+  train = compiling.jit(lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])[0])
   # For any pictures in evaluation, and in training for those that the statistics are of.
   for found, x in ((after, others), (train, images)):
     outputs, wanted = found(unfolded, x), before(variables, x)
@@ -273,7 +272,9 @@ def test_depthwise_gradients_are_those_of_the_grouped_convolution():
 
 def test_what_a_depthwise_convolution_is_lowered_for_decides_its_form():
   x, kernel = jnp.zeros((1, 6, 8, 4)), jnp.zeros((3, 3, 1, 4))
-  traced = jax.jit(jax.grad(lambda k: mobile_layers.depthwise_conv2d(x, k, 2).sum())).trace(kernel)
+  traced = compiling.jit(jax.grad(lambda k: mobile_layers.depthwise_conv2d(x, k, 2).sum())).trace(
+    kernel
+  )
   for platform, plain in (('cuda', True), ('tpu', True), ('cpu', False)):
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert ('stablehlo.convolution' in text) == plain, platform
@@ -289,7 +290,9 @@ def test_doubling_is_bilinear_with_half_pixel_centres():
 def test_new_heads_start_at_a_tenth():
   """Else the background's share of the focal loss drowns the peaks'."""
   head = MoveNetHead(4)
-  outputs, variables = _jit(head.init_with_output)(jax.random.key(0), {4: jnp.ones((1, 2, 3, 24))})
+  outputs, variables = compiling.jit(head.init_with_output)(
+    jax.random.key(0), {4: jnp.ones((1, 2, 3, 24))}
+  )
   assert variables['params']['keypoint_regression']['final']['kernel'].shape == (1, 1, 96, 8)
   for name in ('center', 'keypoint_heatmaps'):
     np.testing.assert_allclose(jax.nn.sigmoid(outputs[name]), 0.1, atol=0.02)

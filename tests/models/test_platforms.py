@@ -1,7 +1,6 @@
 """The platform that a program is for decides how its nets compute; and no batch size is in the way."""
 
 import ast
-from functools import partial
 import pathlib
 import re
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from posejax import models
+from tests import compiling
 from tests.models import nets
 
 
@@ -30,7 +30,7 @@ def programs(name: str, platforms: tuple[str, ...], gradient: bool) -> list[str]
   fn = apply
   if gradient:
     fn, arguments = jax.grad(loss), (shapes['params'], *arguments)
-  traced = jax.jit(fn).trace(*arguments)
+  traced = compiling.jit(fn).trace(*arguments)
   return [traced.lower(lowering_platforms=(platform,)).as_text() for platform in platforms]
 
 
@@ -72,12 +72,12 @@ def test_a_net_is_exported_for_any_batch(name):
   shapes = nets.shapes(model, images)
   batch = export.symbolic_shape('B')
   symbolic = jax.ShapeDtypeStruct((*batch, *images.shape[1:]), images.dtype)
-  exported = export.export(jax.jit(model.apply), platforms=['cpu', 'cuda'])(shapes, symbolic)
+  exported = export.export(compiling.jit(model.apply), platforms=['cpu', 'cuda'])(shapes, symbolic)
   assert {y.shape[0] for y in exported.out_avals} == set(batch)
   if name in ('pose_densenet_compact', 'svhn_cnn'):  # the others compile for seconds
     variables = nets.draw(shapes)
-    found = jax.jit(exported.call)(variables, images)
-    for key, expected in jax.jit(model.apply)(variables, images).items():
+    found = compiling.jit(exported.call)(variables, images)
+    for key, expected in compiling.jit(model.apply)(variables, images).items():
       np.testing.assert_allclose(found[key], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -94,7 +94,7 @@ def test_parallel_and_batched_nets_are_the_same():
 
     return jax.grad(loss)(variables['params'])
 
-  jit = partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+  jit = compiling.jit
   expected = jit(gradient)(variables, images)
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ('data',))
   spec = jax.sharding.PartitionSpec

@@ -7,6 +7,7 @@ import pytest
 
 from posejax import models
 from posejax.errors import PosejaxError
+from tests import compiling
 
 BACKBONES = {
   'resnet': {'depth': 18},
@@ -65,10 +66,10 @@ def test_less_is_kept_under_the_same_names(name):
 def test_results_gradients_and_statistics_are_the_same():
   plain, remat = (create('residual_cnn', on) for on in (False, True))
   images = jnp.asarray(np.random.default_rng(0).normal(size=IMAGES), jnp.float32)
-  variables = dict(jax.jit(plain.init)(jax.random.key(0), images))
+  variables = dict(compiling.jit(plain.init)(jax.random.key(0), images))
   params = variables.pop('params')
   results = [
-    jax.jit(jax.value_and_grad(loss_of(backbone), has_aux=True))(params, variables, images)
+    compiling.jit(jax.value_and_grad(loss_of(backbone), has_aux=True))(params, variables, images)
     for backbone in (plain, remat)
   ]
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *results)

@@ -9,6 +9,7 @@ import pytest
 
 from posejax import models
 from posejax.errors import PosejaxError
+from tests import compiling
 
 
 def _images(*shape, seed=0):
@@ -36,7 +37,7 @@ def test_parameter_count(options, count):
 def test_the_baseline_is_what_its_words_say():
   model = models.create('svhn_cnn', features=(4, 6), hidden=5, num_classes=3)
   x = _images(2, 8, 12, 3)
-  variables = jax.jit(model.init)(jax.random.key(1), x)
+  variables = compiling.jit(model.init)(jax.random.key(1), x)
   params = jax.tree.map(np.asarray, variables['params'])
   y = np.asarray(x, np.float64)
   for i in (1, 2):
@@ -49,22 +50,24 @@ def test_the_baseline_is_what_its_words_say():
   y = y.reshape(2, -1)
   y = np.maximum(y @ params['dense1']['kernel'] + params['dense1']['bias'], 0)
   y = y @ params['dense2']['kernel'] + params['dense2']['bias']
-  np.testing.assert_allclose(jax.jit(model.apply)(variables, x)['logits'], y, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+    compiling.jit(model.apply)(variables, x)['logits'], y, rtol=1e-4, atol=1e-5
+  )
 
 
 def test_dropout_acts_in_training_only():
   x = _images(4, 16, 24, 3)
   options = {'variant': 'wide', 'depth': 10, 'width': 1}
   plain, dropping = (models.create('svhn_cnn', dropout=d, **options) for d in (0.0, 0.5))
-  variables = jax.jit(plain.init)(jax.random.key(0), x)
+  variables = compiling.jit(plain.init)(jax.random.key(0), x)
 
-  @functools.partial(jax.jit, static_argnums=0)
+  @functools.partial(compiling.jit, static_argnums=0)
   def train(model, seed):
     rngs = {'dropout': jax.random.key(seed)}
     return model.apply(variables, x, train=True, mutable=['batch_stats'], rngs=rngs)[0]['logits']
 
   np.testing.assert_array_equal(
-    *(jax.jit(model.apply)(variables, x)['logits'] for model in (plain, dropping))
+    *(compiling.jit(model.apply)(variables, x)['logits'] for model in (plain, dropping))
   )
   np.testing.assert_array_equal(train(dropping, 1), train(dropping, 1))
   assert not np.allclose(train(dropping, 1), train(dropping, 2), atol=1e-3)

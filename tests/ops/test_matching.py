@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from posejax.ops import matching
+from tests import compiling
 
-match = partial(jax.jit, static_argnums=(4, 5, 6))(matching.match)
+match = partial(compiling.jit, static_argnums=(4, 5, 6))(matching.match)
 
 
 def overlap(a, b):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from posejax.ops import nms as nms_lib
+from tests import compiling
 
-batched = partial(jax.jit, static_argnums=(3, 4))(nms_lib.batched_nms)
+batched = partial(compiling.jit, static_argnums=(3, 4))(nms_lib.batched_nms)
 
 
 def greedy(boxes, scores, groups, threshold):
@@ -110,7 +111,9 @@ def test_pictures_of_a_batch_are_apart():
   boxes = whole_boxes(rng, 2 * 90, 40).reshape(2, 90, 4).astype(np.float32)
   scores = rng.uniform(0, 1, (2, 90)).astype(np.float32)
   scores[1, 30:] = -np.inf
-  indices, valid = jax.jit(jax.vmap(lambda b, s: nms_lib.nms(b, s, 0.4983, 90)))(boxes, scores)
+  indices, valid = compiling.jit(jax.vmap(lambda b, s: nms_lib.nms(b, s, 0.4983, 90)))(
+    boxes, scores
+  )
   for b in range(2):
     expected = greedy(boxes[b], scores[b], np.zeros(90), 0.4983)
     assert list(np.asarray(indices[b])[np.asarray(valid[b])]) == expected

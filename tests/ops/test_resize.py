@@ -1,11 +1,11 @@
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from posejax.ops import resize
+from tests import compiling
 
 
 def cubic(d, a=-0.75):
@@ -40,7 +40,7 @@ def test_weights_resize_as_one_pixel_at_a_time(size):
 @pytest.mark.parametrize('size', [(9, 40), (70, 131), (3, 200), (64, 64), (1, 1)])
 def test_peaks_are_those_of_the_resized_maps(size):
   maps = np.random.default_rng(1).standard_normal((3, 6, 8)).astype(np.float32)
-  points, values = jax.jit(resize.peaks)(maps, jnp.array(size))
+  points, values = compiling.jit(resize.peaks)(maps, jnp.array(size))
   for image, (x, y), value in zip(maps, points, values, strict=True):
     resized = resize_by_loops(image, *size)
     assert (int(y), int(x)) == np.unravel_index(resized.argmax(), size)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from posejax.ops import roi_align as roi_lib
+from tests import compiling
 
 CANVAS = (96, 160)
-align = partial(jax.jit, static_argnums=2)(roi_lib.roi_align)
+align = partial(compiling.jit, static_argnums=2)(roi_lib.roi_align)
 
 
 def some_maps(seed, channels=3, strides=(4, 8, 16, 32)):
@@ -97,7 +98,7 @@ def test_the_gradient_is_the_weight_of_every_cell():
   def total(maps, boxes):
     return (roi_lib.roi_align(maps, boxes, 3) * weights).sum()
 
-  got, by_boxes = jax.jit(jax.grad(total, (0, 1)))(maps, boxes)
+  got, by_boxes = compiling.jit(jax.grad(total, (0, 1)))(maps, boxes)
   assert not np.asarray(by_boxes).any()
   # It is linear in the maps: a cell's weight is what one more of that cell changes.
   for stride, cell in ((4, (0, 5, 11)), (4, (1, 10, 3)), (8, (0, 11, 19)), (8, (1, 4, 4))):

@@ -25,6 +25,7 @@ from posejax.models.backbones import densenet, vgg
 from posejax.tasks.net import normalize
 from posejax.types import Variables
 from posejax.weights import convert
+from tests import compiling
 from tests.goldens import seeded
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
@@ -88,8 +89,7 @@ class Parity:
     much faster than operation by operation; the others repeat themselves.
     """
     if self.name in BACKBONES:
-      options = {'xla_backend_optimization_level': 0}
-      compiled = jax.jit(self.model.apply, compiler_options=options)
+      compiled = compiling.jit(self.model.apply)
       return lambda variables, images: (compiled(variables, images), {})
 
     def apply(variables, images):

@@ -20,6 +20,7 @@ from posejax.models.rcnn import detections, lessons, pictures, proposals
 from posejax.ops import boxes as boxes_lib
 from posejax.weights import convert
 from posejax.weights.families.identify import Inputs
+from tests import compiling
 from tests.goldens import seeded, seeded_rcnn
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens'
@@ -68,7 +69,7 @@ class Parity:
         )
       return outputs
 
-    return jax.jit(run, compiler_options={'xla_backend_optimization_level': 0})
+    return compiling.jit(run)
 
   def answers(self, variables):
     canvas, size = network_input(self.converted.inputs)
@@ -155,14 +156,14 @@ def propose():
   )
   anchors = proposals.anchors_of(maps, canvas)
   sizes, number = jnp.asarray(stages['size'])[None], seeded_rcnn.NUM_PROPOSALS
-  run = jax.jit(proposals.propose, static_argnums=(4, 5))
+  run = compiling.jit(proposals.propose, static_argnums=(4, 5))
   return np.asarray(run(logits, deltas, anchors, sizes, number, number)[0][0])
 
 
 def detect(kind):
   stages = golden(kind)
   regions, logits = (jnp.asarray(stages[name])[None] for name in ('proposals', 'class_logits'))
-  return jax.jit(detections.detect, static_argnums=5)(
+  return compiling.jit(detections.detect, static_argnums=5)(
     logits,
     jnp.asarray(stages['class_deltas']).reshape(*logits.shape, 4),
     regions,
@@ -294,10 +295,7 @@ def test_losses_are_torchvisions(monkeypatch):
     )
     return lessons.losses(*drawn, truth, lambda counts: counts)
 
-  options = {'xla_backend_optimization_level': 0}
-  found = jax.jit(run, compiler_options=options)(
-    net.converted.variables, np.stack([canvas, mirrored]), truth
-  )
+  found = compiling.jit(run)(net.converted.variables, np.stack([canvas, mirrored]), truth)
   assert set(found) == set(seeded_rcnn.LOSSES)
   for name, value in found.items():
     assert value.shape == (2,)

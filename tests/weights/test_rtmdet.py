@@ -13,6 +13,7 @@ from posejax import models
 from posejax.errors import PosejaxError
 from posejax.weights import convert
 from posejax.weights.families import rtmdet
+from tests import compiling
 from tests.goldens import seeded
 
 GOLDENS = pathlib.Path(__file__).parent.parent / 'goldens' / 'rtmdet.npz'
@@ -57,8 +58,7 @@ def test_converted_weights_answer_as_in_mmdet(goldens, variant):
     outputs |= {f'backbone_{stride}': x for stride, x in maps.items()}
     return outputs | {f'neck_{stride}': x for stride, x in joined.items()}
 
-  plainly = {'xla_backend_optimization_level': 0}
-  net = jax.jit(lambda v, x: nn.apply(stages, model)(v, x), compiler_options=plainly)
+  net = compiling.jit(lambda v, x: nn.apply(stages, model)(v, x))
   found = net(variables, picture)
   for name, value in found.items():
     expected = goldens[f'{variant}/{name}']

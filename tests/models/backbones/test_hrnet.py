@@ -8,6 +8,7 @@ import pytest
 from posejax import models
 from posejax.errors import PosejaxError
 from posejax.models.backbones import hrnet
+from tests import compiling
 
 
 def shapes(model, size):
@@ -41,10 +42,7 @@ def test_an_exchange_module_trains():
     outputs, state = module.apply(variables_now, branches, True, mutable=['batch_stats'])
     return sum((y**2).sum() for y in outputs), (outputs, state)
 
-  step = jax.jit(
-    jax.value_and_grad(loss, has_aux=True),
-    compiler_options={'xla_backend_optimization_level': 0},
-  )
+  step = compiling.jit(jax.value_and_grad(loss, has_aux=True))
   (_, (outputs, state)), gradients = step(variables['params'])
   assert [y.shape for y in outputs] == [x.shape for x in branches]
   assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(gradients))

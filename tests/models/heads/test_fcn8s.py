@@ -7,6 +7,7 @@ from posejax import models
 from posejax.errors import PosejaxError
 from posejax.models import layers
 from posejax.models.heads import fcn8s
+from tests import compiling
 
 
 def _shapes(model, size):
@@ -72,14 +73,14 @@ def test_upsampling_starts_bilinear(factor):
 def test_every_map_reaches_the_output():
   model = models.create('fcn8s', num_keypoints=2, width=1 / 16)
   x = np.random.default_rng(0).normal(size=(2, 32, 64, 3)).astype(np.float32)
-  variables = jax.jit(model.init)(jax.random.key(0), x)
+  variables = compiling.jit(model.init)(jax.random.key(0), x)
 
   def energy(head):
     params = {**variables['params'], 'head': head}
     outputs, _ = model.apply({**variables, 'params': params}, x, True, mutable=['batch_stats'])
     return (outputs['logits'] ** 2).sum()
 
-  gradients = jax.jit(jax.grad(energy))(variables['params']['head'])
+  gradients = compiling.jit(jax.grad(energy))(variables['params']['head'])
   assert set(gradients) == {f'{part}_pool{i}' for part in ('score', 'deconv') for i in (3, 4, 5)}
   for gradient in jax.tree.leaves(gradients):
     assert np.any(gradient)

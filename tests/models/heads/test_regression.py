@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from posejax import models
+from tests import compiling
 
 
 def _shapes(model, size):
@@ -40,6 +41,6 @@ def test_four_numbers_per_keypoint_with_sigmas(name):
 def test_starts_at_the_middle_of_the_crop():
   model = models.create('regression_cnn', sigmas=True, features=(4, 6), hidden=8)
   x = np.random.default_rng(0).normal(size=(2, 24, 16, 3)).astype(np.float32)
-  coordinates = model.apply(jax.jit(model.init)(jax.random.key(0), x), x)['coordinates']
+  coordinates = model.apply(compiling.jit(model.init)(jax.random.key(0), x), x)['coordinates']
   np.testing.assert_allclose(coordinates[..., :2], 0.5, atol=0.1)
   np.testing.assert_allclose(coordinates[..., 2:], 0, atol=0.1)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax.models.necks import Fpn
+from tests import compiling
 
 
 def convolved(x, kernel):
@@ -22,7 +23,7 @@ def test_a_pyramid_of_three_maps():
   shapes = jax.eval_shape(neck.init, jax.random.key(0), maps)
   variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
   params = variables['params']
-  found = jax.jit(neck.apply)(variables, jax.tree.map(jnp.asarray, maps))
+  found = compiling.jit(neck.apply)(variables, jax.tree.map(jnp.asarray, maps))
   assert set(found) == {8, 16, 32, 64}
   inner = 0
   for stride, level in ((32, 5), (16, 4), (8, 3)):

@@ -9,9 +9,10 @@ import pytest
 
 from posejax.models.rcnn import lessons
 from posejax.models.rcnn.lessons import Lesson
+from tests import compiling
 
 B, S, C, K, SIDE = 2, 6, 3, 4, 8
-losses_of = jax.jit(functools.partial(lessons.losses, total=lambda counts: counts))
+losses_of = compiling.jit(functools.partial(lessons.losses, total=lambda counts: counts))
 
 
 def some_truth():
@@ -141,7 +142,7 @@ def test_a_batch_without_anything_on_it_is_all_background():
     return sum(x.mean() for x in found.values()), found
 
   floats = [anchors.logits, anchors.deltas, regions.logits, regions.deltas, regions.heatmaps]
-  gradients, found = jax.jit(jax.grad(total, has_aux=True))(floats)
+  gradients, found = compiling.jit(jax.grad(total, has_aux=True))(floats)
   for name in ('anchor_boxes', 'boxes', 'keypoints'):
     assert not found[name].any(), name
   assert (found['objectness'] > 0).all()
@@ -154,7 +155,7 @@ def test_objects_own_boxes_are_learnt_from_and_padding_is_not():
   far = np.array([[60, 30, 75, 45], [1, 40, 9, 60], [0, 0, 0, 0]], np.float32)
   regions = np.stack([far, far])
   valid = np.array([[True, True, False]] * B)
-  drawn = jax.jit(lessons.choose_regions, static_argnums=4)(
+  drawn = compiling.jit(lessons.choose_regions, static_argnums=4)(
     jax.random.key(0), regions, valid, truth, 4
   )
   few = lessons.most_positive(4)
@@ -175,7 +176,7 @@ def test_anchors_of_all_levels_are_drawn_with_what_the_net_says_of_them():
   anchors = {4: jnp.array([[4.0, 6, 40, 30], [0, 0, 8, 8]]), 8: jnp.array([[50.0, 10, 90, 58]])}
   logits = {4: jnp.array([[1.0, 2], [3, 4]]), 8: jnp.array([[5.0], [6]])}
   deltas = {s: x[..., None] * jnp.ones(4) for s, x in logits.items()}
-  of_anchors = jax.jit(lessons.of_anchors, static_argnums=5)
+  of_anchors = compiling.jit(lessons.of_anchors, static_argnums=5)
   lesson = of_anchors(jax.random.key(0), logits, deltas, anchors, some_truth(), 2)
   assert lesson.matched[0, 0] in (0, 1)
   assert int(lesson.matched[0, 1]) == -1

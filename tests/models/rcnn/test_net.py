@@ -8,6 +8,7 @@ import pytest
 from posejax import models
 from posejax.errors import PosejaxError
 from posejax.models.rcnn import detections, pictures, proposals
+from tests import compiling
 
 COUNTS = {
   # As torchvision counts them, whose frozen norms have no parameters.
@@ -103,7 +104,7 @@ def test_proposals_are_the_best_of_every_level_cut_to_their_picture():
   }
   logits = {4: jnp.array([[2.0, 3, 1, 9]]), 8: jnp.array([[0.0, 4]])}
   deltas = {s: jnp.zeros((1, len(x), 4)) for s, x in anchors.items()}
-  propose = jax.jit(proposals.propose, static_argnums=(4, 5))
+  propose = compiling.jit(proposals.propose, static_argnums=(4, 5))
   boxes, scores = propose(logits, deltas, anchors, jnp.array([[48, 64]]), 4, 5)
   # The first overlaps the second, the fourth is outside, and one level knows nothing of another.
   np.testing.assert_array_equal(
@@ -117,7 +118,7 @@ def test_proposals_are_the_best_of_every_level_cut_to_their_picture():
 def test_detections_are_apart_within_a_class_only():
   regions = jnp.array([[[0.0, 0, 20, 10], [1, 0, 21, 10], [30, 5, 60, 25], [40, 0, 50, 40]]])
   likely = np.array([[0.1, 0.6, 0.3], [0.2, 0.75, 0.05], [0.97, 0.02, 0.01], [0.5, 0.1, 0.4]])
-  found = jax.jit(detections.detect, static_argnums=5)(
+  found = compiling.jit(detections.detect, static_argnums=5)(
     jnp.log(jnp.asarray(likely, jnp.float32))[None],
     jnp.zeros((1, 4, 3, 4)),
     regions,

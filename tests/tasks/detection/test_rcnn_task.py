@@ -11,7 +11,7 @@ from posejax.infer.predictor import Predictor
 from posejax.tasks import Evaluator
 from posejax.tasks.detection import measures
 from posejax.train import evaluate
-from tests import test_configs
+from tests import compiling, test_configs
 
 
 @pytest.fixture(scope='module')
@@ -21,7 +21,7 @@ def untrained():
   source = experiment.TASKS['detection'].source(config.data, 'train', 0)
   labels = experiment.TASKS['detection'].labels(source)
   _, task = experiment.build(config, labels)
-  return task, jax.jit(task.init)(jax.random.key(0))
+  return task, compiling.jit(task.init)(jax.random.key(0))
 
 
 def test_people_are_found_with_their_keypoints(untrained):
@@ -57,7 +57,7 @@ def test_nothing_is_found_in_what_a_picture_leaves_free_of_its_canvas(untrained)
   np.testing.assert_array_equal(canvas, batch['images'][0])
   np.testing.assert_array_equal(measures.filled_size(picture.shape[:2], matrix), (h, w))
 
-  infer = functools.partial(jax.jit(task.infer), variables, batch['images'])
+  infer = functools.partial(compiling.jit(task.infer), variables, batch['images'])
   whole, filled = (
     {name: np.asarray(value[0]) for name, value in infer(np.array([size])).items()}
     for size in ((H, W), (h, w))

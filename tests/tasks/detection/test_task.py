@@ -1,7 +1,5 @@
 """The detection task: what it learns from, what it finds, and how that is measured."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
@@ -11,9 +9,7 @@ from posejax.data.batches import EvalBatches, TrainBatches
 from posejax.errors import PosejaxError
 from posejax.tasks.detection import measures
 from posejax.train.step import gradients
-from tests import tiny
-
-_jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+from tests import compiling, tiny
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +19,7 @@ def made():
 
 @pytest.fixture(scope='module')
 def variables(made):
-  return _jit(made.task.init)(jax.random.key(0))
+  return compiling.jit(made.task.init)(jax.random.key(0))
 
 
 def test_losses_and_gradients_are_finite_also_without_anything_to_find(made, variables):
@@ -31,7 +27,7 @@ def test_losses_and_gradients_are_finite_also_without_anything_to_find(made, var
   assert batch['box_mask'].any()
   empty = {k: np.zeros_like(v) if k.startswith('box') else v for k, v in batch.items()}
 
-  @_jit
+  @compiling.jit
   def learn(params, batch):
     rest = {name: value for name, value in variables.items() if name != 'params'}
     key = jax.random.key(1)
@@ -53,7 +49,7 @@ def test_losses_and_gradients_are_finite_also_without_anything_to_find(made, var
 
 def test_findings_are_the_surest_first_on_the_canvas(made, variables):
   images = EvalBatches(made.main.source, made.task.transform_eval, 6)(0)['images']
-  found = _jit(made.task.infer)(variables, images)
+  found = compiling.jit(made.task.infer)(variables, images)
   assert found['boxes'].shape == (6, 100, 4)
   assert found['labels'].dtype == np.int32
   scores = np.asarray(found['scores'])

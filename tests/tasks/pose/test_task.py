@@ -13,7 +13,7 @@ from posejax.tasks import Evaluator, net
 from posejax.tasks.pose import task as pose
 from posejax.tasks.pose.losses import LOSSES
 from posejax.tasks.pose.measures import PoseMetrics
-from tests import measuring, tiny
+from tests import compiling, measuring, tiny
 
 CROP, HEATMAP = (64, 48), (32, 24)
 
@@ -37,7 +37,7 @@ class Oracle:
     self.images = batch['images'].astype(np.float32)
 
   def outputs(self, keypoints, visibility):
-    targets, _ = jax.jit(self.codec.encode)(keypoints, visibility)
+    targets, _ = compiling.jit(self.codec.encode)(keypoints, visibility)
     logits = {name: 20 * jax.nn.one_hot(t, 18) for name, t in targets.items() if name == 'logits'}
     heat = {n: 20 * targets[n] - 10 for n in ('center', 'keypoint_heatmaps') if n in targets}
     return {**targets, **logits, **heat}

@@ -12,7 +12,7 @@ from posejax.data.batches import TrainBatches
 from posejax.errors import PosejaxError
 from posejax.train.optim import lr_scales
 from posejax.train.step import build as builder
-from tests import tiny
+from tests import compiling, tiny
 from tests.models import nets
 
 
@@ -231,7 +231,7 @@ def test_a_net_of_frozen_norms_computes_in_training_what_it_does_in_evaluation(n
       with norms.frozen_norms():
         return model.apply(variables, images, train=train, mutable=['batch_stats'])[0]
 
-    return jax.jit(features).lower(shapes, images).as_text()
+    return compiling.jit(features).lower(shapes, images).as_text()
 
   # Not in the assertion itself, where pytest would look for the difference for minutes.
   same = program(True, scales) == program(False, lr_scales.UNSCALED)
@@ -243,7 +243,7 @@ def test_a_net_of_frozen_norms_trains_with_the_features_that_it_is_evaluated_wit
   model, shapes, scales, images = frozen(name)
   variables = nets.draw(shapes)
 
-  @jax.jit
+  @compiling.jit
   def both(variables, images):
     with scales.frozen_norms():
       training, state = model.apply(variables, images, train=True, mutable=['batch_stats'])

@@ -15,7 +15,7 @@ from posejax.tasks import net
 from posejax.train.start.begin import begin
 from posejax.weights import get
 from posejax.weights.families import movenet as family
-from tests import published_files, tiny
+from tests import compiling, published_files, tiny
 
 COCO, LSP = skeletons.COCO, skeletons.LSP
 LIGHTNING = {'name': 'posejax_movenet_lightning', 'batch_norm': False}
@@ -106,8 +106,8 @@ def test_norms_that_are_asked_for_leave_the_function():
     np.random.default_rng(0).integers(0, 256, (1, 64, 32, 3), np.uint8),
     **dataclasses.asdict(config.inputs),
   )
-  found = jax.jit(experiment.model.apply)(begun, images)
-  for name, wanted in jax.jit(folded.model.apply)(plain, images).items():
+  found = compiling.jit(experiment.model.apply)(begun, images)
+  for name, wanted in compiling.jit(folded.model.apply)(plain, images).items():
     error = np.abs(np.asarray(found[name]) - wanted).max()
     assert error < 1e-3 * np.ptp(np.asarray(wanted)), name
 

@@ -19,8 +19,9 @@ from posejax import experiment as experiments
 from posejax.config import Config
 from posejax.data.batches import TrainBatches
 from posejax.experiment import batch_norm
+from posejax.tasks import Task
 from posejax.train.step import build
-from tests import tiny
+from tests import compiling, tiny
 
 COLLECTIVE = r'= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)\('
 
@@ -36,6 +37,7 @@ def pose_step(mesh: Mesh, semantics: str = 'jit', bn_group_size=None, reduce_dty
     data__augment={},
     reduce_dtype=reduce_dtype,
     model__bn_group_size=bn_group_size,
+    model__block_layers=(1,),
     optimizer=GRADIENT,
   )
   return one_step(mesh, config)
@@ -47,12 +49,22 @@ def detector_step(mesh: Mesh, microbatches=1):
   return one_step(mesh, dataclasses.replace(config, model=model))
 
 
+_INITIAL = {}
+
+
+def initial(name: str, task: Task):
+  """Return the net's variables, made once: what batch norm sees does not change them."""
+  if name not in _INITIAL:
+    _INITIAL[name] = jax.device_get(compiling.jit(task.init)(jax.random.key(0)))
+  return _INITIAL[name]
+
+
 def one_step(mesh: Mesh, config: Config):
   config = batch_norm.settle(config, mesh.size, 1, is_new=True)
   experiment = experiments.from_config(config)
-  variables = devices.compile_init(experiment.task.init, mesh)(jax.random.key(0))
+  variables = initial(config.task['name'], experiment.task)
   training = build.training(experiment.task, config, mesh, variables)
-  before = devices.compile_init(training.init_state, mesh)(variables)
+  before = devices.put_replicated(training.init_state(variables), mesh)
   params = jax.tree.map(np.array, before.params)
   transform, size = experiment.task.transform_train, config.batch_size
   batch = TrainBatches(experiment.train_source, transform, 0, size)(0)

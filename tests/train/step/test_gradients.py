@@ -8,6 +8,7 @@ import pytest
 
 from posejax.train.optim.lr_scales import UNSCALED
 from posejax.train.step import gradients
+from tests import compiling
 from tests.train.step import small_task
 
 KEY = jax.random.key(1)
@@ -16,7 +17,7 @@ KEY = jax.random.key(1)
 def of_batch(task, microbatches, batch):
   variables = small_task.variables(task)
   params = variables.pop('params')
-  fn = jax.jit(gradients.of_batch(task, UNSCALED, microbatches))
+  fn = compiling.jit(gradients.of_batch(task, UNSCALED, microbatches))
   return fn(params, variables, batch, KEY)
 
 

@@ -73,7 +73,7 @@ def test_devices_exchange_once_but_for_batch_norms_that_span_them(steps):
   found = steps['collectives']
   assert found['one'] == {}
   assert found['eight, device'] == found['eight, pmap, bfloat16'] == {'all-reduce': 1}
-  norms = 7  # of the tiny net
+  norms = 4  # of this net
   spanning = {'all-reduce': 1 + 2 * norms}
   assert found['eight'] == found['eight, groups of 4'] == spanning
   # And what a detector's loss is divided by.
