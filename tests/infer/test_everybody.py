@@ -107,7 +107,7 @@ def test_predict_writes_everybody(tmp_path, capsys):
 def test_an_exported_file_answers_as_the_net_does(multipose, tmp_path):
   pytest.importorskip('onnxruntime', reason="needs pip install 'posejax[export]'")
   agreement = files.write_onnx(str(tmp_path / 'net.onnx'), multipose.pipeline)
-  assert agreement.num_keypoints == 4 * 6 * 17
+  assert agreement.num_keypoints == 4 * 6 * (17 + 2)  # and two corners of a box
 
 
 def test_what_would_not_work_is_not_exported(tmp_path, capsys):

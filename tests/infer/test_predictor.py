@@ -275,7 +275,7 @@ def test_a_classifier_tells_what_a_picture_shows(tmp_path, frames):
     scores = np.asarray(task.infer(run.variables, crop[None])['scores'])[0]
     assert one.label == scores.argmax()
     assert one.score == pytest.approx(float(scores.max()), abs=0.02)
-  with pytest.raises(PosejaxError, match='finds no keypoints'):
+  with pytest.raises(PosejaxError, match='has no heatmaps'):
     predictor.heat(image, result)
 
 

@@ -19,9 +19,9 @@ def params():
   return jax.tree.map(lambda p: rng.normal(0, 0.15, p.shape).astype(np.float32), shapes)
 
 
-_density = compiling.jit(FLOW.apply)
-_inverse = compiling.jit(lambda params, x: FLOW.apply(params, x, method='inverse'))
-_forward = compiling.jit(lambda params, z: FLOW.apply(params, z, method='forward'))
+_density = jax.jit(FLOW.apply)
+_inverse = jax.jit(lambda params, x: FLOW.apply(params, x, method='inverse'))
+_forward = jax.jit(lambda params, z: FLOW.apply(params, z, method='forward'))
 
 
 def test_starts_as_the_normal_distribution():

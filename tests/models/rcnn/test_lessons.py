@@ -12,7 +12,7 @@ from posejax.models.rcnn.lessons import Lesson
 from tests import compiling
 
 B, S, C, K, SIDE = 2, 6, 3, 4, 8
-losses_of = compiling.jit(functools.partial(lessons.losses, total=lambda counts: counts))
+losses_of = jax.jit(functools.partial(lessons.losses, total=lambda counts: counts))
 
 
 def some_truth():
