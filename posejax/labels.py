@@ -62,6 +62,11 @@ class LabelSpace:
     return cls(values['class_names'], skeleton and Skeleton(**skeleton))
 
 
+def keypoint_classes(source: Any) -> tuple[str, ...]:
+  """Return names of a source's classes whose things have keypoints: all, unless the source says."""
+  return getattr(source, 'keypoint_classes', source.label_space.class_names)
+
+
 def people(skeleton: Skeleton) -> LabelSpace:
   """Return the label space of people, or whatever else one skeleton is the figure of."""
   return LabelSpace(('person',), skeleton)

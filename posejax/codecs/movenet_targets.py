@@ -1,8 +1,8 @@
 """What MoveNet's maps should be for a labelled person, and the losses that train them to it.
 
-Targets have the names and shapes of the outputs (`posejax.codecs.movenet`), heatmaps
-as probabilities; weights say, in shapes that broadcast to them, which cells count. A pair's target is
-given in all cells near the place it is read from, because decoding may pick a neighbour.
+Targets have the names and shapes of the outputs (`posejax.codecs.movenet`), heatmaps as probabilities;
+weights say, in shapes that broadcast to them, which cells count. A pair's target is given in all cells
+near the place it is read from, because decoding may pick a neighbour.
 
 Source: Zhou et al., "Objects as Points" (arXiv:1904.07850): one bump per thing, penalty-reduced focal
 loss on heatmaps, L1 on pairs; offsets around the peak as `offset_peak_radius` in the CenterNet of

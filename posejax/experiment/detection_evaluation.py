@@ -5,6 +5,7 @@ from functools import partial
 import logging
 from typing import Any
 
+from posejax import labels as label_spaces
 from posejax.config import Config
 from posejax.data import sources
 from posejax.data.formats import coco_read, coco_write
@@ -84,7 +85,7 @@ def _metrics(task: Task, source: sources.Source) -> DetectionMetrics:
     dataset = _dataset(source)
     ids = [image['id'] for image in dataset['images']]
   keypoint_ap = None
-  figures = getattr(source, 'keypoint_classes', classes)
+  figures = label_spaces.keypoint_classes(source)
   figure_ids = [n for n, name in zip(category_ids, classes, strict=True) if name in figures]
   if task.labels.skeleton and figure_ids:
     skeleton = task.labels.skeleton

@@ -83,11 +83,10 @@ def read(run: Run, workdir: str, state: str) -> Result:
 
 
 def _best(workdir: str) -> dict[str, Any]:
-  if checkpoint.available_steps(workdir):
-    # A checkpoint that cannot be read is its run's to tell of, and no reason to end the others. Of a
-    # folder shared by hosts, the list may be a minute old.
-    with contextlib.suppress(PosejaxError):
-      return checkpoint.read_meta(workdir)['control']['best']
+  # There may be none yet. One that cannot be read is its run's to tell of, and no reason to end the
+  # others; of a folder shared by hosts, the list may be a minute old.
+  with contextlib.suppress(PosejaxError):
+    return checkpoint.read_meta(workdir)['control']['best']
   return {'metric': ''}
 
 

@@ -65,7 +65,11 @@ class Bridge:
     except _GoneError:
       pass
     finally:
-      self._held_bytes -= sum(map(len, parts))
+      self._let_go(parts)
+
+  def _let_go(self, parts: list[bytes]) -> None:
+    self._held_bytes -= sum(map(len, parts))
+    parts.clear()
 
   async def _read(self, parts: list[bytes], receive: Callable) -> bytes:
     try:
@@ -83,20 +87,21 @@ class Bridge:
     while more:
       body, more = await _chunk(receive)
       size += len(body)
-      refused = None
-      if size > self._limits.request_bytes:
-        refused = _RefusedError(
-          413, f'A request has at most {self._limits.request_bytes:,} bytes; send fewer or smaller.'
-        )
-      elif self._held_bytes + len(body) > self._limits.requests * self._limits.request_bytes:
-        refused = _RefusedError(503, _TOO_MANY)
-      if refused is not None:
-        self._held_bytes -= sum(map(len, parts))
-        parts.clear()
-        await _discard(receive, more)
-        raise refused
       parts.append(body)
       self._held_bytes += len(body)
+      if refused := self._refused(size):
+        self._let_go(parts)
+        await _discard(receive, more)
+        raise refused
+
+  def _refused(self, size: int) -> _RefusedError | None:
+    """Return why a request of so many bytes, which are held with others', goes no further."""
+    largest = self._limits.request_bytes
+    if size > largest:
+      return _RefusedError(413, f'A request has at most {largest:,} bytes; send fewer or smaller.')
+    if self._held_bytes > self._limits.requests * largest:
+      return _RefusedError(503, _TOO_MANY)
+    return None
 
   async def _ask(
     self, threads: ThreadPoolExecutor, scope: dict, body: bytes, receive: Callable, send: Callable

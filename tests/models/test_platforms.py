@@ -94,8 +94,7 @@ def test_parallel_and_batched_nets_are_the_same():
 
     return jax.grad(loss)(variables['params'])
 
-  jit = compiling.jit
-  expected = jit(gradient)(variables, images)
+  expected = compiling.jit(gradient)(variables, images)
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ('data',))
   spec = jax.sharding.PartitionSpec
   sharded = jax.shard_map(
@@ -103,8 +102,8 @@ def test_parallel_and_batched_nets_are_the_same():
   )
   batched = jax.vmap(gradient, (None, 0))
   for found in (
-    jit(sharded)(variables, images),
-    jax.tree.map(lambda g: g[1], jit(batched)(variables, np.stack([0 * images, images]))),
+    compiling.jit(sharded)(variables, images),
+    jax.tree.map(lambda g: g[1], compiling.jit(batched)(variables, np.stack([0 * images, images]))),
   ):
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(b).max()),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from posejax import labels as label_spaces
 from posejax.data.formats import coco_write, decode, pictures
 from posejax.errors import PosejaxError
 from posejax.types import Example
@@ -108,7 +109,7 @@ def _categories(source) -> list[dict[str, Any]]:
   if getattr(source, 'annotations', None) is not None:
     ids = source.category_ids
   figure = coco_write.category(skeleton) if skeleton else {}
-  figures = getattr(source, 'keypoint_classes', names)
+  figures = label_spaces.keypoint_classes(source)
   return [
     {**(figure if name in figures else {}), 'id': number, 'name': name}
     for number, name in zip(ids, names, strict=True)

@@ -9,11 +9,12 @@ import numpy as np
 from posejax.data.sources.over import OverSource
 from posejax.errors import PosejaxError, nearest
 from posejax.labels import LabelSpace
-from posejax.types import Picture
+from posejax.types import OF_ONE, Picture
 
-OF_INSTANCES = (
-  'boxes', 'labels', 'crowd', 'keypoints', 'visibility', 'areas', 'head_sizes', 'annotation_ids',
-)  # fmt: skip
+
+def instances(picture: Picture, kept: np.ndarray) -> Picture:
+  """Return a picture with those of its things that bool `kept` `[N]` names."""
+  return {**picture, **{key: picture[key][kept] for key in OF_ONE if key in picture}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,5 +70,4 @@ class OnlyClasses(OverSource):
     new = np.full(len(self.source.label_space.class_names), -1, np.int32)
     new[self._numbers] = np.arange(len(self.names))
     labels = new[picture['labels']]
-    taken = {key: picture[key][labels >= 0] for key in OF_INSTANCES if key in picture}
-    return {**picture, **taken, 'labels': labels[labels >= 0]}
+    return {**instances(picture, labels >= 0), 'labels': labels[labels >= 0]}

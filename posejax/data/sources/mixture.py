@@ -1,6 +1,6 @@
 """Several data sets trained on together, their keypoints mapped to one skeleton, or labelled alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import hashlib
 import logging
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from posejax import labels as label_spaces
-from posejax.data.sources.classes import OF_INSTANCES
+from posejax.data.sources.classes import instances
 from posejax.errors import PosejaxError, nearest
 from posejax.labels import LabelSpace
 from posejax.skeletons import Skeleton
@@ -64,21 +64,15 @@ class Mixture:
     if skeleton and len(classes) == 1:
       self.label_space = LabelSpace(*classes, skeleton)
     self._one_class = len(classes) > 1
-    of_parts = [_keypoint_classes(source) for source in sources]
-    figures = {name for names in of_parts for name in names}
-    if self._one_class:
-      others = {name for names in classes for name in names} - figures
-      _LOG.warning(
-        'The parts of config.data.parts have different classes: %s count as one%s.',
-        ', '.join(sorted(figures)),
-        f', {", ".join(sorted(others))} are left out' if others else '',
-      )
-    self._kept = [
-      [source.label_space.class_names.index(name) for name in names]
-      for source, names in zip(sources, of_parts, strict=True)
-    ]
+    figures = {name for source in sources for name in label_spaces.keypoint_classes(source)}
     names = self.label_space.class_names
     self.keypoint_classes = names if self._one_class else tuple(n for n in names if n in figures)
+    self._figures = [
+      [source.label_space.class_names.index(n) for n in label_spaces.keypoint_classes(source)]
+      for source in sources
+    ]
+    if self._one_class:
+      _tell_that_classes_are_one(figures, {name for names in classes for name in names} - figures)
     if skeleton is None:
       self._columns = [None] * len(sources)
     else:
@@ -121,14 +115,17 @@ class Mixture:
     visibility[..., to] = example['visibility'][..., of]
     mapped = {**example, 'keypoints': keypoints, 'visibility': visibility}
     if self._one_class and 'labels' in example:
-      kept = np.isin(example['labels'], self._kept[part])
-      mapped |= {key: mapped[key][kept] for key in OF_INSTANCES if key in mapped}
+      mapped = instances(mapped, np.isin(example['labels'], self._figures[part]))
       mapped['labels'] = np.zeros_like(mapped['labels'])
     return mapped
 
 
-def _keypoint_classes(source) -> tuple[str, ...]:
-  return getattr(source, 'keypoint_classes', source.label_space.class_names)
+def _tell_that_classes_are_one(figures: Iterable[str], others: Iterable[str]) -> None:
+  _LOG.warning(
+    'The parts of config.data.parts have different classes: %s count as one%s.',
+    ', '.join(sorted(figures)),
+    f', {", ".join(sorted(others))} are left out' if others else '',
+  )
 
 
 def _check(sources, skeleton: Skeleton | None, repeats: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from posejax import labels as label_spaces
 from posejax.labels import LabelSpace
 
 
@@ -51,7 +52,7 @@ class OverSource:
   @property
   def keypoint_classes(self) -> tuple[str, ...]:
     """Names of the classes whose things have keypoints: all, unless the underlying source says."""
-    return getattr(self.source, 'keypoint_classes', self.source.label_space.class_names)
+    return label_spaces.keypoint_classes(self.source)
 
   @property
   def category_ids(self) -> tuple[Any, ...]:

@@ -90,9 +90,8 @@ def _to_rgb(image: np.ndarray, premultiplied: bool) -> np.ndarray:
   if channels == 3:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
   rgb = np.empty((*image.shape[:2], 3), np.uint8)
-  for top in range(
-    0, len(image), _ROWS
-  ):  # a whole picture's wider numbers would take ten times its bytes
+  # In strips: a whole picture's wider numbers take several times its bytes.
+  for top in range(0, len(image), _ROWS):
     rows = slice(top, top + _ROWS)
     alpha = image[rows, :, 3:].astype(np.uint16)
     colors = image[rows, :, 2::-1].astype(np.uint16)

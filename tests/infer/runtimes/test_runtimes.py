@@ -119,8 +119,14 @@ class _Sleeps(Runtime):
     return f'{self.name}, slept'
 
 
-def _missing():
-  raise NotInstalledError("openvino is not installed; pip install 'posejax[openvino]'.")
+def _raises(error):
+  def make():
+    raise error
+
+  return make
+
+
+_missing = _raises(NotInstalledError("openvino is not installed; pip install 'posejax[openvino]'."))
 
 
 def test_the_fastest_that_is_installed():
@@ -138,8 +144,9 @@ def test_the_fastest_that_is_installed():
     choose.fastest({'openvino': _missing}, EXAMPLE)
 
 
-def _unwritten():
-  raise CannotWriteError("The net computes 'while', which cannot be written to ONNX yet.")
+_unwritten = _raises(
+  CannotWriteError("The net computes 'while', which cannot be written to ONNX yet.")
+)
 
 
 def test_a_runtime_that_cannot_run_the_net_is_left_out():
@@ -153,15 +160,11 @@ class _Fails(_Sleeps):
     raise RuntimeError('bias must be 1D')
 
 
-def _broken():
-  raise ImportError('libopenvino.so: cannot open shared object file')
-
-
 def test_a_runtime_that_fails_in_its_own_way_is_left_out():
   makers = {
     'xla': lambda: _Sleeps('xla', 0.001),
     'onnx': lambda: _Fails('onnx', 0),
-    'openvino': _broken,
+    'openvino': _raises(ImportError('libopenvino.so: cannot open shared object file')),
   }
   chosen = choose.fastest(makers, EXAMPLE)
   assert list(chosen.milliseconds) == ['xla']
