@@ -18,6 +18,7 @@ import argparse
 import itertools
 import json
 import os
+import sys
 import time
 
 import matplotlib
@@ -109,6 +110,8 @@ def row(args, optimizer: str, batch: int, rule: str) -> dict:
   try:
     loop.train(settings, workdir)
     pck = last(os.path.join(workdir, 'metrics.jsonl'))
+    if pck is None:
+      sys.exit(f'{workdir} was stopped. The same command goes on with it.')
   except PosejaxError as error:
     if not str(error).startswith('Step '):
       raise
@@ -126,9 +129,9 @@ def row(args, optimizer: str, batch: int, rule: str) -> dict:
   return found
 
 
-def last(path: str) -> float:
+def last(path: str) -> float | None:
   with open(path, encoding='utf-8') as lines:
-    return [one[METRIC] for one in map(json.loads, lines) if METRIC in one][-1]
+    return next((one[METRIC] for one in map(json.loads, [*lines][::-1]) if METRIC in one), None)
 
 
 def write(args, rows: list[dict]) -> None:
