@@ -44,13 +44,12 @@ class Branch(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """Return `[B, h, w, features]` in `dtype`."""
+    """Return `[B, h, w, features]`, in float32: many are cells, of which bfloat16 has few fractions."""
     x = DepthwiseConv(dtype=self.dtype, name='depthwise')(x)
     x = nn.relu(Conv(HIDDEN, bias=True, dtype=self.dtype, name='hidden')(x))
     final = Conv(
       self.features,
       bias=True,
-      dtype=self.dtype,
       kernel_init=nn.initializers.normal(0.001),
       bias_init=nn.initializers.constant(self.bias),
       name='final',
@@ -73,7 +72,7 @@ class MoveNetHead(nn.Module):
 
   @nn.compact
   def __call__(self, maps: dict[int, jax.Array], train: bool = False) -> dict[str, jax.Array]:
-    """Return the raw maps at the smallest stride of the maps, in `dtype`."""
+    """Return the raw maps at the smallest stride of the maps."""
     del train
     outputs = {}
     for name, features in channels(self.num_keypoints, self.boxes).items():

@@ -37,6 +37,8 @@ class RegressionHead(nn.Module):
       x = nn.relu(self.dense(self.hidden, kernel_init=init, name='hidden')(x))
     numbers = 4 if self.sigmas else 2
     init = nn.initializers.normal(0.001)
-    x = self.dense(self.num_keypoints * numbers, kernel_init=init, name='final')(x)
+    # In float32 whatever the net computes in: bfloat16 has 256 places on a crop's right half.
+    units = self.num_keypoints * numbers
+    x = self.dense(units, kernel_init=init, dtype=jnp.float32, name='final')(x)
     x = x.reshape(-1, self.num_keypoints, numbers)
-    return {'coordinates': x + jnp.array([0.5, 0.5, 0, 0][:numbers], x.dtype)}
+    return {'coordinates': x + jnp.array([0.5, 0.5, 0, 0][:numbers])}

@@ -84,7 +84,8 @@ class RTMDetHead(nn.Module):
       )
       outputs[f'classes_{stride}'] = logits(x)
       x = branch(maps[stride], 'distances', level)
-      x = _Final(4, 0.0, self.dtype, name=f'p{level}_distances')(x).astype(jnp.float32)
+      # In float32 whatever the net computes in: bfloat16 has steps of 2 pixels from 256 on.
+      x = _Final(4, 0.0, 'float32', name=f'p{level}_distances')(x)
       outputs[f'distances_{stride}'] = (jnp.exp(x) if self.exponential else x) * stride
     return outputs
 
