@@ -126,18 +126,25 @@ def _paint_text(
   cv2.putText(canvas, text, at, _FONT, 0.4, color, 1, cv2.LINE_AA)
 
 
-def overlay_heatmaps(image: np.ndarray, heatmaps: Array) -> np.ndarray:
+def overlay_heatmaps(
+  image: np.ndarray, heatmaps: Array, cell: tuple[float, float] = (1.0, 1.0), factor: int = 1
+) -> np.ndarray:
   """Lay the largest value over all keypoints over a picture, black to yellow.
 
   Args:
     image: uint8 `[H, W, 3]`.
-    heatmaps: `[h, w, K]`, cells covering the picture; values are clipped to [0, 1], NaN to 0.
+    heatmaps: `[h, w, K]`; values are clipped to [0, 1], NaN to 0.
+    cell: (x, y) pixels from one cell to the next, of which the first is on the first pixel's centre;
+      `posejax.codecs.base.Codec.map_cell`.
+    factor: by which `enlarge` has enlarged the picture since.
   """
   H, W = image.shape[:2]
   # Of a net that has gone astray: what is no number is nothing seen.
   finite = np.nan_to_num(np.asarray(heatmaps, np.float32), posinf=1)
   strongest = np.clip(finite.max(axis=-1), 0, 1)
-  level = cv2.resize(strongest, (W, H), interpolation=cv2.INTER_LINEAR)
+  first = (factor - 1) / 2
+  to_image = np.float64([[cell[0] * factor, 0, first], [0, cell[1] * factor, first]])
+  level = cv2.warpAffine(strongest, to_image, (W, H), borderMode=cv2.BORDER_REPLICATE)
   colored = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
   return (0.4 * image + 0.6 * colored).astype(np.uint8)
 

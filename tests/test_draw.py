@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posejax import draw, skeletons
+from posejax import codecs, draw, skeletons
 
 BLANK = np.zeros((60, 90, 3), np.uint8)
 
@@ -50,11 +50,25 @@ def test_enlarging_keeps_points_on_their_pixels():
 def test_a_heatmap_lights_the_picture_at_its_cell():
   heatmaps = np.zeros((15, 30, 2), np.float32)
   heatmaps[4, 25, 1] = 1.0
-  image = draw.overlay_heatmaps(BLANK, heatmaps)
+  image = draw.overlay_heatmaps(BLANK, heatmaps, (3.0, 4.0))
   y, x = np.unravel_index(image.sum(-1).argmax(), image.shape[:2])
-  # Cells are 4 rows high and 3 columns wide here; their middles are half a cell in.
-  assert abs(y - (4.5 * 4 - 0.5)) <= 1
-  assert abs(x - (25.5 * 3 - 0.5)) <= 1
+  assert (x, y) == (25 * 3, 4 * 4)
+
+
+@pytest.mark.parametrize('codec', ['msra', 'dark', 'udp', 'movenet', 'regression'])
+@pytest.mark.parametrize('factor', [1, 3])
+def test_heat_lies_where_the_skeleton_is_drawn(codec, factor):
+  H, W = 96, 64
+  size = {} if codec in ('movenet', 'regression') else {'heatmap_size': (H // 4, W // 4)}
+  made = codecs.create(codec, crop_size=(H, W), **size)
+  points = np.float32([[[32.0, 52.0]]])  # of codecs that round, a cell's
+  maps = np.asarray(made.target_maps(*made.encode(points, np.ones((1, 1)))))[0]
+  image, (point,) = draw.enlarge(np.zeros((H, W, 3), np.uint8), points[0], factor)
+  heat = draw.overlay_heatmaps(image, maps, made.map_cell, factor).astype(float).sum(-1)
+  heat -= heat.min()
+  ys, xs = np.mgrid[: H * factor, : W * factor]
+  middle = [(heat * axis).sum() / heat.sum() for axis in (xs, ys)]
+  np.testing.assert_allclose(middle, point, atol=0.3 * factor)
 
 
 def test_contact_sheet_holds_every_picture():
@@ -77,9 +91,9 @@ def test_heatmaps_of_a_net_gone_astray_are_drawn():
   maps = np.full((4, 6, 2), np.nan, np.float32)
   maps[1, 2], maps[2, 3] = (np.nan, 1.0), (np.inf, 0.0)
   image = np.full((40, 60, 3), 100, np.uint8)
-  drawn = draw.overlay_heatmaps(image, maps)
+  drawn = draw.overlay_heatmaps(image, maps, (10.0, 10.0))
   np.testing.assert_array_equal(
-    drawn[-1, -1], draw.overlay_heatmaps(image, np.zeros((4, 6, 1)))[-1, -1]
+    drawn[-1, -1], draw.overlay_heatmaps(image, np.zeros((4, 6, 1)), (10.0, 10.0))[-1, -1]
   )
-  for at in ((15, 25), (25, 35)):
+  for at in ((10, 20), (20, 30)):
     assert drawn[at].sum() > 1.5 * drawn[-1, -1].sum()

@@ -63,7 +63,7 @@ def targets(people):
     one = crop(people[5], np.random.default_rng(0))
     encoded = codec.encode(one['keypoints'][None], one['visibility'][None])
     maps = np.asarray(codec.target_maps(*encoded))[0]
-    row.append(draw.overlay_heatmaps(one['images'], maps))
+    row.append(draw.overlay_heatmaps(one['images'], maps, codec.map_cell))
   return draw.contact_sheet([row], list(made))
 
 

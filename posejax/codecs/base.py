@@ -88,6 +88,11 @@ class Codec(abc.ABC):
     """(x, y) pixels of the crop that the outputs tell apart at first hand: 1 unless they are coarser."""
     return 1.0, 1.0
 
+  @property
+  def map_cell(self) -> tuple[float, float]:
+    """(x, y) pixels of the crop from cell to cell of maps to look at; the first is on the first pixel."""
+    return self.cell
+
   def average(
     self, outputs: Mapping[str, Array], mirrored: Mapping[str, Array]
   ) -> dict[str, jax.Array]:
@@ -98,7 +103,7 @@ class Codec(abc.ABC):
   def target_maps(self, targets: Mapping[str, Array], weights: Array) -> Array:
     """Return what `encode` gave as maps in [0, 1], `[B, h, w, C]`, for people to look at.
 
-    They cover the crop, and the largest over C shows all that is to be found.
+    They cover the crop (`map_cell`), and the largest over C shows all that is to be found.
     """
 
   @abc.abstractmethod

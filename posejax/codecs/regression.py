@@ -82,6 +82,12 @@ class Regression(OneOutput):
     below = jnp.logaddexp(*(jax.nn.log_sigmoid(-logit) for logit in logits))
     return {self.output: jnp.concatenate([points, above - below], axis=-1)}
 
+  @property
+  def map_cell(self) -> tuple[float, float]:
+    """(x, y) pixels of the crop of a cell of the maps."""
+    H, W = self.crop_size
+    return W / _MAP_SIZE, H / _MAP_SIZE
+
   def _target_maps(self, targets: Array, weights: Array) -> jax.Array:
     """Return a bump at each target that counts, for people to look at."""
     return self._output_maps(targets) * jnp.asarray(weights)[:, None, None]
@@ -93,10 +99,8 @@ class Regression(OneOutput):
     that a flow has learnt beside it.
     """
     outputs = jnp.asarray(outputs, jnp.float32)
-    cells = (jnp.arange(_MAP_SIZE, dtype=jnp.float32)[:, None] + 0.5) / _MAP_SIZE
-    # A map's cells cover the crop, whose first pixel's centre is half a pixel inside it.
-    centers = outputs[..., :2] + 0.5 / self._size
-    x, y = (jnp.exp(-(((cells - centers[:, None, :, axis]) / _BUMP) ** 2) / 2) for axis in (0, 1))
+    cells = jnp.arange(_MAP_SIZE, dtype=jnp.float32)[:, None] / _MAP_SIZE
+    x, y = (jnp.exp(-(((cells - outputs[:, None, :, i]) / _BUMP) ** 2) / 2) for i in (0, 1))
     return y[:, :, None] * x[:, None]
 
 

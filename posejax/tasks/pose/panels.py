@@ -49,12 +49,12 @@ def draw_panels(
     image, points = draw.enlarge(batch['images'][i], batch['keypoints'][i], factor)
     row = [
       draw.draw_skeleton(image, points, skeleton, visibility > 0, visibility == 1),
-      draw.overlay_heatmaps(image, targets[i]),
+      draw.overlay_heatmaps(image, targets[i], codec.map_cell, factor),
     ]
     if predictions:
       _, points = draw.enlarge(batch['images'][i], predictions['keypoints_crop'][i], factor)
       row += [
-        draw.overlay_heatmaps(image, outputs[i]),
+        draw.overlay_heatmaps(image, outputs[i], codec.map_cell, factor),
         draw.draw_skeleton(image, points, skeleton, predictions['scores'][i] > 0.1),
       ]
     rows.append(row)
