@@ -125,7 +125,9 @@ def published(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict)
   return use_data_set(config, arg)
 
 
-def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict) -> str | None:
+def use_data_set(
+  config: ml_collections.ConfigDict, arg: ml_collections.ConfigDict, batch_size: int = 128
+) -> str | None:
   """Train on the public data set that the argument names, by the published recipe for heatmap nets.
 
   That is Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking" (ECCV 2018): 140
@@ -137,6 +139,7 @@ def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDi
   Args:
     config: set: source, crop, augmentation, schedule.
     arg: from `parse_arg`, which was told `data_set_arguments()` or some of them.
+    batch_size: of the epochs; the learning rate follows it from 128.
 
   Returns:
     The data set's name, or None where the argument has none.
@@ -159,7 +162,7 @@ def use_data_set(config: ml_collections.ConfigDict, arg: ml_collections.ConfigDi
     draw_without_files(config, DRAWN)
   config.task.crop_size = data_set.crop_size
   config.data.augment = data_set.augment
-  config.batch_size = 128
+  config.batch_size = batch_size
   epoch = data_set.num_people // config.batch_size
   config.num_steps = 140 * epoch
   config.eval_every_steps = 5 * epoch

@@ -32,8 +32,8 @@ def get_config(arg=None):
   config.num_steps = 60_000
   config.eval_every_steps = 1000
   config.checkpoint_every_steps = 1000
-  common.use_data_set(config, arg)
   config.batch_size = 32
+  common.use_data_set(config, arg, config.batch_size)
   config.task.crop_size = (220, 220)
   config.data.augment = {
     'name': 'none',
