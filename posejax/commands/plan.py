@@ -18,7 +18,7 @@ def register(commands) -> None:
     '--topology',
     help='chip and sides of a slice: v5e:16x16, v5p:8x8x16; GPU, nodes and GPUs of each: h100:2x8',
   )
-  command.add_argument('--slices', type=int, default=1, help='slices of that topology')
+  command.add_argument('--slices', type=int, help='slices of that topology (1)')
   command.add_argument('--per_chip', type=int, default=32, help='examples of a batch per device')
   command.add_argument(
     '--platform',
@@ -29,7 +29,7 @@ def register(commands) -> None:
   command.add_argument(
     '--cache', metavar='DIR', help="keep the step there, for a run's --compilation_cache=DIR"
   )
-  command.add_argument('--devices', type=int, default=8, help="how many, with --platform='cpu'")
+  command.add_argument('--devices', type=int, help="how many, with --platform='cpu' (8)")
   command.set_defaults(run=_run, takes_config=True)
 
 
@@ -37,7 +37,16 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   from posejax.commands import config_flags
   from posejax.process import startup
 
-  for name in ('slices', 'per_chip', 'devices'):
+  others = {'tpu': ('devices',), 'cuda': ('devices', 'slices'), 'cpu': ('topology', 'slices')}
+  for name in others[arguments.platform]:
+    if (value := getattr(arguments, name)) is not None:
+      raise PosejaxError(
+        f'--{name}={value} does not go with --platform={arguments.platform}. TPUs have --topology and '
+        '--slices, GPUs --topology=h100:2x8 (nodes and GPUs of each), this CPU has --devices.'
+      )
+  for name, default in (('slices', 1), ('per_chip', None), ('devices', 8)):
+    if getattr(arguments, name) is None:
+      setattr(arguments, name, default)
     if getattr(arguments, name) < 1:
       raise PosejaxError(f'--{name}={getattr(arguments, name)} must be at least 1.')
   config = config_flags.read(rest)

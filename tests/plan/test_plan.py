@@ -131,6 +131,12 @@ def test_without_their_compiler_gpus_are_refused_by_name(config_file, capsys):
     ([], 'Name the slice to plan for, --topology=v5e:16x16'),
     (['--topology=v9:2x2'], "--topology=v9:2x2: 'v9' is no chip whose rates are known"),
     (['--topology=v5e:2x2', '--per_chip=0'], '--per_chip=0 must be at least 1'),
+    (['--topology=v5e:2x2', '--devices=4'], '--devices=4 does not go with --platform=tpu'),
+    (['--topology=h100:2x8', '--platform=cuda', '--slices=2'], '--slices=2 does not go with'),
+    (
+      ['--topology=v5e:2x2', '--platform=cpu'],
+      '--topology=v5e:2x2 does not go with --platform=cpu',
+    ),
   ],
 )
 def test_what_cannot_be_planned_is_named(config_file, capsys, options, message):

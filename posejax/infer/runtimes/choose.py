@@ -63,10 +63,15 @@ def create(
     kept: of XLA; see `Xla`.
 
   Raises:
-    PosejaxError: no such runtime, its library is not installed, or it cannot run the net.
+    PosejaxError: no such runtime or not in that precision, its library is not installed, or it cannot
+      run the net.
   """
   if name not in (*NAMES, AUTO):
     raise PosejaxError(f'--runtime={name} is no runtime.' + nearest(name, (*NAMES, AUTO)))
+  if precision != 'float32' and name not in ('openvino', AUTO):
+    raise PosejaxError(
+      f'--precision={precision} is of --runtime=openvino; {name} has float32 alone.'
+    )
   makers = _makers(pipeline, precision, kept)
   if name == AUTO and jax.default_backend() == 'cpu':
     return fastest(makers, example)
