@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 import os
+import sys
 
 from posejax.commands import net_options
 
@@ -74,6 +75,12 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   if arguments.labels and (arguments.boxes or len(arguments.calibration) != 1):
     raise PosejaxError(
       '--labels=FILE.json brings the boxes too, and goes with one folder as --calibration.'
+    )
+  if arguments.boxes and not arguments.calibration:
+    raise PosejaxError('--boxes=FILE.json are of the pictures of --calibration; leave it out.')
+  if arguments.threshold is not None and arguments.format in _PLAIN:
+    raise PosejaxError(
+      f'--threshold is kept by --format=web and safetensors; {arguments.format} gives every score.'
     )
   if arguments.in_image and (arguments.quantize == 'int8' or arguments.format not in _PLAIN):
     raise PosejaxError(f'--in_image goes with plain {_names(_PLAIN)} files.')
@@ -179,13 +186,18 @@ def _crops(arguments: argparse.Namespace, predictor):
   from posejax.infer.frames import inputs
 
   boxes = box_files.read(arguments.boxes) if arguments.boxes else None
-  crops = []
+  crops, faults = [], []
   for source in inputs.expand(arguments.calibration):
-    reader = inputs.open_input(source)
-    for frame in reader:
-      around = [None] if boxes is None else boxes.of(frame.name)[0]
-      crops += [predictor.task.view(frame.image, box)[0] for box in around]
-    reader.close()
+    with inputs.open_input(source, upright=boxes is None or boxes.upright) as reader:
+      for frame in reader:
+        around = [None]
+        if boxes is not None:
+          around, _, outside = boxes.on(frame.name, frame.image.shape[:2])
+          faults += [f'{frame.name}: {outside} boxes lie outside of it.'] if outside else []
+        crops += [predictor.task.view(frame.image, box)[0] for box in around]
+      faults += reader.faults
+  for fault in faults:
+    print(f'Left out: {fault}', file=sys.stderr)
   return np.array(crops)
 
 
@@ -207,6 +219,7 @@ def _write_page(arguments: argparse.Namespace, predictor) -> None:
       input_hw=predictor.pipeline.crop_size,
       box_padding=predictor.pipeline.box_padding,
       convention=predictor.pipeline.convention,
+      rescoring=predictor.task.codec.rescoring,
       runtime=arguments.ort,
     )
   print(f'{arguments.out}: {agreement}. Serve the folder: python -m http.server -d {arguments.out}')

@@ -103,7 +103,9 @@ def rescore(
 
 
 def rescore_by_sum(box_scores: np.ndarray, keypoint_scores: np.ndarray) -> np.ndarray:
-  """Return figures' scores `[N]`: the box's, the mean and the largest of the keypoints', added up.
+  """Return figures' scores `[N]`: the mean of the box's, the mean and the largest of the keypoints'.
+
+  Published is the sum of the three. A third of it ranks figures alike, and of scores in [0, 1] is one.
 
   Args:
     box_scores: `[N]`; 1 for ground-truth boxes.
@@ -114,7 +116,7 @@ def rescore_by_sum(box_scores: np.ndarray, keypoint_scores: np.ndarray) -> np.nd
   """
   keypoint_scores = np.asarray(keypoint_scores, np.float64)
   mean, largest = keypoint_scores.mean(axis=-1), keypoint_scores.max(axis=-1)
-  return np.asarray(box_scores, np.float64) + mean + largest
+  return (np.asarray(box_scores, np.float64) + mean + largest) / 3
 
 
 RESCORINGS = {'product': rescore, 'sum': rescore_by_sum}

@@ -64,6 +64,7 @@ def write_static(
   input_hw: tuple[int, int],
   box_padding: float,
   convention: str,
+  rescoring: str,
   runtime: str,
 ) -> None:
   """Write a folder that shows the page from any static host and runs the net in the visitor's browser.
@@ -78,6 +79,7 @@ def write_static(
     input_hw: (H, W) of the crop.
     box_padding: how many times a box, brought to the crop's aspect, the crop shows.
     convention: where the crop lies to the pixel, of `posejax.geometry.affine.CONVENTIONS`.
+    rescoring: how keypoints make a person's score, of `posejax.metrics.oks.RESCORINGS`.
     runtime: the folder `dist` of onnxruntime-web, as npm installs it.
 
   Raises:
@@ -105,6 +107,7 @@ def write_static(
     'kind': 'keypoints',
     'model': 'model.onnx',
     'view': {'input': list(input_hw), 'padding': box_padding, 'convention': convention},
+    'rescoring': rescoring,
     'info': describe(labels, name, threshold),
   }
   with open(os.path.join(folder, 'config.json'), 'w', encoding='utf-8') as stream:

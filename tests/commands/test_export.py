@@ -186,7 +186,12 @@ def test_a_file_that_would_answer_otherwise_is_not_left(export, tmp_path, monkey
     (['--format=tflite', '--quantize=float16', '--calibration=x'], 'need each other'),
     (['--format=web', '--in_image'], '--in_image goes with plain'),
     (['--format=onnx', '--quantize=int8', '--calibration=nothing'], 'nothing: there is no such'),
-    (['--format=onnx', '--threshold=7'], '--threshold=7.0 must be from 0 to 1'),
+    (['--format=web', '--threshold=7'], '--threshold=7.0 must be from 0 to 1'),
+    (['--format=onnx', '--threshold=0.3'], '--threshold is kept by --format=web and safetensors'),
+    (
+      ['--format=tflite', '--boxes=b.json'],
+      '--boxes=FILE.json are of the pictures of --calibration',
+    ),
     (['--format=safetensors', '--threshold=7'], '--threshold=7.0 must be from 0 to 1'),
     (['--format=safetensors'], 'must end in .safetensors'),
     (['--format=web', '--ort=nowhere'], 'npm install onnxruntime-web'),

@@ -341,12 +341,12 @@ class TestRows:
 
   def test_rle_ranks_by_a_sum(self):
     # Two boxes on one person, 30 x 80: by product the second stays (0.45 < 0.48), by sum the first,
-    # 0.9 + 0.5 + 0.9 against 0.6 + 0.8 + 0.8.
+    # 0.9 + 0.5 + 0.9 against 0.6 + 0.8 + 0.8, of 3.
     box = np.array([10, 10, 40, 90], np.float32)
     scores = [[0.3, 0.9, 0.3], [0.8, 0.8, 0.8]]
     records = [coco_ap.Record(i, np.full((3, 2), i), np.array(scores[i]), box) for i in range(2)]
     sigmas, lookup = (0.1,) * 3, lambda i: (1, (0.9, 0.6)[i])
-    for rescoring, stays, score in (('product', 1, 0.48), ('sum', 0, 2.3)):
+    for rescoring, stays, score in (('product', 1, 0.48), ('sum', 0, 2.3 / 3)):
       (row,) = coco_ap.result_rows(records, lookup, sigmas, ASPECT, PADDING, rescoring=rescoring)
       assert row['keypoints'][0] == stays
       assert row['score'] == pytest.approx(score)

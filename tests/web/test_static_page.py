@@ -91,6 +91,7 @@ def describe_static(**changes):
     'input_hw': (256, 192),
     'box_padding': 1.25,
     'convention': 'msra',
+    'rescoring': 'product',
   }
   return values | changes
 
@@ -135,6 +136,7 @@ def test_the_page_finds_what_the_predictor_finds(chromium, runtime, tmp_path):
     input_hw=predictor.pipeline.crop_size,
     box_padding=predictor.pipeline.box_padding,
     convention=predictor.pipeline.convention,
+    rescoring=predictor.task.codec.rescoring,
     runtime=runtime,
   )
   image = beacons.paint((480, 300), [beacons.figure(130, 30, 420)], radius=14)
@@ -148,6 +150,7 @@ def test_the_page_finds_what_the_predictor_finds(chromium, runtime, tmp_path):
   (expected,) = predictor(image).instances
   points = np.array([[k['x'], k['y']] for k in found['keypoints']])
   np.testing.assert_allclose(points, expected.keypoints, atol=0.25)
+  assert found['score'] == pytest.approx(expected.score, abs=0.01)
   np.testing.assert_allclose(
     [k['score'] for k in found['keypoints']], expected.keypoint_scores, atol=0.02
   )

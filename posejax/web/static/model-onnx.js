@@ -1,6 +1,7 @@
 // The net in this browser: onnxruntime-web runs the exported graph, and no picture leaves the machine.
 
 import { CONVENTIONS, cropAround, clipped, personBox, placement, toPicture, wholePicture } from './geometry.js';
+import { RESCORINGS } from './scores.js';
 
 // At a picture: the whole of it, then the box around who was found, as posejax/infer/predictor.py does.
 const LOOKS = 3;
@@ -13,6 +14,8 @@ export async function load(config) {
   if (!(view.convention in CONVENTIONS)) {
     throw new Error(`This page knows no crops of the convention '${view.convention}'.`);
   }
+  const rescore = RESCORINGS[config.rescoring];
+  if (!rescore) throw new Error(`This page knows no scores by the rule '${config.rescoring}'.`);
   const ort = await import('./ort/ort.wasm.bundle.min.mjs');
   ort.env.wasm.numThreads = 1; // more need headers that a static host seldom sends
   const session = await ort.InferenceSession.create(config.model, { executionProviders: ['wasm'] });
@@ -40,10 +43,10 @@ export async function load(config) {
     const { keypoints, scores } = await session.run({ images: new ort.Tensor('uint8', rgb, [1, H, W, 3]) });
     const found = info.keypoints.map((name, k) => {
       const [x, y] = toPicture(crop, [keypoints.data[2 * k], keypoints.data[2 * k + 1]]);
-      const score = scores.data[k];
+      const score = Math.min(Math.max(scores.data[k], 0), 1);
       return { name, x, y, score, visible: score >= info.threshold };
     });
-    const score = found.reduce((sum, k) => sum + k.score, 0) / found.length;
+    const score = rescore(found.map((k) => k.score));
     const instance = { label: info.class_names[0], score, box, keypoints: found };
     return { height: hw[0], width: hw[1], instances: [instance] };
   }
