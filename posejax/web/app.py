@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from posejax.errors import PosejaxError
 from posejax.infer.frames.decoding import decode_picture
 from posejax.infer.frames.headers import declared_size
-from posejax.infer.results import Result, to_dict
+from posejax.infer.results import Instance, Result, to_dict
 from posejax.web import openapi, page, security, uploads
 from posejax.web.batching import Batcher, BusyError, NetFailedError
 from posejax.web.limits import Limits
@@ -87,7 +87,7 @@ class _Predictions:
   def answer(self, request: Any) -> tuple[dict[str, Any], int]:
     """Return the answer to a Flask request, and its status."""
     began = time.monotonic()
-    threshold = uploads.threshold(request.args, self._predictor.threshold)
+    threshold = uploads.threshold(request.args)
     with self._parts.batcher.coming():
       waiting = self._submit(uploads.read(request, self._limits), request.environ, began)
     entries = [{'name': name} | self._entry(future, threshold, began) for name, future in waiting]
@@ -136,15 +136,16 @@ class _Predictions:
         if not wait(ahead[:1], max(0.0, left)).done:
           raise
 
-  def _entry(self, future: 'Future[Result]', threshold: float, began: float) -> dict[str, Any]:
+  def _entry(
+    self, future: 'Future[Result]', threshold: float | None, began: float
+  ) -> dict[str, Any]:
     try:
       result = self._wait(future, began)
     except PosejaxError as error:
       return {'error': str(error)}
-    instances = tuple(
-      i if i.keypoints is None else dataclasses.replace(i, visible=i.keypoint_scores >= threshold)
-      for i in result.instances[: self._limits.instances]
-    )
+    instances = result.instances[: self._limits.instances]
+    if threshold is not None:
+      instances = tuple(_at(threshold, instances))
     return to_dict(dataclasses.replace(result, instances=instances), self._predictor.labels)
 
   def _wait(self, future: 'Future[Result]', began: float) -> Result:
@@ -154,6 +155,15 @@ class _Predictions:
     except (TimeoutError, CancelledError) as error:
       future.cancel()
       raise BusyError from error
+
+
+def _at(threshold: float, instances: Iterable[Instance]) -> Iterator[Instance]:
+  """Yield instances with keypoints visible from a score on; without keypoints, those with that score."""
+  for one in instances:
+    if one.keypoints is not None:
+      yield dataclasses.replace(one, visible=one.keypoint_scores >= threshold)
+    elif one.score >= threshold:
+      yield one
 
 
 def create_app(

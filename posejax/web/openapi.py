@@ -109,7 +109,10 @@ def _predict(limits: Limits) -> dict[str, Any]:
       {
         'name': 'threshold',
         'in': 'query',
-        'description': "From which confidence on a keypoint is visible; the model's own where unset.",
+        'description': (
+          'From which confidence on a keypoint is visible or, of a model without keypoints, anything is '
+          "named; the model's own where unset, below which it names nothing."
+        ),
         'schema': _CONFIDENCE,
       }
     ],

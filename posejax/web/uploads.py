@@ -58,8 +58,8 @@ def read(request: Any, limits: Limits) -> list[Upload]:
   return [Upload((file.filename or 'image')[:_MAX_NAME], file.read()) for file in files]
 
 
-def threshold(query: Mapping[str, str], default: float) -> float:
-  """Return the query's `threshold`, a confidence in [0, 1].
+def threshold(query: Mapping[str, str]) -> float | None:
+  """Return the query's `threshold`, a confidence in [0, 1]; None where it has none.
 
   Raises:
     UploadError: it is no such number, or the query has other options.
@@ -69,7 +69,7 @@ def threshold(query: Mapping[str, str], default: float) -> float:
       raise UploadError(400, f'There is no option {name[:99]!r}.' + nearest(name, ['threshold']))
   text = query.get('threshold')
   if text is None:
-    return default
+    return None
   try:
     value = float(text)
   except ValueError:

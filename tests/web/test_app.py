@@ -221,6 +221,9 @@ def test_a_net_without_keypoints(make_client):
   (instance,) = post(client, ('x', beacons.jpeg(white))).json['results'][0]['instances']
   assert instance == {'label': 'bright', 'score': 0.75, 'box': [0, 0, 39, 29]}
   assert client.get('/api/v1/model').json['limbs'] == []
+  for threshold, count in ((0.75, 1), (0.8, 0)):
+    body = post(client, ('x', beacons.jpeg(white)), query=f'?threshold={threshold}').json
+    assert len(body['results'][0]['instances']) == count
 
 
 def test_a_net_that_fails_on_a_picture_harms_no_other(make_client, caplog):
