@@ -51,6 +51,14 @@ class LabelSpace:
     """Names of the keypoints; empty without a skeleton."""
     return self.skeleton.keypoints if self.skeleton else ()
 
+  @property
+  def category_ids(self) -> tuple[int, ...]:
+    """Numbers of the classes in files of COCO's form: COCO's own where it has all, else from 1."""
+    own = {name: number for number, name in COCO_CATEGORIES.items()}
+    if all(name in own for name in self.class_names):
+      return tuple(own[name] for name in self.class_names)
+    return tuple(range(1, len(self.class_names) + 1))
+
   def to_json(self) -> dict[str, Any]:
     """Return what `from_json` reads."""
     return dataclasses.asdict(self)

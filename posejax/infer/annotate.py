@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
+import itertools
+import logging
 import os
 import time
 from typing import Any
@@ -18,12 +20,13 @@ from posejax.infer.frames.inputs import Input, open_input
 from posejax.infer.frames.writers.film import FilmWriter
 from posejax.infer.frames.writers.gif import GifWriter
 from posejax.infer.frames.writers.picture import write_picture
-from posejax.infer.predictor import Predictor
+from posejax.infer.predictor import MIN_SCORE, Predictor
 from posejax.infer.results import Result
 from posejax.infer.tracking.follow import Follower
 from posejax.infer.tracking.one_euro import Smoothing
 from posejax.infer.tracking.tracker import Tracker
 
+_LOG = logging.getLogger(__name__)
 _DETECT_EVERY = 5  # frames of a film
 _GIF_SECONDS = 0.5  # that a picture of a folder is shown for
 
@@ -40,7 +43,7 @@ class Options:
     smooth: whether they are smoothed.
     csv, gif, heatmaps: what is written beside overlays and JSON.
     overlays: whether pictures and films are drawn.
-    max_frames: of a film or camera; all where None.
+    max_frames: of each film or camera; all where None.
   """
 
   out: str
@@ -78,12 +81,14 @@ class Summary:
 def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Summary:
   """Write what a net finds on every input; a broken one is told of, and the rest goes on.
 
-  Pictures give `<name>.jpg` each and one `predictions.json` for every input that is not a film; a film
-  gives `<name>.mp4` and `<name>.json`. What would be called as another file is, gets a number.
+  Pictures give `<name>.jpg` each and one `predictions.json` together; a film gives `<name>.mp4` and
+  `<name>.json`. What would be called as another file is, gets a number.
+
+  Pictures are turned upright. Where boxes lie on their pixels as these lie, so do the results.
 
   Raises:
     PosejaxError: the folder cannot be written to, or inputs lie in it, which would be overwritten; or
-      there are boxes and films.
+      there are boxes and films, or boxes of none of the pictures.
   """
   _check(inputs, predictor, options)
   try:
@@ -91,11 +96,14 @@ def annotate(inputs: list[Input], predictor: Predictor, options: Options) -> Sum
   except OSError as error:
     raise PosejaxError(f'{options.out}: cannot be made: {error.strerror}.') from error
   summary, names, began = Summary(), _Names(), time.monotonic()
+  upright = options.boxes is None or options.boxes.upright
   for source in inputs:
     try:
-      with contextlib.closing(open_input(source)) as reader:
-        _one(reader, source, predictor, options, summary, names)
-        summary.faults += reader.faults
+      with contextlib.closing(open_input(source, upright)) as reader:
+        try:
+          _one(reader, source, predictor, options, summary, names)
+        finally:
+          summary.faults += reader.faults
     except PosejaxError as error:
       summary.faults.append(str(error))
     except KeyboardInterrupt:
@@ -123,6 +131,19 @@ def _check(inputs: list[Input], predictor: Predictor, options: Options) -> None:
         raise PosejaxError(
           f'{path} lies in the folder to write to, where it could be overwritten; name another --out.'
         )
+  if options.boxes is not None:
+    _check_names([path for source in inputs for path in source.paths], options.boxes)
+
+
+def _check_names(paths: list[str], boxes: BoxFile) -> None:
+  without = [path for path in paths if not len(boxes.of(path)[0])]
+  if len(without) == len(paths):
+    raise PosejaxError(
+      f'{boxes.path}: none of its {len(boxes)} boxes is on one of the {len(paths)} pictures; {paths[0]} '
+      f'is looked for as {boxes.image_id(paths[0])!r}. Do the file and the pictures belong together?'
+    )
+  if without:
+    _LOG.warning('%s: no boxes for %d of %d pictures.', boxes.path, len(without), len(paths))
 
 
 class _Names:
@@ -143,7 +164,7 @@ class _Names:
 def _one(
   reader: Reader, source: Input, predictor, options: Options, summary: Summary, names
 ) -> None:
-  find = _finder(reader, predictor, options)
+  find = _finder(reader, predictor, options, summary)
   base = names(source.name) if reader.is_film else names('predictions')
   with contextlib.ExitStack() as stack:
     outputs = _Outputs(stack, reader, base, predictor, options, summary)
@@ -160,13 +181,19 @@ def _one(
       outputs.take(frame, found, names)
 
 
-def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[[Frame], Result]:
+def _finder(
+  reader: Reader, predictor: Predictor, options: Options, summary: Summary
+) -> Callable[[Frame], Result]:
   if not (reader.is_film and options.track and predictor.labels.skeleton):
 
     def on_its_own(frame: Frame) -> Result:
       boxes = scores = None
       if options.boxes is not None:  # of pictures only, see _check
-        boxes, scores = options.boxes.of(frame.name)
+        boxes, scores, outside = options.boxes.on(frame.name, frame.image.shape[:2])
+        if outside:
+          summary.faults.append(
+            f'{frame.name}: {outside} boxes of {options.boxes.path} lie outside of it.'
+          )
       return predictor(frame.image, boxes, scores)
 
     return on_its_own
@@ -175,9 +202,11 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
     return predictor(image, boxes).instances
 
   smoothing = Smoothing() if options.smooth else None
-  # Heatmaps' maxima are no probabilities: a person of 0.3 is sure.
-  tracker = Tracker(predictor.labels.skeleton, high_score=0.3, new_score=0.3, smoothing=smoothing)
-  if predictor.task.finds_all:
+  # Heatmaps' maxima are no probabilities: 0.3 is sure. Who is found on a picture is there on a film.
+  finds_all = predictor.task.finds_all
+  sure = predictor.min_score if finds_all else MIN_SCORE
+  tracker = Tracker(predictor.labels.skeleton, high_score=sure, new_score=sure, smoothing=smoothing)
+  if finds_all:
 
     def tracked(frame: Frame) -> Result:
       image_hw = frame.image.shape[:2]
@@ -197,11 +226,10 @@ def _finder(reader: Reader, predictor: Predictor, options: Options) -> Callable[
 
 def _shown(reader: Reader, most: int | None) -> Iterator[Frame]:
   """Yield frames under a progress bar: frames/s and time left."""
+  most = most if reader.is_film else None
   total = reader.num_frames if most is None else min(most, reader.num_frames or most)
   with tqdm(total=total, desc=reader.name, unit='frame', dynamic_ncols=True) as bar:
-    for number, frame in enumerate(reader):
-      if most is not None and number >= most:
-        return
+    for frame in itertools.islice(reader, most):
       yield frame
       bar.update()
 
@@ -214,7 +242,7 @@ class _Outputs:
     self._film = reader.is_film
     self._ids: dict[Any, str] = {}
     path = os.path.join(options.out, base)
-    self._records = [self._open(stack, records.CocoResults, f'{path}.json')]
+    self._records = [self._open(stack, records.CocoResults, f'{path}.json', predictor.labels)]
     if options.csv:
       self._records.append(self._open(stack, records.Csv, f'{path}.csv', predictor.labels))
     self._writers = []

@@ -30,11 +30,14 @@ class BoxFile:
     path: of the file.
     boxes: image id -> list of (box xyxy, score).
     ids: path with `/`, and each end of it -> image id, where the file lists its pictures.
+    upright: whether boxes lie on the picture as its EXIF orientation turns it, as those that
+      `posejax predict` finds do, or on its pixels as they lie, as annotations of data sets do.
   """
 
   path: str
   boxes: Mapping[Any, list[tuple[np.ndarray, float]]]
   ids: Mapping[str, Any]
+  upright: bool
 
   def __len__(self) -> int:
     return sum(map(len, self.boxes.values()))
@@ -59,6 +62,13 @@ class BoxFile:
     boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
     return boxes, np.array([score for _, score in found], float)
 
+  def on(self, name: str, image_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return boxes and scores as `of`, those that reach into the picture, and how many do not."""
+    boxes, scores = self.of(name)
+    h, w = image_hw
+    inside = (boxes[:, 2:] >= 0).all(1) & (boxes[:, :2] <= (w - 1, h - 1)).all(1)
+    return boxes[inside], scores[inside], int((~inside).sum())
+
 
 def read(path: str, min_score: float = 0.0) -> BoxFile:
   """Read boxes of people.
@@ -82,7 +92,8 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
   except ValueError as error:
     raise PosejaxError(f'{path} is not JSON ({error}); expected {_FORM}.') from None
   ids, entries, categories = {}, content, []
-  if isinstance(content, dict):
+  annotated = isinstance(content, dict)
+  if annotated:
     categories = content.get('categories') or []
     images, entries = content.get('images'), content.get('annotations')
     if not isinstance(images, list):
@@ -100,7 +111,7 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
       continue
     image_id, box, score = _entry(entry, f'{path}: entry {place}')
     if score >= min_score and min(box[2:] - box[:2]) > 0:
-      last = box[2:] - 1 if isinstance(content, dict) else box[2:]
+      last = box[2:] - 1 if annotated else box[2:]
       boxes[image_id].append((np.append(box[:2], np.maximum(last, box[:2])), score))
   if not boxes:
     raise PosejaxError(
@@ -108,7 +119,7 @@ def read(path: str, min_score: float = 0.0) -> BoxFile:
     )
   if others:
     _LOG.warning('%s: %d boxes of other categories than people are left out.', path, others)
-  return BoxFile(path, dict(boxes), ids)
+  return BoxFile(path, dict(boxes), ids, upright=not annotated)
 
 
 def _ends(name: str) -> list[str]:

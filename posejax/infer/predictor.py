@@ -56,6 +56,7 @@ class Predictor:
     name: of the net, for people.
     threshold: score from which on a keypoint counts as visible; of a net that finds everything on a
       picture by itself and no keypoints, from which on a box is shown.
+    min_score: score from which on what the net finds by itself is there.
     task: what the net does.
     runtime: what computes, in words.
     detector: finds the boxes where none are given; None where the whole picture is one person's, or where
@@ -100,7 +101,7 @@ class Predictor:
       threshold = MIN_SCORE if boxes_only else THRESHOLD
     if min_score is None:
       min_score = threshold if boxes_only else MIN_SCORE
-    self._min_score = min_score
+    self.min_score = min_score
     self.task, self.labels = task, task.labels
     self.name, self.threshold, self.detector = name, threshold, detector
     example = {'images': np.zeros((1, *task.input_size, 3), np.uint8)}
@@ -172,7 +173,7 @@ class Predictor:
       A `Result`, or a list of them for a sequence of pictures, in order.
 
     Raises:
-      PosejaxError: a picture or its boxes are not of that form; says which.
+      PosejaxError: a picture or its boxes are not of that form, says which; or the net gives NaN.
     """
     single = isinstance(images, np.ndarray) and images.ndim <= 3
     if single:
@@ -195,6 +196,16 @@ class Predictor:
       self._look_closer(images, whole, results)
     return results[0] if single else results
 
+  def _outputs(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    outputs = self._run(inputs)
+    bad = [name for name, array in outputs.items() if np.isnan(array).any()]
+    if bad:
+      raise PosejaxError(
+        f'{self.name} gave {" and ".join(bad)} that are no numbers (NaN). Its weights are damaged, or '
+        'its training broke down: take another checkpoint.'
+      )
+    return outputs
+
   def _find(self, images, boxes, detector: DetectFn | None) -> list[Result]:
     """Return what a detector finds on whole pictures."""
     for number, image in enumerate(images):
@@ -211,7 +222,7 @@ class Predictor:
       pairs = zip(images, views, strict=True)
       filled = [measures.filled_size(image.shape[:2], view[1]) for image, view in pairs]
       inputs['image_size'] = np.stack(filled)
-    outputs = self._run(inputs)
+    outputs = self._outputs(inputs)
     results = []
     for row, image in enumerate(images):
       one = {name: array[row] for name, array in outputs.items()}
@@ -223,7 +234,7 @@ class Predictor:
     h, w = image_hw
     edges = np.clip(measures.boxes_in_image(one['boxes'], crop_to_image), 0, (w, h, w, h))
     # What lies in the canvas' free part has no extent here.
-    there = (one['scores'] >= self._min_score) & (edges[:, 2:] > edges[:, :2]).all(1)
+    there = (one['scores'] >= self.min_score) & (edges[:, 2:] > edges[:, :2]).all(1)
     instances = []
     for i in np.flatnonzero(there):
       box = box_geometry.clip(
@@ -274,8 +285,8 @@ class Predictor:
     for box in boxes:
       crop, crop_to_image = self.task.view(image, box)
       found = np.clip(self._maps(crop[None])[0], 0, 1).astype(np.float32)
-      found = cv2.resize(found, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-      heat = np.maximum(heat, cv2.warpAffine(found, crop_to_image, (w, h)))
+      map_to_image = crop_to_image * [*codec.map_cell, 1]
+      heat = np.maximum(heat, cv2.warpAffine(found, map_to_image, (w, h)))
     return heat
 
   def _read(self, images, regions) -> list[Result]:
@@ -283,7 +294,7 @@ class Predictor:
     instances: list[list[Instance]] = [[] for _ in images]
     if places:
       views = [self.task.view(images[i], box) for i, box, _ in places]
-      outputs = self._run({'images': np.stack([crop for crop, _ in views])})
+      outputs = self._outputs({'images': np.stack([crop for crop, _ in views])})
       boxes = [_whole_of(images[i]) if box is None else box for i, box, _ in places]
       box_scores = [score for _, _, score in places]
       found = self._instances(outputs, np.stack([matrix for _, matrix in views]), boxes, box_scores)

@@ -49,8 +49,9 @@ class _File:
 class CocoResults(_File):
   """A JSON list of results in COCO's form, one entry an instance, as `COCO.loadRes` reads it."""
 
-  def __init__(self, path: str):
+  def __init__(self, path: str, labels: LabelSpace):
     super().__init__(path)
+    self._category_ids = labels.category_ids
     self._count = 0
     self._text('[')
 
@@ -62,10 +63,10 @@ class CocoResults(_File):
       of: the picture's `image_id`; of a film the frame's number.
       time: of a film's frame, in seconds.
     """
-    for entry in to_coco(result, of):
+    for entry in to_coco(result, of, self._category_ids):
       if time is not None:
         entry['time'] = round(time, 6)
-      self._text(('\n ' if self._count == 0 else ',\n ') + json.dumps(entry))
+      self._text(('\n ' if self._count == 0 else ',\n ') + json.dumps(entry, allow_nan=False))
       self._count += 1
 
   def close(self) -> None:

@@ -1,6 +1,6 @@
 """What is found on a picture, in pixels of that picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any
 
@@ -81,22 +81,22 @@ def _instance_dict(instance: Instance, labels: LabelSpace) -> dict[str, Any]:
   return values
 
 
-def to_coco(result: Result, image_id: Any) -> list[dict[str, Any]]:
+def to_coco(result: Result, image_id: Any, category_ids: Sequence[int]) -> list[dict[str, Any]]:
   """Return a result in COCO's results form, one entry an instance, for `COCO.loadRes`.
 
-  Categories are numbered from 1, in the order of the labels. Keypoints are triples x, y, score. The box
-  is not written where there are keypoints: `loadRes` would take its area, not the keypoints' extent, and
-  AP of medium and large people would change.
+  Keypoints are triples x, y, score. The box is not written where there are keypoints: `loadRes` would
+  take its area, not the keypoints' extent, and AP of medium and large people would change.
 
   Args:
     result: of one picture.
     image_id: of the picture.
+    category_ids: of the classes, by label (`LabelSpace.category_ids`).
   """
   entries = []
   for instance in result.instances:
     entry = {
       'image_id': image_id,
-      'category_id': instance.label + 1,
+      'category_id': category_ids[instance.label],
       'score': float(instance.score),
     }
     if instance.keypoints is None:

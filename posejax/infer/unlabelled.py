@@ -99,10 +99,7 @@ def _who_fills(predictor: Predictor, images: dict[str, np.ndarray], passes: int)
 
 def _places(boxes: BoxFile, pictures: Pictures) -> dict[str, np.ndarray]:
   """Return the boxes of every picture that reach into it."""
-  places = {}
-  for name, (h, w) in pictures.sizes.items():
-    found, _ = boxes.of(name)
-    places[name] = found[(found[:, 2:] >= 0).all(1) & (found[:, :2] <= (w - 1, h - 1)).all(1)]
+  places = {name: boxes.on(name, image_hw)[0] for name, image_hw in pictures.sizes.items()}
   if not any(len(found) for found in places.values()):
     raise PosejaxError(
       f'{boxes.path}: none of its {len(boxes)} boxes is on a picture below {pictures.folder}. Do the '

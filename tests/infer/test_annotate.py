@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -138,9 +139,73 @@ def test_boxes_from_a_file(predictor, tmp_path, form):
     np.testing.assert_allclose(points_of(entry), truth, atol=1.5)
 
 
+def write_turned(path):
+  """Write the scene as a camera held upright stores it: on its side, to be turned right by 90 degrees."""
+  lying = np.ascontiguousarray(np.rot90(scene()))
+  tags = b'MM\0*\0\0\0\x08\0\x01' + struct.pack('>HHIHHI', 0x0112, 3, 1, 6, 0, 0)
+  exif = b'Exif\0\0' + tags
+  body = cv2.imencode('.jpg', lying[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+  segment = b'\xff\xe1' + struct.pack('>H', len(exif) + 2) + exif
+  path.write_bytes(body[:2] + segment + body[2:])
+  return lying.shape[:2]
+
+
+@pytest.mark.parametrize('form', ['annotations', 'results'])
+def test_boxes_on_a_turned_picture_lie_where_the_file_says(tmp_path, form):
+  """Annotations lie on the pixels as they are stored, and so do the poses; results lie upright."""
+  os.mkdir(tmp_path / 'in')
+  h, w = write_turned(tmp_path / 'in' / '7.jpg')
+  assert read_picture(str(tmp_path / 'in' / '7.jpg')).shape == (*HW, 3)
+  expected = figure()
+  if form == 'annotations':
+    # A quarter turn to the left: (x, y) -> (y, W - 1 - x).
+    expected = np.stack([expected[:, 1], HW[1] - 1 - expected[:, 0]], -1)
+  low, high = expected.min(0), expected.max(0)
+  row = {'id': 1, 'image_id': 7, 'category_id': 1, 'bbox': [*low, *(high - low)]}
+  images = [{'id': 7, 'file_name': '7.jpg', 'height': h, 'width': w}]
+  content = {'images': images, 'annotations': [row]} if form == 'annotations' else [row]
+  (tmp_path / 'boxes.json').write_text(json.dumps(content))
+  found = box_files.read(str(tmp_path / 'boxes.json'))
+  summary = run(finder.predictor(), [tmp_path / 'in'], tmp_path / 'out', boxes=found)
+  assert summary.faults == []
+  (entry,) = read_json(tmp_path / 'out' / 'predictions.json')
+  np.testing.assert_allclose(points_of(entry), expected, atol=1.5)
+  assert read_picture(str(tmp_path / 'out' / '7.jpg')).shape[:2] == (
+    (h, w) if form == 'annotations' else HW
+  )
+
+
+def test_boxes_of_other_pictures_are_refused_and_ones_outside_left_out(predictor, folder, tmp_path):
+  row = {'image_id': 999, 'category_id': 1, 'bbox': [50, 8, 50, 104], 'score': 1.0}
+  path = tmp_path / 'boxes.json'
+  path.write_text(json.dumps([row]))
+  with pytest.raises(PosejaxError, match=r'none of its 1 boxes is on one of the 4 .* as 1\.'):
+    run(predictor, [folder], tmp_path / 'out', boxes=box_files.read(str(path)))
+  assert not (tmp_path / 'out' / 'predictions.json').exists()
+  outside = {**row, 'bbox': [300, 8, 50, 104]}
+  path.write_text(json.dumps([{**one, 'image_id': 1} for one in (outside, row)]))
+  summary = run(predictor, [folder], tmp_path / 'out', boxes=box_files.read(str(path)))
+  assert (summary.frames, summary.people) == (3, 1)
+  assert any('000000000001.png: 1 boxes' in fault for fault in summary.faults)
+
+
+def test_a_limit_of_frames_is_a_films(predictor, folder, tmp_path):
+  film = drawn.film(tmp_path / 'film.mp4', TIMES[:4], image_fn=scene)
+  summary = run(predictor, [folder, film], tmp_path / 'out', max_frames=2, overlays=False)
+  assert summary.frames == 3 + 2
+
+
+def test_all_pictures_of_a_command_are_in_one_file(predictor, folder, tmp_path):
+  other = write_scene(tmp_path / 'other' / '000000000001.png', 4)
+  run(predictor, [folder, other, tmp_path / 'other'], tmp_path / 'out', overlays=False)
+  assert os.listdir(tmp_path / 'out') == ['predictions.json']
+  entries = read_json(tmp_path / 'out' / 'predictions.json')
+  assert [entry['image_id'] for entry in entries] == [1, 2, 10, other]
+
+
 def test_boxes_are_for_pictures(predictor, tmp_path):
   film = drawn.film(tmp_path / 'film.mp4', TIMES, image_fn=scene)
-  boxes = box_files.BoxFile('boxes.json', {}, {})
+  boxes = box_files.BoxFile('boxes.json', {}, {}, True)
   with pytest.raises(PosejaxError, match='film.mp4: boxes of boxes.json are of pictures'):
     run(predictor, [film], tmp_path / 'out', boxes=boxes)
 

@@ -99,7 +99,10 @@ def test_pictures_become_boxes_on_disk(predictor, scenes, tmp_path):
   result = predictor(scenes[1]['image'])
   assert len(entries) == len(result.instances) == summary.people
   for entry, one in zip(entries, result.instances, strict=True):
-    assert (entry['image_id'], entry['category_id']) == (7, one.label + 1)
+    assert (entry['image_id'], entry['category_id']) == (
+      7,
+      predictor.labels.category_ids[one.label],
+    )
     x1, y1, x2, y2 = one.box
     np.testing.assert_allclose(entry['bbox'], [x1, y1, x2 - x1 + 1, y2 - y1 + 1], rtol=1e-5)
   drawn = cv2.imread(str(out / '000007.jpg'))
@@ -112,7 +115,7 @@ def test_a_detector_takes_no_boxes_and_no_detector(run, predictor, scenes, tiny_
     predictor(image, np.array([[0, 0, 9, 9]]))
   with pytest.raises(PosejaxError, match='by itself'):
     Predictor.load(run, 'latest', detector=lambda image: None)
-  boxes = box_files.BoxFile('boxes.json', {}, {})
+  boxes = box_files.BoxFile('boxes.json', {}, {}, True)
   with pytest.raises(PosejaxError, match=r'leave --boxes=boxes\.json out'):
     annotate.annotate([], predictor, annotate.Options(str(tmp_path / 'out'), boxes=boxes))
   with pytest.raises(PosejaxError, match='has no heatmaps to show; leave --heatmaps out'):

@@ -13,7 +13,9 @@ from posejax.codecs import movenet_multi
 from posejax.config import DataConfig, resolve
 from posejax.data.batches import EvalBatches
 from posejax.errors import PosejaxError
+from posejax.infer import annotate
 from posejax.infer.export import files
+from posejax.infer.frames import inputs
 from posejax.infer.predictor import Predictor
 from posejax.infer.results import to_dict
 from posejax.models import movenet
@@ -77,11 +79,28 @@ def test_people_are_those_of_the_decoding_in_pixels_of_the_picture(multipose):
 def test_who_scores_less_is_nobody_and_boxes_are_refused(multipose, monkeypatch):
   image = picture(90, 150)
   scores = [one.score for one in multipose(image).instances]
-  monkeypatch.setattr(multipose, '_min_score', (scores[1] + scores[2]) / 2)
+  monkeypatch.setattr(multipose, 'min_score', (scores[1] + scores[2]) / 2)
   assert [one.score for one in multipose(image).instances] == scores[:2]
   assert len(multipose([image, image])) == 2
   with pytest.raises(PosejaxError, match='no boxes and no detector'):
     multipose(image, np.array([[10.0, 20, 40, 80]]))
+
+
+def test_who_is_found_on_a_picture_is_on_a_film(multipose, monkeypatch, tmp_path):
+  run = multipose._run
+  halved = lambda inputs: {k: v * (0.4 if k == 'scores' else 1) for k, v in run(inputs).items()}  # noqa: E731
+  monkeypatch.setattr(multipose, '_run', halved)
+  monkeypatch.setattr(multipose, 'min_score', 0.15)
+  image = picture(90, 150)
+  found = multipose(image).instances
+  assert max(one.score for one in found) < 0.3
+  film = drawn.film(tmp_path / 'film.mp4', [0, 0.04, 0.08], image_fn=lambda step: image)
+  options = annotate.Options(str(tmp_path / 'out'), overlays=False)
+  summary = annotate.annotate(inputs.expand([film]), multipose, options)
+  assert (summary.frames, summary.faults) == (3, [])
+  entries = json.loads((tmp_path / 'out' / 'film.json').read_text())
+  assert {entry['image_id'] for entry in entries} == {0, 1, 2}
+  assert min(entry['score'] for entry in entries) < 0.3
 
 
 def test_what_is_looked_at_can_be_drawn(multipose):

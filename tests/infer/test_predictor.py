@@ -13,7 +13,7 @@ import pytest
 
 import posejax
 from posejax import experiment
-from posejax.config import Config
+from posejax.config import Config, resolve
 from posejax.data.synthetic.film import DrawnFilm
 from posejax.errors import PosejaxError
 from posejax.infer.predictor import Predictor
@@ -153,6 +153,31 @@ def test_a_score_is_the_boxes_times_the_keypoints(predictor, frames):
     assert two.score == pytest.approx(one.score / 2)
   scores = [one.score for one in sure.instances]
   assert scores == sorted(scores, reverse=True)
+
+
+def test_sums_of_scores_rank_boxes_and_are_no_more_than_one():
+  config = Config(
+    task={'name': 'pose', 'crop_size': (64, 48)},
+    model={'name': 'regression_cnn', 'sigmas': True, 'features': (4, 6), 'hidden': 8},
+    codec={'name': 'regression'},
+    loss={'name': 'rle'},
+  )
+  made = experiment.from_config(resolve(config))
+  variables = jax.jit(made.task.init)(jax.random.key(0))
+  predictor = Predictor(made.task, variables)
+  image, boxes = np.zeros((60, 90, 3), np.uint8), np.tile(np.float32([[5, 5, 40, 50]]), (3, 1))
+  result = predictor(image, boxes, [0.5, 0.05, 0.9])
+  scores = [one.score for one in result.instances]
+  assert 1 > scores[0] > scores[1] > scores[2] > 0
+  np.testing.assert_allclose(np.diff(scores), [-0.4 / 3, -0.45 / 3], atol=1e-6)
+
+
+def test_a_net_that_gives_no_numbers_is_told_of(tiny_run, frames):
+  image, boxes = frames[0]
+  broken = Predictor.load(tiny_run, 'latest')
+  broken = Predictor(broken.task, jax.tree.map(lambda a: a * np.nan, broken.pipeline.variables))
+  with pytest.raises(PosejaxError, match='net gave .*scores that are no numbers'):
+    broken(image, boxes[:1])  # of several at once XLA's fast maxima on CPUs may hide it
 
 
 def test_nobody_is_an_empty_result(predictor, frames):

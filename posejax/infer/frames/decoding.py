@@ -1,4 +1,4 @@
-"""A user's picture, whatever it is, to upright RGB."""
+"""A user's picture, whatever it is, to RGB, upright unless its pixels are asked for as they lie."""
 
 import struct
 
@@ -14,17 +14,21 @@ _ORIENTATION = 0x0112
 _ROWS = 64
 
 
-def decode_picture(data: bytes, name: str = 'image', max_pixels: int = MAX_PIXELS) -> np.ndarray:
-  """Return an encoded picture as uint8 `[h, w, 3]` RGB, upright.
+def decode_picture(
+  data: bytes, name: str = 'image', max_pixels: int = MAX_PIXELS, upright: bool = True
+) -> np.ndarray:
+  """Return an encoded picture as uint8 `[h, w, 3]` RGB.
 
   JPEG, PNG, WebP, GIF, BMP and TIFF, told apart by their bytes. 16 bits are reduced to 8, grey gets
-  three equal channels, CMYK becomes RGB, what is transparent is laid on white, EXIF orientation is
-  applied, and of an animation it is the first frame.
+  three equal channels, CMYK becomes RGB, what is transparent is laid on white, and of an animation it is
+  the first frame.
 
   Args:
     data: the file's bytes.
     name: of the picture in messages.
     max_pixels: of the size that its header declares; looked at before anything is decoded.
+    upright: turn it as its EXIF orientation says; else its pixels are as they lie, which is the frame of
+      data sets' labels.
 
   Raises:
     PosejaxError: it is empty, no picture, cut short, visibly corrupt, or too large.
@@ -38,7 +42,7 @@ def decode_picture(data: bytes, name: str = 'image', max_pixels: int = MAX_PIXEL
   kind = headers.picture_format(data[: headers.HEAD_BYTES])
   if kind in ('JPEG', 'BMP'):
     # Neither has transparency: the fourth channel of a bitmap is mostly left at 0.
-    return decode.decode_image(data, apply_exif=True, source=name)
+    return decode.decode_image(data, apply_exif=upright, source=name)
   if kind == 'PNG':
     data = decode.still_png(data, name)
   try:
@@ -61,12 +65,14 @@ def decode_picture(data: bytes, name: str = 'image', max_pixels: int = MAX_PIXEL
       'Convert it.'
     )
   image = _to_rgb(image, premultiplied=kind == 'TIFF')
+  if not upright:
+    return image
   exif = dict(zip(np.ravel(kinds).tolist(), metadata, strict=True)).get(cv2.IMAGE_METADATA_EXIF)
   # OpenCV has turned a TIFF already.
   return image if exif is None or kind == 'TIFF' else _turn(image, bytes(exif))
 
 
-def read_picture(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_picture(path: str, max_pixels: int = MAX_PIXELS, upright: bool = True) -> np.ndarray:
   """Return a picture file as `decode_picture` does; a file that is no picture is not read whole.
 
   Raises:
@@ -79,7 +85,7 @@ def read_picture(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         data += file.read()
   except OSError as error:
     raise PosejaxError(f'{path}: cannot be read: {error.strerror}.') from error
-  return decode_picture(data, path, max_pixels)
+  return decode_picture(data, path, max_pixels, upright)
 
 
 def _to_rgb(image: np.ndarray, premultiplied: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ class Frame:
   """One picture of a source.
 
   Attributes:
-    image: uint8 `[h, w, 3]` RGB, upright.
+    image: uint8 `[h, w, 3]` RGB, upright unless a picture's pixels were asked for as they lie.
     time: seconds since the source's first frame, by the film's own time stamps or the camera's clock;
       strictly increasing. Of pictures, which have no time, it is their index.
     index: 0, 1, 2, … within its source.

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 import dataclasses
 import glob
-import itertools
 import os
 import re
 import sys
@@ -38,8 +37,8 @@ class Input:
 
   Attributes:
     kind: which reader it takes.
-    name: as the user gave it: a file, folder or glob, `camera:0`, 'standard input'; 'pictures' for
-      several picture files in a row.
+    name: as the user gave it: a file, folder or glob, `camera:0`, 'standard input'; 'pictures' where
+      several words name some.
     paths: of the files; one for a film, none for a camera.
   """
 
@@ -53,7 +52,8 @@ def expand(inputs: Sequence[str], lines: Iterable[str] | None = None) -> list[In
 
   A word is a picture, a film, a folder of them (not the folders in it; in natural order, img9 before
   img10), a glob, `camera:N`, or `-` for a list of such words, a line each. What a file is, its
-  bytes tell. Other files in a folder are passed over. Pictures that follow each other are one input.
+  bytes tell. Other files in a folder are passed over. All pictures are one input, each once, in the first
+  one's place.
 
   Args:
     inputs: the words.
@@ -76,14 +76,18 @@ def expand(inputs: Sequence[str], lines: Iterable[str] | None = None) -> list[In
   return _joined(found, 'pictures')
 
 
-def open_input(source: Input) -> Reader:
+def open_input(source: Input, upright: bool = True) -> Reader:
   """Open a source of frames.
+
+  Args:
+    source: what `expand` gave.
+    upright: whether pictures are turned as their EXIF orientation says; see `decode_picture`.
 
   Raises:
     PosejaxError: a film or camera cannot be opened. Broken pictures are told of by the reader.
   """
   if source.kind == 'pictures':
-    return PictureReader(source.paths, source.name)
+    return PictureReader(source.paths, source.name, upright=upright)
   if source.kind == 'film':
     return films.FilmReader(source.paths[0])
   return cameras.open_camera(int(source.name.removeprefix('camera:')))
@@ -143,15 +147,11 @@ def natural(path: str) -> tuple:
 
 
 def _joined(found: Sequence[Input], name: str) -> list[Input]:
-  """Join pictures given one by one that follow each other; a folder or glob stays what it is."""
-  joined = []
-  for alone, items in itertools.groupby(found, _is_one_picture):
-    items = list(items)
-    if alone and len(items) > 1:
-      items = [Input('pictures', name, tuple(item.paths[0] for item in items))]
-    joined += items
-  return joined
-
-
-def _is_one_picture(item: Input) -> bool:
-  return item.kind == 'pictures' and item.paths == (item.name,)
+  """Join all pictures, under their own name where one word gave them."""
+  pictures = [item for item in found if item.kind == 'pictures']
+  if len(pictures) < 2:
+    return list(found)
+  paths = dict.fromkeys(path for item in pictures for path in item.paths)
+  place = found.index(pictures[0])
+  rest = [item for item in found if item.kind != 'pictures']
+  return [*rest[:place], Input('pictures', name, tuple(paths)), *rest[place:]]

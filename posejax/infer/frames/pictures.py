@@ -17,7 +17,7 @@ class PictureReader(Reader):
     paths: of the files.
     name: of all of them in messages.
     prefetch: pictures that wait decoded.
-    max_pixels: of one picture; see `decode_picture`.
+    max_pixels, upright: of one picture; see `decode_picture`.
   """
 
   def __init__(
@@ -26,6 +26,7 @@ class PictureReader(Reader):
     name: str = 'pictures',
     prefetch: int = 2,
     max_pixels: int = decoding.MAX_PIXELS,
+    upright: bool = True,
   ):
     self.name = name
     self.num_frames = len(paths)
@@ -34,14 +35,14 @@ class PictureReader(Reader):
     self.num_broken = 0
     self.faults = []
     self._paths = paths
-    self._max_pixels = max_pixels
+    self._max_pixels, self._upright = max_pixels, upright
     self._ahead = channel.Ahead(self._frames(), prefetch, f'reading {name}')
 
   def _frames(self) -> Generator[Frame, None, None]:
     index = 0
     for path in self._paths:
       try:
-        image = decoding.read_picture(path, self._max_pixels)
+        image = decoding.read_picture(path, self._max_pixels, self._upright)
       except PosejaxError as error:
         self.num_broken += 1
         self.faults.append(str(error))

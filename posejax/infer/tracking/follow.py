@@ -43,24 +43,21 @@ class Follower:
     tracker: Tracker,
     *,
     every: int = 5,
-    min_score: float = 0.3,
   ):
     """Start before the first frame.
 
     Args:
       pose: the net, with which boxes to look into.
-      detect: the detector; None where there is none.
+      detect: the detector, whose boxes are all looked into; None where there is none.
       tracker: a fresh one.
       every: frames from one detection to the next, at most.
-      min_score: detected boxes below are not looked into. Source: open-mmlab/mmpose
-        mmpose/apis/inferencers/pose2d_inferencer.py.
     """
     if every < 1:
       raise PosejaxError(f'every must be at least 1 frame, got {every}.')
     self.tracker = tracker
     self.detected = False
     self._pose, self._detect = pose, detect
-    self._every, self._min_score = every, min_score
+    self._every = every
     self._since = every  # frames since the last detection
 
   def reset(self) -> None:
@@ -88,8 +85,7 @@ class Follower:
     if not self.detected:
       return self.tracker.predicted_boxes(time)[0]
     self._since = 0
-    boxes, scores = self._detect(image)
-    return np.asarray(boxes, np.float32)[np.asarray(scores) >= self._min_score]
+    return np.asarray(self._detect(image)[0], np.float32)
 
   def _around(self, time: float) -> np.ndarray | None:
     """Return the tracker's boxes, or None where there are none."""

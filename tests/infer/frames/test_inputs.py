@@ -56,14 +56,13 @@ def test_a_name_with_brackets_is_a_file_first(folder):
   assert picture == inputs.Input('pictures', 'a[1].png', ('a[1].png',))
 
 
-def test_words_in_their_order(folder):
-  found = inputs.expand(
-    ['holiday/img10.png', 'holiday/img9.png', 'holiday/film', 'holiday/IMG1.jpg', 'camera:0']
-  )
-  assert found == [
-    inputs.Input('pictures', 'pictures', ('holiday/img10.png', 'holiday/img9.png')),
+def test_words_in_their_order_and_all_pictures_together(folder):
+  words = ['holiday/film', 'holiday/img10.png', 'holiday/*9.png', 'camera:0', 'holiday/img10.png']
+  assert inputs.expand([*words, 'holiday/inner']) == [
     inputs.Input('film', 'holiday/film', ('holiday/film',)),
-    inputs.Input('pictures', 'holiday/IMG1.jpg', ('holiday/IMG1.jpg',)),
+    inputs.Input(
+      'pictures', 'pictures', ('holiday/img10.png', 'holiday/img9.png', 'holiday/inner/a.png')
+    ),
     inputs.Input('camera', 'camera:0'),
   ]
 
