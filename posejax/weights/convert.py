@@ -13,8 +13,6 @@ import re
 from flax import traverse_util
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import ml_dtypes
 import numpy as np
 
 from posejax import models
@@ -23,7 +21,7 @@ from posejax.labels import COCO_CATEGORIES
 from posejax.models import heads, rcnn
 from posejax.models.rtmdet import INPUT_MEAN, INPUT_STD
 from posejax.types import Variables
-from posejax.weights.families import names, rtmdet
+from posejax.weights.families import names, rtmdet, strict
 from posejax.weights.families.identify import (
   Checkpoint,
   Inputs,
@@ -39,10 +37,8 @@ _HEAD_ROWS = {
   heads.SimpleBaselineHead: names.SIMPLE_BASELINE_HEAD,
   heads.FinalHead: names.FINAL_HEAD,
 }
-# Both widen to float32 without loss; a published net in anything else was not meant for this.
-_DTYPES = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 _OF_REGIONS = 'box_head/fc6/kernel'
-_LISTED = 8
+_shapes = functools.lru_cache(maxsize=4)(strict.shapes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +149,7 @@ def from_tensors(
   dropped = [name for name in tensors if name not in used]
   may_drop = {peers[path] for path in anew}
   differences += [
-    f'{name}: {_text(tensors[name])} there, unknown here'
+    strict.unknown(name, tensors[name])
     for name in dropped
     if name not in may_drop and not _not_needed(name, checkpoint, target)
   ]
@@ -194,7 +190,7 @@ def _from_rtmdet(
     )
   anew = {}
   if fresh:
-    paths = [p for p in rtmdet.shapes(model) if p.partition('/')[2].startswith(
+    paths = [p for p in strict.shapes(model) if p.partition('/')[2].startswith(
       tuple(f'{module}/' for module in fresh))]  # fmt: skip
     if not paths:
       raise PosejaxError(f'The model has no modules {list(fresh)} to start anew.')
@@ -229,14 +225,6 @@ class _Target:
       return f'{self.backbone_name} with num_classes={self.num_classes}'
     keypoints = getattr(self.head, 'num_keypoints', None)
     return self.backbone_name + ('' if keypoints is None else f' for {keypoints} keypoints')
-
-
-@functools.lru_cache(maxsize=4)
-def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-  """Return 'collection/module/variable' -> shape, without computing anything."""
-  images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-  variables = jax.eval_shape(model.init, jax.random.key(0), images)
-  return {k: v.shape for k, v in traverse_util.flatten_dict(dict(variables), sep='/').items()}
 
 
 def _anew(
@@ -285,13 +273,8 @@ def _misfits(
     expected = shapes[path]
     if layout := _layout(path, expected):
       expected = tuple(expected[layout.index(axis)] for axis in range(len(layout)))
-    if name not in tensors:
-      lines.append(f'{name}: not there, {list(expected)} expected')
-    elif tensors[name].shape != expected or tensors[name].dtype not in _DTYPES:
-      lines.append(f'{name}: {_text(tensors[name])} there, float32 {list(expected)} expected')
-    elif not np.isfinite(tensors[name]).all():
-      lines.append(f'{name}: holds values that are not finite')
-  return lines
+    lines.append(strict.fault(name, tensors.get(name), expected, strict.FLOATS))
+  return list(filter(None, lines))
 
 
 def _layout(path: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -335,10 +318,6 @@ def _not_needed(name: str, checkpoint: Checkpoint, target: _Target) -> bool:
   )
 
 
-def _text(tensor: np.ndarray) -> str:
-  return f'{tensor.dtype} {list(tensor.shape)}'
-
-
 def _message(checkpoint: Checkpoint, target: _Target, differences: list[str]) -> str:
   keypoints = getattr(target.head, 'num_keypoints', None)
   remedy = 'It may be damaged, or a variant of that net which posejax does not have.'
@@ -355,11 +334,5 @@ def _message(checkpoint: Checkpoint, target: _Target, differences: list[str]) ->
       f"Set the model's num_keypoints={checkpoint.num_keypoints}, or start its last convolution anew, "
       "fresh=['head/final'] (--fresh=head/final)."
     )
-  rest = len(differences) - _LISTED
-  return '\n'.join(
-    [
-      f'The file holds a {checkpoint}, the model is a {target}. {remedy} They differ in:',
-      *(f'  {line}' for line in differences[:_LISTED]),
-      *([f'  and {rest} more'] if rest > 0 else []),
-    ]
-  )
+  head = f'The file holds a {checkpoint}, the model is a {target}. {remedy} They differ in:'
+  return strict.message(head, differences)

@@ -23,6 +23,7 @@ from posejax.models.movenet import VARIANTS
 from posejax.models.necks import movenet_fpn
 from posejax.models.net import Net
 from posejax.types import Variables
+from posejax.weights.families import strict
 
 _ROOT = 'StatefulPartitionedCall/'
 FEATURES = _ROOT + 'center_net_mobile_net_v2fpn_feature_extractor/model_1/'
@@ -39,7 +40,6 @@ _NET = re.compile(
 )
 """What belongs to the net; whatever else a graph has are the numbers of its decoding."""
 _STEM = FEATURES + 'model/Conv1/Conv2D_weights'
-_LISTED = 8
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -70,7 +70,7 @@ def to_variables(tensors: Tensors, model: Net, known: bool = False) -> Variables
       of another shape, or one that is not finite; the first differences are listed.
   """
   names = peer_names(model.head.boxes)
-  shapes = {} if known else _shapes(model)
+  shapes = {} if known else strict.param_shapes(model)
   if not known and set(shapes) != set(names):
     raise PosejaxError(
       "MoveNet's published weights have their batch norms folded in; fill a net without "
@@ -79,23 +79,17 @@ def to_variables(tensors: Tensors, model: Net, known: bool = False) -> Variables
   differences = []
   flat = {}
   for path, name in names.items():
-    if name not in tensors:
-      expected = '' if known else f', {list(shapes[path])} expected'
-      differences.append(f'{name}: not there{expected}')
+    value = tensors.get(name)
+    expected = np.shape(value) if known else _stored_shape(path, shapes[path])
+    if fault := strict.fault(name, value, expected):
+      differences.append(fault)
       continue
-    value = np.asarray(tensors[name])
-    if _is_depthwise(path) and value.ndim == 4:
+    if _is_depthwise(path):
       value = value.transpose(0, 1, 3, 2)
-    expected = shapes.get(path, value.shape)
-    if value.shape != expected or value.dtype != np.float32:
-      there = f'{tensors[name].dtype} {list(tensors[name].shape)}'
-      differences.append(f'{name}: {there} there, float32 {_stored_shape(path, expected)} expected')
-    elif not np.isfinite(value).all():
-      differences.append(f'{name}: holds values that are not finite')
     flat[path] = np.array(value, order='C')
   used = set(names.values())
   differences += [
-    f'{name}: {value.dtype} {list(value.shape)} there, unknown here'
+    strict.unknown(name, value)
     for name, value in tensors.items()
     if name not in used and _NET.fullmatch(name) and value.dtype == np.float32
   ]
@@ -186,7 +180,7 @@ def unfold(model: Net, variables: Variables, images: jax.Array) -> Variables:
   )({'params': variables['params']}, images)
   outputs = traverse_util.flatten_dict(state['intermediates'], sep='/')
   params = traverse_util.flatten_dict(variables['params'], sep='/')
-  shapes = _shapes(model)
+  shapes = strict.param_shapes(model)
   flat = {path: value for path, value in params.items() if path in shapes}
   statistics = {}
   for path in shapes:
@@ -206,13 +200,6 @@ def unfold(model: Net, variables: Variables, images: jax.Array) -> Variables:
   }
 
 
-def _shapes(model: Net) -> dict[str, tuple[int, ...]]:
-  """Return 'module/.../variable' -> shape of a net's params, without computing anything."""
-  images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  params = jax.eval_shape(model.init, jax.random.key(0), images)['params']
-  return {k: v.shape for k, v in traverse_util.flatten_dict(dict(params), sep='/').items()}
-
-
 def _is_depthwise(path: str) -> bool:
   """Whether a variable is a depthwise kernel, `[3, 3, 1, C]` here and `[3, 3, C, 1]` there."""
   return 'depthwise' in path and path.endswith('/kernel')
@@ -225,12 +212,6 @@ def _stored_shape(path: str, shape: tuple[int, ...]) -> list[int]:
 def _message(tensors: Tensors, differences: list[str]) -> str:
   found = variant(tensors)
   what = f'MoveNet {found}' if found else 'no MoveNet that is known here'
-  rest = len(differences) - _LISTED
-  return '\n'.join(
-    [
-      f'The file holds {what}; the model differs from it in:',
-      *(f'  {line}' for line in differences[:_LISTED]),
-      *([f'  and {rest} more'] if rest > 0 else []),
-      f'Use the variant that the file holds, one of {", ".join(VARIANTS)}, with its 17 keypoints.',
-    ]
-  )
+  head = f'The file holds {what}; the model differs from it in:'
+  end = f'Use the variant that the file holds, one of {", ".join(VARIANTS)}, with its 17 keypoints.'
+  return strict.message(head, differences, end)

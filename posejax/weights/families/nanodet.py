@@ -7,19 +7,17 @@ folded in; biases are `unknown_<k>`.
 from collections.abc import Mapping
 
 from flax import traverse_util
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from posejax.errors import PosejaxError
 from posejax.models.backbones.nanodet_g import STAGES
 from posejax.models.net import Net
 from posejax.types import Variables
+from posejax.weights.families import strict
 
 _KERNEL, _BIAS = 'PartitionedCall/split', 'unknown_'
 _LATE_BIASES = (60, 62, 66, 68, 70, 72)
 """Numbers of the head's biases; those before are twice their convolution's."""
-_LISTED = 8
 
 
 def layers() -> list[str]:
@@ -57,32 +55,22 @@ def to_variables(tensors: Mapping[str, np.ndarray], model: Net) -> Variables:
     PosejaxError: the tensors are of another net, or lack a weight, or have one too many, of another
       shape, or one that is not finite; the first differences are listed.
   """
-  images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  params = jax.eval_shape(model.init, jax.random.key(0), images)['params']
-  shapes = {k: v.shape for k, v in traverse_util.flatten_dict(dict(params), sep='/').items()}
+  shapes = strict.param_shapes(model)
   names = peer_names()
   differences, flat = [], {}
   for path, name in names.items():
     value = tensors.get(name)
-    if value is None:
-      differences.append(f'{name}: not there, {list(shapes[path])} expected')
-    elif value.shape != shapes[path] or value.dtype != np.float32:
-      there = f'{value.dtype} {list(value.shape)}'
-      differences.append(f'{name}: {there} there, float32 {list(shapes[path])} expected')
-    elif not np.isfinite(value).all():
-      differences.append(f'{name}: holds values that are not finite')
+    if fault := strict.fault(name, value, shapes[path]):
+      differences.append(fault)
     else:
       flat[path] = np.array(value, order='C')
   used = set(names.values())
   differences += [
-    f'{name}: {value.dtype} {list(value.shape)} there, unknown here'
+    strict.unknown(name, value)
     for name, value in tensors.items()
     if name not in used and value.dtype == np.float32 and value.size > 1
   ]
   if differences:
-    rest = len(differences) - _LISTED
-    listed = differences[:_LISTED] + ([f'and {rest} more'] if rest > 0 else [])
-    raise PosejaxError(
-      '\n  '.join(['The file does not hold NanoDet-g for 80 classes; it differs in:', *listed])
-    )
+    head = 'The file does not hold NanoDet-g for 80 classes; it differs in:'
+    raise PosejaxError(strict.message(head, differences))
   return {'params': traverse_util.unflatten_dict(flat, sep='/')}

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 import re
 
 from flax import traverse_util
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from posejax.errors import PosejaxError
 from posejax.models.net import Net
 from posejax.types import Variables
-from posejax.weights.families import names
+from posejax.weights.families import names, strict
 
 _UNITS = (
   (r'/(depthwise|pointwise)(?=/)', r'.\1_conv'),
@@ -36,7 +34,6 @@ _PARTS = (
 _BRANCHES = {'classes': 'cls', 'distances': 'reg'}
 _LEVELS = (3, 4, 5)
 _MARK = 'bbox_head.rtm_cls.0.weight'
-_LISTED = 8
 
 
 def is_rtmdet(tensors: Mapping[str, np.ndarray]) -> bool:
@@ -82,14 +79,17 @@ def to_variables(
   """
   anew = anew or {}
   differences, flat, used = [], dict(anew), set()
-  for path, shape in shapes(model).items():
+  for path, shape in strict.shapes(model).items():
     peers = _peers(path)
     used.update(peers)
     if path in anew:
       continue
     values = [tensors.get(name) for name in peers]
     expected = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
-    faults = [_fault(n, v, expected) for n, v in zip(peers, values, strict=True)]
+    faults = [
+      strict.fault(name, value, expected, strict.FLOATS)
+      for name, value in zip(peers, values, strict=True)
+    ]
     if not any(faults) and any(not np.array_equal(values[0], value) for value in values):
       faults.append(f'{", ".join(peers)} are one and differ')
     differences += filter(None, faults)
@@ -97,13 +97,11 @@ def to_variables(
       value = np.asarray(values[0], np.float32)
       flat[path] = np.array(value.transpose(2, 3, 1, 0) if value.ndim == 4 else value, order='C')
   differences += [
-    f'{name}: {list(value.shape)} there, unknown here'
+    strict.unknown(name, value)
     for name, value in tensors.items()
     if name not in used and not re.fullmatch(names.NEVER_USED, name)
   ]
   if differences:
-    rest = len(differences) - _LISTED
-    listed = differences[:_LISTED] + ([f'and {rest} more'] if rest > 0 else [])
     remedy = ''
     if model.head.num_classes != num_classes(tensors):
       remedy = (
@@ -111,7 +109,7 @@ def to_variables(
         "fresh=['head/p3_classes', 'head/p4_classes', 'head/p5_classes'] (--fresh=...)."
       )
     head = f'The file does not hold this RTMDet.{remedy} It differs from the model in:'
-    raise PosejaxError('\n  '.join([head, *listed]))
+    raise PosejaxError(strict.message(head, differences))
   return traverse_util.unflatten_dict(flat, sep='/')
 
 
@@ -129,20 +127,3 @@ def _peers(path: str) -> list[str]:
   collection, _, rest = path.partition('/')
   module, _, leaf = rest.rpartition('/')
   return [f'{peer}.{names.LEAVES[collection, leaf]}' for peer in peer_modules(module)]
-
-
-def shapes(model: Net) -> dict[str, tuple[int, ...]]:
-  """Return 'collection/module/variable' -> shape, without computing anything."""
-  images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-  variables = jax.eval_shape(model.init, jax.random.key(0), images)
-  return {k: v.shape for k, v in traverse_util.flatten_dict(dict(variables), sep='/').items()}
-
-
-def _fault(name: str, value: np.ndarray | None, expected: tuple[int, ...]) -> str | None:
-  if value is None:
-    return f'{name}: not there, {list(expected)} expected'
-  if value.shape != expected:
-    return f'{name}: {list(value.shape)} there, {list(expected)} expected'
-  if not np.isfinite(value).all():
-    return f'{name}: holds values that are not finite'
-  return None
