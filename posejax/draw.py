@@ -18,6 +18,7 @@ _COLORS = (
   (255, 230, 0), (0, 220, 255), (255, 90, 200), (120, 255, 80), (255, 150, 50), (150, 140, 255),
 )  # fmt: skip
 _SHIFT = 4  # OpenCV draws with 4 fractional bits, so that half pixels are visible.
+_MOST = 2**28  # its numbers have 32 bits
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -26,8 +27,40 @@ def color_of(number: int) -> tuple[int, int, int]:
   return _COLORS[number % len(_COLORS)]
 
 
-def _fixed(point: Sequence[float]) -> tuple[int, int]:
-  return round(float(point[0]) * 2**_SHIFT), round(float(point[1]) * 2**_SHIFT)
+def fixed(x: float, y: float) -> tuple[int, int]:
+  """Return a point in OpenCV's fixed-point numbers, as `paint_line` and `paint_dot` take it."""
+  return tuple(min(max(round(v * 2**_SHIFT), -_MOST), _MOST) for v in (float(x), float(y)))
+
+
+def limb_color(skeleton: Skeleton, a: int, b: int) -> tuple[int, int, int]:
+  """Return the colour of the limb between two keypoints: of the side that they are of."""
+  sides = {skeleton.side(a), skeleton.side(b)} - {'middle'}
+  return SIDE_COLORS[sides.pop() if len(sides) == 1 else 'middle']
+
+
+def paint_line(
+  canvas: np.ndarray,
+  a: tuple[int, int],
+  b: tuple[int, int],
+  *,
+  color: tuple[int, int, int],
+  thickness: int,
+) -> None:
+  """Draw a limb in place, between `fixed` ends."""
+  cv2.line(canvas, a, b, color, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def paint_dot(
+  canvas: np.ndarray, center: tuple[int, int], *, color: tuple[int, int, int], thickness: int
+) -> None:
+  """Draw a keypoint in place at a `fixed` point, with a white rim, as large as limbs are thick."""
+  radius = _radius(thickness)
+  cv2.circle(canvas, center, radius, color, -1, cv2.LINE_AA, _SHIFT)
+  cv2.circle(canvas, center, radius, (255, 255, 255), 1, cv2.LINE_AA, _SHIFT)
+
+
+def _radius(thickness: int) -> int:
+  return round(1.4 * thickness * 2**_SHIFT)
 
 
 def enlarge(image: np.ndarray, keypoints: Array | None, factor: int):
@@ -69,20 +102,17 @@ def draw_skeleton(
     thickness = max(1, round(max(image.shape[:2]) / 160))
   for a, b in skeleton.limb_indices:
     if shown[a] and shown[b]:
-      sides = {skeleton.side(a), skeleton.side(b)} - {'middle'}
-      color = SIDE_COLORS[sides.pop() if len(sides) == 1 else 'middle']
-      a, b = _fixed(keypoints[a]), _fixed(keypoints[b])
-      cv2.line(image, a, b, color, thickness, cv2.LINE_AA, _SHIFT)
-  radius = round(1.4 * thickness * 2**_SHIFT)
+      ends = fixed(*keypoints[a]), fixed(*keypoints[b])
+      paint_line(image, *ends, color=limb_color(skeleton, a, b), thickness=thickness)
   for k in np.flatnonzero(shown):
-    center = _fixed(keypoints[k])
+    center = fixed(*keypoints[k])
     color = SIDE_COLORS[skeleton.side(k)]
     if hidden[k]:
+      radius = _radius(thickness)
       cv2.circle(image, center, radius, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
       cv2.circle(image, center, radius, color, max(1, thickness // 2), cv2.LINE_AA, _SHIFT)
     else:
-      cv2.circle(image, center, radius, color, -1, cv2.LINE_AA, _SHIFT)
-      cv2.circle(image, center, radius, (255, 255, 255), 1, cv2.LINE_AA, _SHIFT)
+      paint_dot(image, center, color=color, thickness=thickness)
   return image
 
 
@@ -98,7 +128,7 @@ def draw_box(
 def paint_box(canvas: np.ndarray, box: Array, color: tuple[int, int, int], label: str) -> None:
   """Draw a box as `draw_box` does, in place: a copy for each of many costs more than drawing."""
   thickness = max(1, round(max(canvas.shape[:2]) / 320))
-  corners = _fixed(box[:2]), _fixed(box[2:])
+  corners = fixed(*box[:2]), fixed(*box[2:])
   cv2.rectangle(canvas, *corners, color, thickness, cv2.LINE_AA, _SHIFT)
   if label:
     width = cv2.getTextSize(label, _FONT, 0.4, 1)[0][0]

@@ -1,6 +1,7 @@
 """What was found, drawn on the picture it was found on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 import math
 
 import cv2
@@ -9,8 +10,6 @@ import numpy as np
 from posejax import draw
 from posejax.infer.results import Instance, Result
 from posejax.labels import LabelSpace
-
-_FRACTION_BITS = 4  # of a pixel, which OpenCV draws with
 
 
 def draw_result(
@@ -72,24 +71,20 @@ def _draw_skeleton(canvas: np.ndarray, instance: Instance, labels: LabelSpace) -
   points, scores, visible = points.tolist(), scores.tolist(), visible.tolist()
   for a, b in skeleton.limb_indices:
     if visible[a] and visible[b]:
-      sides = {skeleton.side(a), skeleton.side(b)} - {'middle'}
-      color = draw.SIDE_COLORS[sides.pop() if len(sides) == 1 else 'middle']
-      ends = [points[a], points[b]]
-      _blend(canvas, ends, thickness, min(scores[a], scores[b]), lambda part, at, c=color: cv2.line(
-        part, at[0], at[1], c, thickness, cv2.LINE_AA, _FRACTION_BITS))  # fmt: skip
-  radius = round(1.4 * thickness * 2**_FRACTION_BITS)
+      color = draw.limb_color(skeleton, a, b)
+      line = partial(draw.paint_line, color=color, thickness=thickness)
+      _blend(canvas, [points[a], points[b]], thickness, min(scores[a], scores[b]), line)
   for k in (k for k, shown in enumerate(visible) if shown):
-    color = draw.SIDE_COLORS[skeleton.side(k)]
-
-    def dot(part, at, c=color):
-      cv2.circle(part, at[0], radius, c, -1, cv2.LINE_AA, _FRACTION_BITS)
-      cv2.circle(part, at[0], radius, (255, 255, 255), 1, cv2.LINE_AA, _FRACTION_BITS)
-
+    dot = partial(draw.paint_dot, color=draw.SIDE_COLORS[skeleton.side(k)], thickness=thickness)
     _blend(canvas, [points[k]], 2 * thickness + 2, scores[k], dot)
 
 
 def _blend(
-  canvas: np.ndarray, points: list[list[float]], margin: int, score: float, stroke
+  canvas: np.ndarray,
+  points: list[list[float]],
+  margin: int,
+  score: float,
+  stroke: Callable[..., None],
 ) -> None:
   """Let `stroke` draw around points (x, y), as opaque as the score is high."""
   opacity = min(max(0.25 + 0.75 * score / 0.6, 0.25), 1.0)
@@ -101,7 +96,7 @@ def _blend(
     return
   part = canvas[top:bottom, left:right]
   drawn = part.copy()
-  stroke(drawn, [(_fixed(x - left), _fixed(y - top)) for x, y in points])
+  stroke(drawn, *(draw.fixed(x - left, y - top) for x, y in points))
   part[...] = drawn if opacity == 1 else cv2.addWeighted(drawn, opacity, part, 1 - opacity, 0)
 
 
@@ -109,8 +104,3 @@ def _span(places: Sequence[float], margin: int, length: int) -> tuple[int, int]:
   """Return the first pixel around places along an axis and the one behind the last, in the picture."""
   low, high = math.floor(min(places)) - margin - 2, math.ceil(max(places)) + margin + 3
   return min(max(low, 0), length), min(max(high, 0), length)
-
-
-def _fixed(value: float) -> int:
-  # OpenCV's numbers have 32 bits.
-  return min(max(round(value * 2**_FRACTION_BITS), -(2**28)), 2**28)
