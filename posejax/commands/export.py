@@ -193,7 +193,7 @@ def _crops(arguments: argparse.Namespace, predictor):
         around = [None]
         if boxes is not None:
           around, _, outside = boxes.on(frame.name, frame.image.shape[:2])
-          faults += [f'{frame.name}: {outside} boxes lie outside of it.'] if outside else []
+          faults += outside
         crops += [predictor.task.view(frame.image, box)[0] for box in around]
       faults += reader.faults
   for fault in faults:

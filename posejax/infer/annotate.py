@@ -189,11 +189,8 @@ def _finder(
     def on_its_own(frame: Frame) -> Result:
       boxes = scores = None
       if options.boxes is not None:  # of pictures only, see _check
-        boxes, scores, outside = options.boxes.on(frame.name, frame.image.shape[:2])
-        if outside:
-          summary.faults.append(
-            f'{frame.name}: {outside} boxes of {options.boxes.path} lie outside of it.'
-          )
+        boxes, scores, faults = options.boxes.on(frame.name, frame.image.shape[:2])
+        summary.faults += faults
       return predictor(frame.image, boxes, scores)
 
     return on_its_own

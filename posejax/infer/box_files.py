@@ -62,12 +62,19 @@ class BoxFile:
     boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
     return boxes, np.array([score for _, score in found], float)
 
-  def on(self, name: str, image_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return boxes and scores as `of`, those that reach into the picture, and how many do not."""
+  def on(self, name: str, image_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return boxes and scores as `of`, those in the picture, and a sentence on the others."""
     boxes, scores = self.of(name)
     h, w = image_hw
     inside = (boxes[:, 2:] >= 0).all(1) & (boxes[:, :2] <= (w - 1, h - 1)).all(1)
-    return boxes[inside], scores[inside], int((~inside).sum())
+    faults = []
+    if not inside.all():
+      (first, *rest) = boxes[~inside].tolist()
+      more = f', as {len(rest)} more do' if rest else ''
+      faults = [
+        f'{name}: the box {first} lies outside the picture of {w}x{h} pixels{more} ({self.path}).'
+      ]
+    return boxes[inside], scores[inside], faults
 
 
 def read(path: str, min_score: float = 0.0) -> BoxFile:

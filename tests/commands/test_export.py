@@ -119,6 +119,7 @@ def test_a_page_for_any_host(export, predictor, tmp_path):
   assert f'python -m http.server -d {site}' in output
   config = json.loads((site / 'config.json').read_text())
   assert config['view'] == {'input': [32, 24], 'padding': 1.25, 'convention': 'msra'}
+  assert config['rescoring'] == 'product'
   assert config['info']['keypoints'] == list(predictor.labels.keypoints)
   assert (site / 'ort' / RUNTIME_FILES[0]).read_text().startswith('stands in')
   assert (site / 'index.html').exists()
@@ -136,9 +137,12 @@ def test_8_bits_say_what_they_cost(export, pictures, tmp_path):
   assert 'of 34 keypoints' in output
   assert 'moved by more than a cell' in output
   assert path.exists()
-  code, output, _ = export(*words, f'--boxes={pictures}/people.json')
+  (pictures / '9.jpg').write_bytes(b'\xff\xd8\xff no picture')
+  code, output, errors = export(*words, f'--boxes={pictures}/people.json')
+  (pictures / '9.jpg').unlink()
   assert code == 0
   assert 'of 34 keypoints' not in output
+  assert re.search(r'Left out: .*9\.jpg', errors)
 
 
 def test_8_bits_say_what_they_cost_on_labelled_people(export, predictor, pictures, tmp_path):

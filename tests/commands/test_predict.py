@@ -166,5 +166,5 @@ def test_a_box_outside_its_picture_is_told_of(capsys, pictures, tiny_run):
   code, _, errors = predict(capsys, 'in', '--boxes=wrong.json', f'--workdir={tiny_run}')
   assert code == 1
   assert [entry['image_id'] for entry in entries()] == [4]
-  assert 'Left out: in/000003.jpg: Box 0 of picture' in errors
+  assert 'Left out: in/000003.jpg: the box [500.0, 2.0, 509.0, 7.0]' in errors
   assert 'lies outside the picture of 200x120 pixels' in errors

@@ -186,7 +186,7 @@ def test_boxes_of_other_pictures_are_refused_and_ones_outside_left_out(predictor
   path.write_text(json.dumps([{**one, 'image_id': 1} for one in (outside, row)]))
   summary = run(predictor, [folder], tmp_path / 'out', boxes=box_files.read(str(path)))
   assert (summary.frames, summary.people) == (3, 1)
-  assert any('000000000001.png: 1 boxes' in fault for fault in summary.faults)
+  assert any('000000000001.png: the box [300.0' in fault for fault in summary.faults)
 
 
 def test_a_limit_of_frames_is_a_films(predictor, folder, tmp_path):
