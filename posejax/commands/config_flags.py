@@ -1,10 +1,12 @@
 """`--config=FILE` and `--config.KEY=VALUE`, read in one place for every command."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import dataclasses
 import importlib.util
 import itertools
 import os
 import sys
+import typing
 from typing import Any, NamedTuple
 
 from posejax.config import Config
@@ -27,16 +29,17 @@ class Named(NamedTuple):
   overrides: dict[str, Any]
 
 
-def read(arguments: Sequence[str]) -> Config:
+def read(arguments: Sequence[str], settings: Mapping[str, Any] | None = None) -> Config:
   """Return the config that `arguments` name, with their overrides; see `read_named`."""
-  return read_named(arguments).config
+  return read_named(arguments, settings).config
 
 
-def read_named(arguments: Sequence[str]) -> Named:
+def read_named(arguments: Sequence[str], settings: Mapping[str, Any] | None = None) -> Named:
   """Return what `arguments` say of a config.
 
   Args:
     arguments: what a command's own parser did not know; `--config` and its keys only.
+    settings: dotted key -> value, set after the arguments'; keys that follow from them do so.
 
   Raises:
     PosejaxError: no config is named, its file or a key is wrong, or something else is among them.
@@ -44,7 +47,8 @@ def read_named(arguments: Sequence[str]) -> Named:
   from absl import flags
   from ml_collections import config_flags
 
-  arguments = _make_importable(arguments)
+  arguments, unset = _without_unset(_make_importable(arguments))
+  settings = unset | (settings or {})
   values, argv = flags.FlagValues(), ['posejax', *arguments]
   holder = config_flags.DEFINE_config_file(
     'config',
@@ -61,9 +65,12 @@ def read_named(arguments: Sequence[str]) -> Named:
       raise PosejaxError(f'Unexpected arguments {others}; a config is given as {USAGE}.')
     if holder.value is None:
       raise PosejaxError(f'A config is needed: {USAGE}.')
+    for key, value in settings.items():
+      _set(holder.value, key, value)
     config = Config.from_dict(holder.value.to_dict())
     flag = values['config']
-    return Named(config, flag.config_filename, config_flags.get_override_values(flag))
+    overrides = config_flags.get_override_values(flag) | unset
+    return Named(config, flag.config_filename, overrides)
   except KeyError as error:
     raise PosejaxError(
       f'config: there is no section {error.args[0]}. A new one is given as a whole, '
@@ -71,6 +78,39 @@ def read_named(arguments: Sequence[str]) -> Named:
     ) from error
   except (flags.Error, AttributeError, OSError, TypeError, ValueError) as error:
     raise PosejaxError(f'config: {str(error).strip()}') from error
+
+
+def _without_unset(arguments: list[str]) -> tuple[list[str], dict[str, None]]:
+  """Return the arguments without `--config.KEY=none` of keys that may be None, and those keys.
+
+  absl reads a flag as the type of the config's own value, which a number's None is not.
+  """
+  rest, unset = [], {}
+  for argument in arguments:
+    name, _, value = argument.partition('=')
+    key = name.lstrip('-').removeprefix('config.')
+    if value in ('none', 'None') and name.lstrip('-') != key and _may_be_none(key.split('.')):
+      unset[key] = None
+    else:
+      rest.append(argument)
+  return rest, unset
+
+
+def _may_be_none(path: Sequence[str]) -> bool:
+  kind: Any = Config
+  for name in path:
+    if not dataclasses.is_dataclass(kind):
+      return False  # a section of options
+    kind = {field.name: field.type for field in dataclasses.fields(kind)}.get(name)
+  return type(None) in typing.get_args(kind)
+
+
+def _set(config: Any, key: str, value: Any) -> None:
+  *sections, last = key.split('.')
+  for section in sections:
+    config = config[section]
+  with config.ignore_type():
+    config[last] = value
 
 
 def _make_importable(arguments: Sequence[str]) -> list[str]:

@@ -67,7 +67,10 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     raise PosejaxError(f'--parallel={arguments.parallel} must be at least 1.')
   folder = arguments.out or _default_folder(rest)
   where = _launcher(arguments, folder)
-  runs = check.continued(grid.runs(config_flags.read(rest), arguments.set), folder)
+  runs = grid.runs(
+    config_flags.read(rest), arguments.set, lambda settings: config_flags.read(rest, settings)
+  )
+  runs = check.continued(runs, folder)
   check.can_be_built(runs)
   states = runner.run_all(runs, folder, where)
   counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}

@@ -1,7 +1,7 @@
 """The grid: `--set key=v1,v2` arguments to runs, each with a name, its settings and its config."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import copy
 import dataclasses
 import hashlib
@@ -33,12 +33,18 @@ class Run:
   config: Config
 
 
-def runs(base: Config, arguments: Sequence[str]) -> list[Run]:
+def runs(
+  base: Config,
+  arguments: Sequence[str],
+  read: Callable[[Mapping[str, Any]], Config] | None = None,
+) -> list[Run]:
   """Return all combinations of the settings; the first argument changes slowest.
 
   Args:
     base: what the runs share.
     arguments: `key=v1,v2,...` each.
+    read: settings -> config, where other keys of it follow from those that are set; only they differ
+      from `base` where None.
 
   Raises:
     PosejaxError: an argument cannot be read, a key is not one of the config, or a value is of a wrong
@@ -53,9 +59,12 @@ def runs(base: Config, arguments: Sequence[str]) -> list[Run]:
   labels = _labels(settings)
   found = []
   for values in itertools.product(*settings.values()):
-    config = with_settings(base, dict(zip(settings, values, strict=True)))
+    cell = dict(zip(settings, values, strict=True))
+    config = with_settings(base, cell)
+    if read is not None:
+      config = read({key: _lookup(config, key) for key in cell})
     taken = {key: _lookup(config, key) for key in settings}
-    name = ','.join(f'{labels[key]}={_text(value)}' for key, value in taken.items())
+    name = ','.join(f'{_text(labels[key])}={_text(value)}' for key, value in taken.items())
     found.append(Run(name, taken, config))
   names = [run.name for run in found]
   twice = sorted({name for name in names if names.count(name) > 1})

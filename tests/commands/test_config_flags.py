@@ -13,6 +13,16 @@ def test_reads_a_config_and_its_overrides():
   assert (config.batch_size, config.optimizer.name, config.num_steps) == (4, 'sgd', 2)
 
 
+def test_a_value_can_be_taken_away():
+  flags = ['--config.optimizer.clip_norm=none', '--config.data.num_train_examples=None']
+  found = config_flags.read_named(['--config=configs/detect_rtmdet.py', *flags])
+  assert found.config.optimizer.clip_norm is None
+  assert found.config.data.num_train_examples is None
+  assert found.overrides == {'optimizer.clip_norm': None, 'data.num_train_examples': None}
+  with pytest.raises(PosejaxError, match='seed'):
+    config_flags.read(['--config=configs/detect_rtmdet.py', '--config.seed=none'])
+
+
 def test_takes_keys_of_open_sections_that_the_config_does_not_list():
   config = config_flags.read(
     [

@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 import pytest
 
+from posejax.commands import config_flags
 from posejax.config import Config
 from posejax.errors import PosejaxError
 from posejax.sweep import grid
@@ -26,6 +27,25 @@ def test_all_combinations_the_first_setting_slowest():
   assert (runs[3].config.optimizer.learning_rate, runs[3].config.seed) == (0.003, 1)
   # What is not set stays as it was.
   assert runs[0].config == tiny.config(optimizer__learning_rate=0.01, seed=0)
+
+
+def test_what_follows_from_a_key_does_so_in_a_sweep():
+  arguments = ['--config=configs/detect_rtmdet.py']
+  read = lambda settings: config_flags.read(arguments, settings)  # noqa: E731
+  base = config_flags.read(arguments)
+  assert (base.data.cache, base.data.num_train_examples) == (True, 2048)
+  for words in (['data.annotations=a.json'], ['data.cache=true', 'data.annotations=a.json']):
+    (run,) = grid.runs(base, words, read)
+    flags = [f'--config.{word}' for word in words]
+    assert run.config == config_flags.read([*arguments, *flags])
+    assert run.config.data.num_train_examples is None
+    assert run.config.data.cache == (len(words) == 2)
+
+
+def test_keys_that_are_no_names_of_folders():
+  (run,) = grid.runs(tiny.config(), ['optimizer.lr_scales.backbone/*=0.1'])
+  assert re.fullmatch(r'backbone-~[0-9a-f]{6}=0\.1', run.name)
+  assert run.config.optimizer.lr_scales == {'backbone/*': 0.1}
 
 
 @pytest.mark.parametrize(
