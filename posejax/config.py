@@ -234,6 +234,9 @@ class Config:
     _check_choice('inputs.channels', self.inputs.channels, ('rgb', 'bgr'))
     _check_choice('data.executor', self.data.executor, ('tfdata', 'threads', 'processes'))
     _check_choice('data.on_error', self.data.on_error, ('raise', 'skip'))
+    _check_positive('data.num_workers', self.data.num_workers)
+    if self.data.prefetch < 0:
+      raise PosejaxError(f'config.data.prefetch={self.data.prefetch} must be at least 0.')
     if self.evaluate.batch_size is not None:
       _check_positive('evaluate.batch_size', self.evaluate.batch_size)
     self.data.of('train')
@@ -265,6 +268,9 @@ class Config:
       options.from_dict(DataConfig, own, section)
       source = {key: value for key, value in own.items() if key in _SOURCE_KEYS}
       other = {key: value for key, value in own.items() if key not in _SOURCE_KEYS}
+      # A data set by name, beside one's own file as the main one.
+      if 'name' in source and self.data.of('eval').annotations:
+        source = {'annotations': '', 'images': '', 'skeleton': '', **source}
       values = {**dataclasses.asdict(self.data), **other, 'eval': {**self.data.eval, **source}}
       found[name] = options.from_dict(DataConfig, values, section)
     return found

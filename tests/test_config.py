@@ -30,6 +30,15 @@ def test_every_key_has_a_meaning_written_under_it():
     assert not undocumented
 
 
+def test_a_set_to_evaluate_on_by_name_is_not_the_main_ones_file():
+  real = {'name': 'lspet', 'manual_dir': 'there'}
+  values = {'data': {'annotations': 'a.json', 'images': 'a', 'skeleton': 'a.skeleton.json'}}
+  found = Config.from_dict(values | {'evaluations': {'real': real, 'again': {}}}).evaluation_data()
+  own = found['real'].of('eval')
+  assert (own.name, own.annotations, own.images, own.skeleton) == ('lspet', '', '', '')
+  assert found['again'].of('eval').annotations == 'a.json'
+
+
 @pytest.mark.parametrize(
   ('values', 'message'),
   [
@@ -39,6 +48,8 @@ def test_every_key_has_a_meaning_written_under_it():
     ({'batch_size': 2.5}, r'config\.batch_size=2\.5 must be of type int'),
     ({'batch_size': True}, r'config\.batch_size=True must be of type int, got bool'),
     ({'batch_size': 0}, r'config\.batch_size=0 must be at least 1'),
+    ({'data': {'num_workers': 0}}, r'config\.data\.num_workers=0 must be at least 1'),
+    ({'data': {'prefetch': -1}}, r'config\.data\.prefetch=-1 must be at least 0'),
     ({'dtype': 'float31'}, r"config\.dtype='float31' .* Did you mean 'float32'"),
     ({'inputs': {'mean': (1.0, 2.0)}}, r'config\.inputs\.mean=\(1\.0, 2\.0\) must have 3 entries'),
     ({'data': {'eval': {'nam': 'coco'}}}, r"config\.data\.eval\.nam is not .* Did you mean 'name'"),

@@ -123,6 +123,24 @@ def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
     evaluate_workdir(workdir, 'latest', {'data.annotations': ''})
 
 
+def test_another_file_is_measured_whole_and_the_runs_own_by_what_was_held_out(
+  trained, tmp_path, capsys
+):
+  folder, workdir, metrics = trained
+  moved = str(tmp_path / 'moved')
+  shutil.copytree(folder, moved)
+  own = {'data.annotations': f'{moved}/signs.json', 'data.images': f'{moved}/images'}
+  assert evaluate_workdir(workdir, 'latest', own) == pytest.approx(metrics, nan_ok=True)
+  assert 'Checkpoint of step 2, 1 of coco_file:' in capsys.readouterr().out
+  write_signs(str(tmp_path / 'other'), 20)
+  other = {
+    'data.annotations': f'{tmp_path}/other/signs.json',
+    'data.images': f'{tmp_path}/other/images',
+  }
+  evaluate_workdir(workdir, 'latest', other)
+  assert 'Checkpoint of step 2, 20 of coco_file:' in capsys.readouterr().out
+
+
 def test_a_detectors_boxes_belong_to_one_set(trained, tmp_path, monkeypatch):
   folder = trained[0]
   boxes = write_detections(folder, tmp_path)

@@ -16,6 +16,9 @@ _PLACES = (
 )  # fmt: skip
 
 
+_OF_A_FILE = ('data.name', 'data.annotations', 'data.images', 'data.skeleton')
+
+
 def continue_from(new: Config, old: Config, workdir: str) -> Config:
   """Return `new` as the continuation of a run that was started with `old`.
 
@@ -51,6 +54,17 @@ def continue_from(new: Config, old: Config, workdir: str) -> Config:
 def _may_change(key: str) -> bool:
   place = key.startswith(('data.', 'evaluations.')) and key.rpartition('.')[2] in _PLACES
   return place or key == 'evaluate.detections' or key in _MAY_CHANGE
+
+
+def whole_file(overrides: dict[str, Any]) -> dict[str, Any]:
+  """Return `overrides` with what they say of a COCO-format file said of a set to evaluate on alone.
+
+  Of a file that both splits are of, a tenth is held out to evaluate on; this one is measured whole.
+  """
+  return {
+    key.replace('data.', 'data.eval.', 1) if key in _OF_A_FILE else key: value
+    for key, value in overrides.items()
+  }
 
 
 def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:

@@ -17,7 +17,7 @@ from posejax import files
 
 def open_writer(folder: str, is_logged: Callable[[int, str], bool]) -> metric_writers.SummaryWriter:
   """Return a writer to a folder, from which the events that are not `is_logged(step, tag)` go first."""
-  for path in glob.glob(os.path.join(folder, 'events.out.tfevents.*')):
+  for path in glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*')):
     _drop_events(path, is_logged)
   return metric_writers.SummaryWriter(folder)
 

@@ -14,7 +14,7 @@ from posejax.runs import report as reports
 def events(workdir):
   """Return (step, tag) of all events, read by TensorFlow's own reader."""
   found = []
-  for path in sorted(glob.glob(f'{workdir}/tensorboard/events*')):
+  for path in sorted(glob.glob(f'{glob.escape(str(workdir))}/tensorboard/events*')):
     for event in tf.compat.v1.train.summary_iterator(path):
       found += [(event.step, value.tag) for value in event.summary.value]
   return found
@@ -28,11 +28,14 @@ def write(workdir, resume_step, steps):
   report.close()
 
 
-def test_no_row_and_no_event_stands_twice_after_a_resume(tmp_path):
+@pytest.mark.parametrize('folder', ['plain', 'v[2]*'])
+def test_no_row_and_no_event_stands_twice_after_a_resume(tmp_path, folder):
+  tmp_path = tmp_path / folder
+  tmp_path.mkdir()
   write(tmp_path, 0, [10, 20, 30])
   with open(tmp_path / 'metrics.jsonl', 'a') as file:
     file.write('{"step": 40, "spl')  # what a kill leaves of a row
-  (event_file,) = glob.glob(f'{tmp_path}/tensorboard/events*')
+  (event_file,) = glob.glob(f'{glob.escape(str(tmp_path))}/tensorboard/events*')
   with open(event_file, 'ab') as file:
     file.write(b'\x07\x00\x00')  # and of an event
   write(tmp_path, 20, [30, 40])

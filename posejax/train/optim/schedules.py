@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from posejax.config import OptimizerConfig
@@ -37,12 +38,13 @@ def create(config: OptimizerConfig, batch_size: int) -> Schedule:
     config.warmup_steps,
   )
   if config.schedule in ('constant', 'plateau'):
-    after = optax.constant_schedule(peak)
+    rate = optax.constant_schedule(peak)
   elif config.schedule == 'cosine':
-    after = optax.cosine_decay_schedule(peak, max(total - warmup, 1), config.final_fraction)
+    cosine = optax.cosine_decay_schedule(peak, max(total - warmup, 1), config.final_fraction)
+    rate = lambda step: cosine(jnp.maximum(step - warmup, 0))  # noqa: E731
   elif config.schedule == 'step':
-    boundaries = {round(f * total) - warmup: config.step_factor for f in config.step_boundaries}
-    after = optax.piecewise_constant_schedule(peak, boundaries)
+    boundaries = np.array([round(f * total) for f in config.step_boundaries])
+    rate = lambda step: peak * config.step_factor ** (step >= boundaries).sum()  # noqa: E731
   else:
     known = ('constant', 'cosine', 'step', 'plateau')
     raise PosejaxError(
@@ -57,7 +59,7 @@ def create(config: OptimizerConfig, batch_size: int) -> Schedule:
   def learning_rate(step: jax.Array) -> jax.Array:
     # (step + 1): the first step of a warm-up moves a little instead of not at all.
     ramp = jnp.minimum((step + 1) / warmup, 1.0) if warmup else 1.0
-    return jnp.asarray(ramp * after(jnp.maximum(step - warmup, 0)), jnp.float32)
+    return jnp.asarray(ramp * rate(step), jnp.float32)
 
   return learning_rate
 

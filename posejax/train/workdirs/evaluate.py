@@ -9,10 +9,11 @@ import jax
 
 from posejax import devices, draw, files
 from posejax import experiment as experiments
+from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.labels import LabelSpace
 from posejax.runs import origin, saved_run
-from posejax.runs.changes import evaluate_with
+from posejax.runs.changes import evaluate_with, whole_file
 from posejax.train.evaluate import Evaluated, Evaluations
 from posejax.train.feed import batches_of
 
@@ -40,21 +41,21 @@ def evaluate_workdir(
   step = devices.from_first(lambda: saved_run.chosen_step(workdir, which))
   run = saved_run.read(workdir, str(step))
   meta = run.meta
-  config = evaluate_with(run.config, overrides or {})
+  config, experiment = _built(run.config, overrides or {}, meta.get('data', {}))
   origin.check_same(config)
   mesh = devices.make_mesh()
   # The run's batch_size, the default, cannot be set for an evaluation; this key can.
   batch_size = config.evaluate.batch_size or config.batch_size
   devices.check_batch_size('evaluate.batch_size', batch_size, mesh.size)
-  experiment = experiments.from_config(config)
   _check_labels(experiment.task.labels, run.labels)
   variables = devices.put_replicated(run.variables, mesh)
   result = Evaluations(experiment, mesh)(variables, batches_of(config))
   if jax.process_index() == 0:
     name = os.path.join(workdir, f'eval-{step}')
     others = _write(name, step, result)
-    names = ', '.join(evaluation.source.name for evaluation in experiment.evaluations.values())
-    print(f'Checkpoint of step {step}, {names}:')
+    sources = [evaluation.source for evaluation in experiment.evaluations.values()]
+    measured = ', '.join(f'{len(source):,} of {source.name}' for source in sources)
+    print(f'Checkpoint of step {step}, {measured}:')
     for which, (source, _) in experiment.evaluations.items():
       before = meta.get('data', {}).get(which, source.fingerprint)
       if before != source.fingerprint:
@@ -65,6 +66,22 @@ def evaluate_workdir(
     for path in others:
       print(f'Written to {path}.')
   return result.metrics
+
+
+def _built(
+  config: Config, overrides: dict[str, Any], fingerprints: dict[str, str]
+) -> tuple[Config, experiments.Experiment]:
+  """Return the config to evaluate with and its experiment; another file than the run's is taken whole."""
+  changed = evaluate_with(config, overrides)
+  experiment = experiments.from_config(changed)
+  files_there = {'', config.data.annotations, config.data.of('train').annotations}
+  if overrides.get('data.annotations', '') in files_there:
+    return changed, experiment
+  # The run's own may have moved; the rest of it was learnt from.
+  if experiment.evaluations['eval'].source.fingerprint == fingerprints.get('eval'):
+    return changed, experiment
+  changed = evaluate_with(config, whole_file(overrides))
+  return changed, experiments.from_config(changed)
 
 
 def _write(name: str, step: int, result: Evaluated) -> list[str]:

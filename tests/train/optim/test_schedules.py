@@ -32,6 +32,17 @@ def test_step_schedule_falls_at_90_and_120_of_140():
   )
 
 
+def test_step_schedule_falls_where_it_says_in_a_warm_up_and_twice_at_once():
+  config = make(
+    schedule='step', learning_rate=1.0, warmup_steps=50, step_boundaries=(0.2, 0.8, 0.801)
+  )
+  np.testing.assert_allclose(
+    rates(config, [0, 19, 20, 49, 79, 80]), [0.02, 0.4, 0.042, 0.1, 0.1, 0.001], rtol=1e-6
+  )
+  plain = make(schedule='step', learning_rate=1.0, step_boundaries=())
+  np.testing.assert_allclose(rates(plain, [0, 99]), [1, 1])
+
+
 def test_learning_rate_scales_with_the_batch_where_asked():
   assert schedules.peak_learning_rate(make(learning_rate=0.1), 1024) == 0.1
   scaled = make(learning_rate=0.1, reference_batch_size=256)

@@ -27,7 +27,8 @@ def _convolution(graph: Graph, values: list[Value], outs: list, **params: Any) -
   order = (batch, *spatial, features)
   ends = dict(zip(SIDES, params['padding'], strict=True))
   between = dict(zip(SIDES, params['lhs_dilation'], strict=True))
-  x, ends = _unpadded(x, order, ends)
+  if all(step == 1 for step in between.values()):  # else more zeros come between those around it
+    x, ends = _unpadded(x, order, ends)
   x = graph.whole(graph.transposed(x, order))
   if any(step != 1 for step in between.values()) or any(min(pair) < 0 for pair in ends.values()):
     config = [(*ends.get(axis, (0, 0)), between.get(axis, 1) - 1) for axis in range(4)]

@@ -93,12 +93,15 @@ def test_more_axes_than_operators_take(name):
   st.tuples(st.integers(1, 2), st.integers(1, 3)),
   st.tuples(st.integers(1, 2), st.integers(1, 2)),
   st.sampled_from([1, 2, 4]),
+  st.booleans(),
 )
-def test_convolutions(kernel, strides, padding, lhs_dilation, rhs_dilation, groups):
+def test_convolutions(kernel, strides, padding, lhs_dilation, rhs_dilation, groups, padded):
   x = floats(2, 9, 7, 4)
   weights = floats(*kernel, 4 // groups, 8, seed=1)
 
   def convolve(x):
+    if padded:
+      x = jnp.pad(x, [(0, 0), (1, 2), (0, 1), (0, 0)])
     return lax.conv_general_dilated(
       x,
       weights,
