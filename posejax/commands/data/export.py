@@ -25,7 +25,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   folder = options.folder_to_write('--out', arguments.out)
   whole = arguments.format == 'coco' and config.task['name'] == 'detection'
   create = sources.create if whole else sources.create_people
-  source = create(config.data, arguments.split, config.seed)
+  source = create(sources.once(config.data), arguments.split, config.seed)
 
   def progress(items):
     return tqdm(items, 'export', unit=' pictures' if whole else ' people', leave=False)

@@ -9,7 +9,9 @@ def register(commands) -> None:
   command = commands.add_parser('stats', help=text, description=text.capitalize() + '.')
   command.add_argument('--split', choices=('train', 'eval'), default='train')
   command.add_argument(
-    '--pictures', action='store_true', help='read every picture: sizes, broken ones, duplicates'
+    '--pictures',
+    action='store_true',
+    help='read pictures with people: sizes, broken ones, duplicates',
   )
   command.add_argument('--out', metavar='FILE.json', help='write everything as JSON')
   command.add_argument('--sheet', metavar='FILE.png', help='draw the most suspicious people')
@@ -34,7 +36,7 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     options.file_to_write('--out', arguments.out, ('.json',))
   if arguments.sheet:
     options.file_to_write('--sheet', arguments.sheet, options.PICTURES)
-  source = sources.create_people(config.data, arguments.split, config.seed)
+  source = sources.create_people(sources.once(config.data), arguments.split, config.seed)
   people = table.read(source, lambda items: tqdm(items, 'labels', unit=' people', leave=False))
   findings = suspicious.find(people) + suspicious.in_file(source)
   extra = {}

@@ -249,6 +249,19 @@ def create_people(config: DataConfig, split: str, seed: int = 0, *, cached: bool
   return _create(config, split, seed, lambda source: People(Cached(source) if cached else source))
 
 
+def once(config: DataConfig) -> DataConfig:
+  """Return the section without the repeats of a mixture's parts, which are of training: all once."""
+
+  def of(values: dict[str, Any]) -> dict[str, Any]:
+    parts = values.get('parts', {})
+    return values | {'parts': {name: {**part, 'repeat': 1} for name, part in parts.items()}}
+
+  splits = {
+    split: of(own) for split in ('train', 'eval') if 'parts' in (own := getattr(config, split))
+  }
+  return dataclasses.replace(config, **of({'parts': config.parts}), **splits)
+
+
 def _create(config: DataConfig, split: str, seed: int, view: View) -> Source:
   """Return what `config` names; `view` is applied to each source of pictures that it is made of."""
   own = config.of(split)

@@ -17,6 +17,7 @@ from posejax.skeletons import Skeleton
 from posejax.types import Picture
 
 _HELD_OUT = 0.1
+_FINGERPRINTED = 200  # pictures at least, of more
 
 
 class CocoFile:
@@ -91,6 +92,9 @@ class CocoFile:
     with open(annotations, 'rb') as file:
       digest = hashlib.file_digest(file, 'sha256')
     digest.update(repr((part, skeleton, sorted(map(str, present)))).encode())
+    # Some pictures tell two folders apart; all of a large one would take minutes.
+    for image in [*present.values()][:: max(1, len(present) // _FINGERPRINTED)]:
+      digest.update(_bytes(image, images))
     self.fingerprint = f'{self.name}-{digest.hexdigest()[:16]}'
 
   def __len__(self) -> int:
@@ -182,7 +186,7 @@ def _part(image_ids: list, part: str | None, path: str) -> set:
   if len(image_ids) < 2:
     raise PosejaxError(
       f'{path} lists {len(image_ids)} pictures, too few to hold some out; set '
-      'config.data.eval_annotations.'
+      'config.data.eval.annotations.'
     )
   # By each picture's own hash, so that adding pictures moves no other from one part to the other.
   place = {
@@ -230,10 +234,13 @@ def _fault(image: dict[str, Any], folder: str) -> str | None:
   return None
 
 
+def _bytes(image: dict[str, Any], folder: str) -> bytes:
+  with open(os.path.join(folder, image['file_name']), 'rb') as file:
+    return file.read()
+
+
 def _read(image: dict[str, Any], folder: str) -> bytes:
-  path = os.path.join(folder, image['file_name'])
-  with open(path, 'rb') as file:
-    data = file.read()
+  path, data = os.path.join(folder, image['file_name']), _bytes(image, folder)
   if image.get('height'):
     h, w = pictures.picture_size(data, path)
     if (h, w) != (image['height'], image['width']):

@@ -134,17 +134,18 @@ def write_int8(
   quantize = _needing_onnx('quantize')
   exact = onnx_bytes(pipeline)
   reference = OnnxRuntime(exact)({'images': images})
-  return check.write(
-    path,
-    quantize.quantize(exact, calibration),
-    lambda data: quantize.moved(OnnxRuntime(data)({'images': images}), reference, cell),
-  )
+
+  def verify(data: bytes) -> quantize.Moved:
+    moved = quantize.moved(OnnxRuntime(data)({'images': images}), reference, cell)
+    return check.demand(path, moved)
+
+  return check.write(path, quantize.quantize(exact, calibration), verify)
 
 
 def _agreement(path, run, pipeline, inputs, half=False) -> check.Agreement:
   if inputs is None:
     inputs = check.try_inputs(pipeline.crop_size, pipeline.in_image)
-  return check.demand(path, check.agreement(run, Xla(pipeline), inputs), half)
+  return check.demand(path, check.agreement(run, Xla(pipeline), inputs, half))
 
 
 def _needing_onnx(module: str) -> ModuleType:

@@ -30,6 +30,11 @@ class Moved:
   median: float
   largest: float
 
+  @property
+  def good(self) -> bool:
+    """Return whether anything is where it was: how much must be is for who reads the figures."""
+    return self.num_moved < self.num_keypoints
+
   def __str__(self) -> str:
     share = 100 * self.num_moved / self.num_keypoints
     return (
@@ -97,7 +102,7 @@ def moved(
   distance = np.linalg.norm(apart, axis=-1)
   return Moved(
     num_keypoints=distance.size,
-    num_moved=int((apart > np.asarray(cell)).any(-1).sum()),
+    num_moved=int((~(apart <= np.asarray(cell))).any(-1).sum()),  # what is no number has moved, too
     median=float(np.median(distance)),
     largest=float(distance.max()),
   )

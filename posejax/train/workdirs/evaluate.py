@@ -23,7 +23,8 @@ def evaluate_workdir(
 ) -> dict[str, float]:
   """Evaluate one checkpoint, print its metrics and write them beside it.
 
-  Writes `<workdir>/eval-<step>.json`, where a metric that is not finite is null, the predictions as
+  Writes `<workdir>/eval-<step>.json`: metrics, one that is not finite null, the overrides, and the
+  fingerprints of the data; the next evaluation of the step replaces it. The predictions are drawn as
   `<workdir>/eval-<step>.png`, and the task's other pictures as `<workdir>/eval-<step>-<panel name>.png`.
   What else the evaluation found, such as a detector's boxes, is `<workdir>/eval-<step>-<name>.json`.
 
@@ -52,7 +53,7 @@ def evaluate_workdir(
   result = Evaluations(experiment, mesh)(variables, batches_of(config))
   if jax.process_index() == 0:
     name = os.path.join(workdir, f'eval-{step}')
-    others = _write(name, step, result)
+    others = _write(name, {'step': step, **_taken(overrides or {}, experiment)}, result)
     sources = [evaluation.source for evaluation in experiment.evaluations.values()]
     measured = ', '.join(f'{len(source):,} of {source.name}' for source in sources)
     print(f'Checkpoint of step {step}, {measured}:')
@@ -84,10 +85,15 @@ def _built(
   return changed, experiments.from_config(changed)
 
 
-def _write(name: str, step: int, result: Evaluated) -> list[str]:
-  """Write all files; return the paths of those beside figures and pictures."""
-  values = {'step': step}
-  values |= {k: v if math.isfinite(v) else None for k, v in result.metrics.items()}
+def _taken(overrides: dict[str, Any], experiment: experiments.Experiment) -> dict[str, Any]:
+  """Return how it was measured: what differs from the run's config, and on what data."""
+  data = {which: source.fingerprint for which, (source, _) in experiment.evaluations.items()}
+  return {'overrides': overrides, 'data': data}
+
+
+def _write(name: str, values: dict[str, Any], result: Evaluated) -> list[str]:
+  """Write all files, figures after `values`; return the paths of those beside figures and pictures."""
+  values = values | {k: v if math.isfinite(v) else None for k, v in result.metrics.items()}
   try:
     files.replace(f'{name}.json', json.dumps(values, indent=2, allow_nan=False).encode())
     for panel, image in result.panels.items():

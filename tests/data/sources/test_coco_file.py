@@ -146,13 +146,19 @@ def test_both_parts_have_pictures_however_few(written, first):
 def test_one_picture_cannot_be_parted(written):
   _, open_file, write, _ = written
   write(layouts.coco_dataset(1))
-  with pytest.raises(PosejaxError, match='lists 1 pictures.*config.data.eval_annotations'):
+  with pytest.raises(PosejaxError, match='lists 1 pictures.*config.data.eval.annotations'):
     open_file(part='train')
 
 
 def test_an_edit_changes_the_fingerprint(written):
-  dataset, open_file, write, _ = written
+  dataset, open_file, write, folder = written
   before = open_file().fingerprint
+  assert open_file().fingerprint == before
+  picture = folder / 'images' / f'{2:012d}.jpg'
+  content = picture.read_bytes()
+  layouts.write(picture, (folder / 'images' / f'{3:012d}.jpg').read_bytes() + b'other')
+  assert open_file().fingerprint != before
+  layouts.write(picture, content)
   assert open_file().fingerprint == before
   dataset['annotations'][3]['keypoints'][0] += 1
   write(dataset)

@@ -71,6 +71,15 @@ def test_what_does_not_go_together_is_refused():
       mixture.Mixture(parts, skeleton, repeats=repeats)
 
 
+def test_what_is_repeated_in_training_is_there_once():
+  part = {'num_train_examples': 4, 'repeat': 3}
+  config = DataConfig(name='mixture', train={'parts': {'synthetic_digits': part}})
+  assert len(sources.create(config, 'train')) == 12
+  assert len(sources.create(sources.once(config), 'train')) == 4
+  config = DataConfig(name='mixture', parts={'synthetic_digits': part})
+  assert len(sources.create(sources.once(config), 'train')) == 4
+
+
 def test_a_part_may_be_for_training_only():
   drawn = {'num_train_examples': 4, 'num_eval_examples': 5}
   config = DataConfig(

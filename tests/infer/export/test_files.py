@@ -79,8 +79,8 @@ def test_tflite_in_half_the_space(tmp_path):
         LiteRt(files.tflite_bytes(wrong, half=True)),
         lambda inputs: pipeline(**inputs),
         check.try_inputs(pipeline.crop_size, in_image=False),
+        half=True,
       ),
-      half=True,
     )
 
 
@@ -163,6 +163,11 @@ def test_comparing():
   assert not check.compare({'keypoints': points + 4, 'scores': scores}, right).good
   assert not check.compare({'keypoints': points, 'scores': scores + 2e-4}, right).good
   assert not check.compare({'keypoints': points * np.nan, 'scores': scores}, right).good
+  # Of weights in half precision single keypoints may go elsewhere, and scores differ more.
+  half = {'keypoints': moved + 0.5, 'scores': scores + 2e-3}
+  assert check.compare(half, right, half=True).good
+  assert not check.compare({'keypoints': points + 5, 'scores': scores}, right, half=True).good
+  assert not check.compare({'keypoints': points * np.nan, 'scores': scores}, right, half=True).good
 
 
 def test_of_a_net_that_finds_everybody_all_of_it_is_compared():
@@ -206,6 +211,9 @@ def test_moved():
   found = {'keypoints': np.array([[[3, 0], [0, 5], [3.5, 4.5]]])}
   assert quantize.moved(found, zeros, (4, 5)).num_moved == 0
   assert quantize.moved(found, zeros, (3.2, 4.8)).num_moved == 2
+  nothing = quantize.moved({'keypoints': zeros['keypoints'] * np.nan}, zeros, (4, 5))
+  assert nothing.num_moved == nothing.num_keypoints
+  assert not nothing.good
 
 
 @pytest.mark.parametrize('write', [files.onnx_bytes, files.tflite_bytes])

@@ -11,6 +11,7 @@ import pytest
 
 from posejax.config import Config
 from posejax.errors import PosejaxError
+from posejax.runs import checkpoint
 from posejax.train.loop import train
 from posejax.train.workdirs.evaluate import evaluate_workdir
 from tests import tiny
@@ -61,8 +62,11 @@ def test_a_full_disk_leaves_the_figures_of_before(workdir):
     evaluate_workdir(str(workdir), 'latest')
   assert (workdir / 'eval-2.json').read_text() == '{}'
   assert not unfinished.is_symlink()
-  metrics = evaluate_workdir(str(workdir), 'latest')
-  assert json.loads((workdir / 'eval-2.json').read_text()) == {'step': 2, **metrics}
+  overrides = {'task.flip': False}
+  metrics = evaluate_workdir(str(workdir), 'latest', overrides)
+  _, meta = checkpoint.restore_with_meta(str(workdir))
+  how = {'step': 2, 'overrides': overrides, 'data': {'eval': meta['data']['eval']}}
+  assert json.loads((workdir / 'eval-2.json').read_text()) == how | metrics
 
 
 def test_a_batch_that_devices_do_not_divide_names_the_key_that_can_be_set(workdir):
