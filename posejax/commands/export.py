@@ -101,7 +101,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
   if arguments.format == 'web':
     _write_page(arguments, predictor)
   else:
-    print(f'{arguments.out}: {_write(arguments.out, arguments, predictor)}.')
+    agreement = _write(arguments.out, arguments.format, arguments, predictor)
+    print(f'{arguments.out}: {agreement}.')
   return 0
 
 
@@ -129,16 +130,16 @@ def _write_net(arguments: argparse.Namespace) -> int:
   return 0
 
 
-def _write(path: str, arguments: argparse.Namespace, predictor):
-  """Write the net's file; return what comparing it with the net said."""
+def _write(path: str, kind: str, arguments: argparse.Namespace, predictor):
+  """Write the net's file of a kind; return what comparing it with the net said."""
   import dataclasses
 
   from posejax.infer.export import files
 
   pipeline = dataclasses.replace(predictor.pipeline, in_image=arguments.in_image)
-  if arguments.format == 'stablehlo':
+  if kind == 'stablehlo':
     return files.write_stablehlo(path, pipeline)
-  if arguments.format == 'tflite':
+  if kind == 'tflite':
     return files.write_tflite(path, pipeline, half=arguments.quantize == 'float16')
   if not arguments.quantize:
     return files.write_onnx(path, pipeline)
@@ -208,8 +209,7 @@ def _write_page(arguments: argparse.Namespace, predictor) -> None:
 
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'model.onnx')
-    arguments.format = 'onnx'
-    agreement = _write(path, arguments, predictor)
+    agreement = _write(path, 'onnx', arguments, predictor)
     page.write_static(
       arguments.out,
       labels=predictor.labels,
