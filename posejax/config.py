@@ -269,7 +269,7 @@ class Config:
       source = {key: value for key, value in own.items() if key in _SOURCE_KEYS}
       other = {key: value for key, value in own.items() if key not in _SOURCE_KEYS}
       # A data set by name, beside one's own file as the main one.
-      if 'name' in source and self.data.of('eval').annotations:
+      if source.get('name', 'coco_file') != 'coco_file' and self.data.of('eval').annotations:
         source = {'annotations': '', 'images': '', 'skeleton': '', **source}
       values = {**dataclasses.asdict(self.data), **other, 'eval': {**self.data.eval, **source}}
       found[name] = options.from_dict(DataConfig, values, section)

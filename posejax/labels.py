@@ -1,5 +1,6 @@
 """What a net can name: classes, and the keypoints of their figures where it finds them."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -36,13 +37,18 @@ class LabelSpace:
     class_names: by label, unique: `('person',)` for people, ten digits for house numbers.
     skeleton: of the figures whose keypoints are found; None where pictures are only classified or
       things only boxed.
+    category_ids: of the classes in files of COCO's form: those of the file that was learnt from, COCO's
+      of its 80 classes, else 1, 2, ...
   """
 
   class_names: tuple[str, ...]
   skeleton: Skeleton | None = None
+  category_ids: tuple[Any, ...] = dataclasses.field(default=(), compare=False)
 
   def __post_init__(self):
     object.__setattr__(self, 'class_names', tuple(self.class_names))
+    ids = tuple(self.category_ids) or numbers(self.class_names)
+    object.__setattr__(self, 'category_ids', ids)
     if not self.class_names or len(set(self.class_names)) != len(self.class_names):
       raise PosejaxError(f'Class names must be unique, and at least one: {self.class_names}.')
 
@@ -50,14 +56,6 @@ class LabelSpace:
   def keypoints(self) -> tuple[str, ...]:
     """Names of the keypoints; empty without a skeleton."""
     return self.skeleton.keypoints if self.skeleton else ()
-
-  @property
-  def category_ids(self) -> tuple[int, ...]:
-    """Numbers of the classes in files of COCO's form: COCO's own where it has all, else from 1."""
-    own = {name: number for number, name in COCO_CATEGORIES.items()}
-    if all(name in own for name in self.class_names):
-      return tuple(own[name] for name in self.class_names)
-    return tuple(range(1, len(self.class_names) + 1))
 
   def to_json(self) -> dict[str, Any]:
     """Return what `from_json` reads."""
@@ -67,7 +65,15 @@ class LabelSpace:
   def from_json(cls, values: dict[str, Any]) -> 'LabelSpace':
     """Return the label space that `to_json` wrote."""
     skeleton = values['skeleton']
-    return cls(values['class_names'], skeleton and Skeleton(**skeleton))
+    ids = values.get('category_ids', ())  # older runs have none
+    return cls(values['class_names'], skeleton and Skeleton(**skeleton), ids)
+
+
+def numbers(class_names: Sequence[str]) -> tuple[int, ...]:
+  """Return ids for classes that no file numbers: COCO's of its 80, else 1, 2, ..."""
+  if tuple(class_names) == tuple(COCO_CATEGORIES.values()):
+    return tuple(COCO_CATEGORIES)
+  return tuple(range(1, len(class_names) + 1))
 
 
 def keypoint_classes(source: Any) -> tuple[str, ...]:

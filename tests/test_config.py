@@ -37,6 +37,9 @@ def test_a_set_to_evaluate_on_by_name_is_not_the_main_ones_file():
   own = found['real'].of('eval')
   assert (own.name, own.annotations, own.images, own.skeleton) == ('lspet', '', '', '')
   assert found['again'].of('eval').annotations == 'a.json'
+  by_name = values | {'evaluations': {'again': {'name': 'coco_file', 'on_error': 'skip'}}}
+  found = Config.from_dict(by_name).evaluation_data()
+  assert found['again'].of('eval').annotations == 'a.json'
 
 
 @pytest.mark.parametrize(

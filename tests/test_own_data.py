@@ -36,9 +36,9 @@ def _sign(rng, image):
   return corners
 
 
-def write_signs(folder, number=14):
+def write_signs(folder, number=14, seed=0):
   """Write pictures of signs and their COCO-format file; one sign's lower corner is not labelled."""
-  rng = np.random.default_rng(0)
+  rng = np.random.default_rng(seed)
   dataset = {'images': [], 'annotations': []}
   dataset['categories'] = [{'id': 3, 'name': 'sign', 'keypoints': list(CORNERS)}]
   for i in range(number):
@@ -123,22 +123,21 @@ def test_an_evaluation_may_be_taken_another_way(trained, tmp_path):
     evaluate_workdir(workdir, 'latest', {'data.annotations': ''})
 
 
-def test_another_file_is_measured_whole_and_the_runs_own_by_what_was_held_out(
-  trained, tmp_path, capsys
-):
+def test_another_file_is_measured_by_a_tenth_and_says_so_or_whole(trained, tmp_path, capsys):
   folder, workdir, metrics = trained
   moved = str(tmp_path / 'moved')
   shutil.copytree(folder, moved)
   own = {'data.annotations': f'{moved}/signs.json', 'data.images': f'{moved}/images'}
   assert evaluate_workdir(workdir, 'latest', own) == pytest.approx(metrics, nan_ok=True)
-  assert 'Checkpoint of step 2, 1 of coco_file:' in capsys.readouterr().out
-  write_signs(str(tmp_path / 'other'), 20)
-  other = {
-    'data.annotations': f'{tmp_path}/other/signs.json',
-    'data.images': f'{tmp_path}/other/images',
-  }
+  text = capsys.readouterr().out
+  assert 'Checkpoint of step 2, 1 of coco_file:' in text
+  assert 'all of it: --config.data.eval.annotations=FILE' in text
+  write_signs(str(tmp_path / 'other'), 20, seed=1)
+  other = {f'data.eval.{key[5:]}': value.replace('moved', 'other') for key, value in own.items()}
   evaluate_workdir(workdir, 'latest', other)
-  assert 'Checkpoint of step 2, 20 of coco_file:' in capsys.readouterr().out
+  text = capsys.readouterr().out
+  assert 'Checkpoint of step 2, 20 of coco_file:' in text
+  assert 'all of it' not in text
 
 
 def test_a_detectors_boxes_belong_to_one_set(trained, tmp_path, monkeypatch):

@@ -89,6 +89,7 @@ def _without_unset(arguments: list[str]) -> tuple[list[str], dict[str, None]]:
   for argument in arguments:
     name, _, value = argument.partition('=')
     key = name.lstrip('-').removeprefix('config.')
+    unset.pop(key, None)  # the last one counts
     if value in ('none', 'None') and name.lstrip('-') != key and _may_be_none(key.split('.')):
       unset[key] = None
     else:

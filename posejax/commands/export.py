@@ -207,6 +207,7 @@ def _write_page(arguments: argparse.Namespace, predictor) -> None:
 
   from posejax.web import page
 
+  codec = predictor.task.codec
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'model.onnx')
     agreement = _write(path, 'onnx', arguments, predictor)
@@ -219,7 +220,7 @@ def _write_page(arguments: argparse.Namespace, predictor) -> None:
       input_hw=predictor.pipeline.crop_size,
       box_padding=predictor.pipeline.box_padding,
       convention=predictor.pipeline.convention,
-      rescoring=predictor.task.codec.rescoring,
+      rescoring='' if codec is None else codec.rescoring,  # without keypoints it is refused
       runtime=arguments.ort,
     )
   print(f'{arguments.out}: {agreement}. Serve the folder: python -m http.server -d {arguments.out}')

@@ -50,7 +50,7 @@ def _build(
       f'config.codec.name={config.codec["name"]!r} finds people alone, and these data have the classes '
       f"{', '.join(labels.class_names)}; set config.data.classes=('person',)."
     )
-  labels = LabelSpace(labels.class_names, labels.skeleton if method.keypoints else None)
+  labels = dataclasses.replace(labels, skeleton=labels.skeleton if method.keypoints else None)
   given = {'dtype': config.dtype}
   if method.classes:
     given['num_classes'] = len(labels.class_names)

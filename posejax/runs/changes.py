@@ -16,9 +16,6 @@ _PLACES = (
 )  # fmt: skip
 
 
-_OF_A_FILE = ('data.name', 'data.annotations', 'data.images', 'data.skeleton')
-
-
 def continue_from(new: Config, old: Config, workdir: str) -> Config:
   """Return `new` as the continuation of a run that was started with `old`.
 
@@ -56,17 +53,6 @@ def _may_change(key: str) -> bool:
   return place or key == 'evaluate.detections' or key in _MAY_CHANGE
 
 
-def whole_file(overrides: dict[str, Any]) -> dict[str, Any]:
-  """Return `overrides` with what they say of a COCO-format file said of a set to evaluate on alone.
-
-  Of a file that both splits are of, a tenth is held out to evaluate on; this one is measured whole.
-  """
-  return {
-    key.replace('data.', 'data.eval.', 1) if key in _OF_A_FILE else key: value
-    for key, value in overrides.items()
-  }
-
-
 def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
   """Return a run's config with what the command line sets for one evaluation.
 
@@ -79,6 +65,11 @@ def evaluate_with(config: Config, overrides: dict[str, Any]) -> Config:
   Raises:
     PosejaxError: another key differs, or is unknown.
   """
+  for key in overrides:
+    section, _, last = key.partition('.')
+    own = f'data.eval.{last}'
+    if section == 'data' and last in config.data.eval and own not in overrides:
+      raise PosejaxError(f'What the run is evaluated on has a {last} of its own; set config.{own}.')
   values = config.to_dict()
   for key, value in overrides.items():
     *sections, last = key.split('.')

@@ -41,5 +41,8 @@ def test_what_an_evaluation_may_set():
   for key, value in (('seed', 1), ('task.crop_size', (64, 48)), ('model.growth', 8)):
     with pytest.raises(PosejaxError, match=f'config.{key}=.* cannot be set for an evaluation'):
       changes.evaluate_with(run, {key: value})
+  with pytest.raises(PosejaxError, match=r'annotations of its own; set config\.data\.eval\.annot'):
+    own = tiny.config(data__eval={'annotations': 'a.json'})
+    changes.evaluate_with(own, {'data.annotations': 'b.json'})
   with pytest.raises(PosejaxError, match=r'config\.evaluate\.flop is not a known key'):
     changes.evaluate_with(run, {'evaluate.flop': True})

@@ -43,7 +43,9 @@ class OnlyClasses(OverSource):
   @property
   def label_space(self) -> LabelSpace:
     """The classes taken, and the underlying source's skeleton."""
-    return LabelSpace(self.names, self.source.label_space.skeleton)
+    of = self.source.label_space
+    ids = tuple(of.category_ids[number] for number in self._numbers)
+    return LabelSpace(self.names, of.skeleton, ids)
 
   @property
   def fingerprint(self) -> str:

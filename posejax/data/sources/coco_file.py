@@ -38,8 +38,8 @@ class CocoFile:
     name: 'coco_file'.
     label_space: the categories, and the skeleton of those with keypoints.
     keypoint_classes: names of the classes with keypoints.
-    fingerprint: changes with the annotation file, the part of it taken, the skeleton and what was
-      left out.
+    fingerprint: changes with the annotation file, some of the pictures, the part taken, the skeleton
+      and what was left out.
     annotations: path of the file.
     category_ids: by label; need not be contiguous.
     image_ids: of the pictures.
@@ -74,7 +74,7 @@ class CocoFile:
     dataset, everybody, skeleton = _read_annotations(annotations, skeleton, faults)
     categories, names = dataset['categories'], coco_read.class_names(dataset)
     self.annotations, self.category_ids = annotations, tuple(c['id'] for c in categories)
-    self.label_space = LabelSpace(names, skeleton)
+    self.label_space = LabelSpace(names, skeleton, self.category_ids)
     self.keypoint_classes = tuple(
       name for name, c in zip(names, categories, strict=True) if c.get('keypoints')
     )

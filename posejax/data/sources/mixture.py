@@ -62,7 +62,8 @@ class Mixture:
     classes = {source.label_space.class_names for source in sources}
     self.label_space = label_spaces.people(skeleton) if skeleton else sources[0].label_space
     if skeleton and len(classes) == 1:
-      self.label_space = LabelSpace(*classes, skeleton)
+      ids = sources[0].label_space.category_ids
+      self.label_space = LabelSpace(*classes, skeleton, ids)
     self._one_class = len(classes) > 1
     figures = {name for source in sources for name in label_spaces.keypoint_classes(source)}
     names = self.label_space.class_names

@@ -28,7 +28,7 @@ def decode_picture(
     name: of the picture in messages.
     max_pixels: of the size that its header declares; looked at before anything is decoded.
     upright: turn it as its EXIF orientation says; else its pixels are as they lie, which is the frame of
-      data sets' labels.
+      data sets' labels. (A TIFF's OpenCV turns in any case, also where data sets are read.)
 
   Raises:
     PosejaxError: it is empty, no picture, cut short, visibly corrupt, or too large.

@@ -89,7 +89,9 @@ def _labels(config: Config) -> LabelSpace:
   """Return what the net's outputs stand for; of a public data set its files are not needed."""
   if not config.data.annotations:
     if config.data.name == 'coco_instances':
-      return LabelSpace(config.data.classes or tuple(labels.COCO_CATEGORIES.values()))
+      ids = {name: number for number, name in labels.COCO_CATEGORIES.items()}
+      names = config.data.classes or tuple(ids)
+      return LabelSpace(names, None, tuple(ids.get(name) for name in names))
     from posejax.data import builders  # imports tensorflow_datasets: a second
 
     if config.data.name in builders.BUILDERS:

@@ -9,11 +9,10 @@ import jax
 
 from posejax import devices, draw, files
 from posejax import experiment as experiments
-from posejax.config import Config
 from posejax.errors import PosejaxError, is_disk_full
 from posejax.labels import LabelSpace
 from posejax.runs import origin, saved_run
-from posejax.runs.changes import evaluate_with, whole_file
+from posejax.runs.changes import evaluate_with
 from posejax.train.evaluate import Evaluated, Evaluations
 from posejax.train.feed import batches_of
 
@@ -42,12 +41,13 @@ def evaluate_workdir(
   step = devices.from_first(lambda: saved_run.chosen_step(workdir, which))
   run = saved_run.read(workdir, str(step))
   meta = run.meta
-  config, experiment = _built(run.config, overrides or {}, meta.get('data', {}))
+  config = evaluate_with(run.config, overrides or {})
   origin.check_same(config)
   mesh = devices.make_mesh()
   # The run's batch_size, the default, cannot be set for an evaluation; this key can.
   batch_size = config.evaluate.batch_size or config.batch_size
   devices.check_batch_size('evaluate.batch_size', batch_size, mesh.size)
+  experiment = experiments.from_config(config)
   _check_labels(experiment.task.labels, run.labels)
   variables = devices.put_replicated(run.variables, mesh)
   result = Evaluations(experiment, mesh)(variables, batches_of(config))
@@ -57,6 +57,11 @@ def evaluate_workdir(
     sources = [evaluation.source for evaluation in experiment.evaluations.values()]
     measured = ', '.join(f'{len(source):,} of {source.name}' for source in sources)
     print(f'Checkpoint of step {step}, {measured}:')
+    if 'data.annotations' in (overrides or {}):
+      print(
+        '  (a tenth of a file, held out from training; all of it: --config.data.eval.annotations=FILE '
+        '--config.data.eval.images=DIR)'
+      )
     for which, (source, _) in experiment.evaluations.items():
       before = meta.get('data', {}).get(which, source.fingerprint)
       if before != source.fingerprint:
@@ -67,22 +72,6 @@ def evaluate_workdir(
     for path in others:
       print(f'Written to {path}.')
   return result.metrics
-
-
-def _built(
-  config: Config, overrides: dict[str, Any], fingerprints: dict[str, str]
-) -> tuple[Config, experiments.Experiment]:
-  """Return the config to evaluate with and its experiment; another file than the run's is taken whole."""
-  changed = evaluate_with(config, overrides)
-  experiment = experiments.from_config(changed)
-  files_there = {'', config.data.annotations, config.data.of('train').annotations}
-  if overrides.get('data.annotations', '') in files_there:
-    return changed, experiment
-  # The run's own may have moved; the rest of it was learnt from.
-  if experiment.evaluations['eval'].source.fingerprint == fingerprints.get('eval'):
-    return changed, experiment
-  changed = evaluate_with(config, whole_file(overrides))
-  return changed, experiments.from_config(changed)
 
 
 def _taken(overrides: dict[str, Any], experiment: experiments.Experiment) -> dict[str, Any]:

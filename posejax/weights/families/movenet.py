@@ -80,7 +80,7 @@ def to_variables(tensors: Tensors, model: Net, known: bool = False) -> Variables
   flat = {}
   for path, name in names.items():
     value = tensors.get(name)
-    expected = np.shape(value) if known else _stored_shape(path, shapes[path])
+    expected = None if known else _stored_shape(path, shapes[path])
     if fault := strict.fault(name, value, expected):
       differences.append(fault)
       continue

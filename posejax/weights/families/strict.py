@@ -30,7 +30,7 @@ def param_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 def fault(
   name: str,
   tensor: np.ndarray | None,
-  expected: Iterable[int],
+  expected: Iterable[int] | None,
   dtypes: Collection[np.dtype] = (np.dtype(np.float32),),
 ) -> str | None:
   """Return in words what is wrong with a tensor of a file; None where it fits.
@@ -38,12 +38,12 @@ def fault(
   Args:
     name: of the tensor.
     tensor: as the file has it; None where it is not there.
-    expected: its shape there.
+    expected: its shape there; any where None.
     dtypes: that will do.
   """
-  expected = list(expected)
   if tensor is None:
-    return f'{name}: not there, {expected} expected'
+    return f'{name}: not there' + ('' if expected is None else f', {list(expected)} expected')
+  expected = list(tensor.shape if expected is None else expected)
   if list(tensor.shape) != expected or tensor.dtype not in dtypes:
     return f'{name}: {text(tensor)} there, float32 {expected} expected'
   if not np.isfinite(tensor).all():
