@@ -57,6 +57,11 @@ class DataConfig:
   prefetch: int = 2
   """Finished batches held ready, per process."""
 
+  @property
+  def is_parted(self) -> bool:
+    """Whether both splits are of one COCO-format file, of which a tenth is held out to evaluate on."""
+    return bool(self.annotations) and 'annotations' not in {**self.train, **self.eval}
+
   def of(self, split: str) -> 'DataConfig':
     """Return the section as it is for one split, 'train' or 'eval'.
 

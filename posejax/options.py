@@ -1,5 +1,6 @@
 """Nested dictionaries read strictly: into dataclasses, or as keyword arguments of what they name."""
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 import inspect
@@ -33,6 +34,16 @@ def from_dict(cls: type[_T], values: Any, path: str) -> _T:
       raise PosejaxError(f'{path}.{key} is not a known key.' + nearest(key, hints))
     arguments[key] = _convert(hints[key], value, f'{path}.{key}')
   return cls(**arguments)
+
+
+def kind_at(cls: type, path: Sequence[str]) -> Any:
+  """Return the type at a path of keys below a dataclass; None within options and where no key is."""
+  kind: Any = cls
+  for name in path:
+    if not dataclasses.is_dataclass(kind):
+      return None
+    kind = get_type_hints(kind).get(name)
+  return kind
 
 
 def from_options(section: str, options: Options, cls: type[_T]) -> _T:

@@ -138,6 +138,9 @@ def test_another_file_is_measured_by_a_tenth_and_says_so_or_whole(trained, tmp_p
   text = capsys.readouterr().out
   assert 'Checkpoint of step 2, 20 of coco_file:' in text
   assert 'all of it' not in text
+  both = other | {'data.annotations': own['data.annotations'], 'data.images': own['data.images']}
+  evaluate_workdir(workdir, 'latest', both)
+  assert 'all of it' not in capsys.readouterr().out
 
 
 def test_a_detectors_boxes_belong_to_one_set(trained, tmp_path, monkeypatch):

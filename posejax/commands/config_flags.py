@@ -1,7 +1,6 @@
 """`--config=FILE` and `--config.KEY=VALUE`, read in one place for every command."""
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 import importlib.util
 import itertools
 import os
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from posejax.config import Config
 from posejax.errors import PosejaxError
+from posejax.options import kind_at
 
 USAGE = '--config=configs/NAME.py[:ARGUMENT] [--config.KEY=VALUE ...]'
 
@@ -90,20 +90,15 @@ def _without_unset(arguments: list[str]) -> tuple[list[str], dict[str, None]]:
     name, _, value = argument.partition('=')
     key = name.lstrip('-').removeprefix('config.')
     unset.pop(key, None)  # the last one counts
-    if value in ('none', 'None') and name.lstrip('-') != key and _may_be_none(key.split('.')):
+    if value in ('none', 'None') and name.lstrip('-') != key and _may_be_none(key):
       unset[key] = None
     else:
       rest.append(argument)
   return rest, unset
 
 
-def _may_be_none(path: Sequence[str]) -> bool:
-  kind: Any = Config
-  for name in path:
-    if not dataclasses.is_dataclass(kind):
-      return False  # a section of options
-    kind = {field.name: field.type for field in dataclasses.fields(kind)}.get(name)
-  return type(None) in typing.get_args(kind)
+def _may_be_none(key: str) -> bool:
+  return type(None) in typing.get_args(kind_at(Config, key.split('.')))
 
 
 def _set(config: Any, key: str, value: Any) -> None:

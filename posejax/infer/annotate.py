@@ -136,7 +136,7 @@ def _check(inputs: list[Input], predictor: Predictor, options: Options) -> None:
 
 
 def _check_names(paths: list[str], boxes: BoxFile) -> None:
-  without = [path for path in paths if not len(boxes.of(path)[0])]
+  without = [path for path in paths if boxes.image_id(path) not in boxes.boxes]
   if len(without) == len(paths):
     raise PosejaxError(
       f'{boxes.path}: none of its {len(boxes)} boxes is on one of the {len(paths)} pictures; {paths[0]} '

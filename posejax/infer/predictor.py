@@ -198,13 +198,15 @@ class Predictor:
 
   def _outputs(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     outputs = self._run(inputs)
-    bad = [name for name, array in outputs.items() if np.isnan(array).any()]
-    if 'keypoints' in outputs and not np.isfinite(outputs['keypoints']).all():
-      bad.append('keypoints')
+    # Scores and boxes are clipped, and may be infinite; keypoints may lie anywhere.
+    bad = [
+      name
+      for name, array in outputs.items()
+      if (~np.isfinite(array) if name == 'keypoints' else np.isnan(array)).any()
+    ]
     if bad:
-      names = ' and '.join(dict.fromkeys(bad))
       raise PosejaxError(
-        f'{self.name} gave {names} that are no numbers. Its weights are damaged, or its '
+        f'{self.name} gave {" and ".join(bad)} that are no numbers. Its weights are damaged, or its '
         'training broke down: take another checkpoint.'
       )
     return outputs

@@ -11,7 +11,7 @@ from typing import Any
 
 from posejax.config import Config
 from posejax.errors import PosejaxError, nearest
-from posejax.options import flatten
+from posejax.options import flatten, kind_at
 
 _OPEN, _CLOSE = '([{', ')]}'
 _WORDS = {'true': True, 'false': False, 'none': None}
@@ -153,12 +153,7 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def _is_open(path: Sequence[str]) -> bool:
   """Return whether a section is one of options, whose keys depend on its `name`."""
-  kind: Any = Config
-  for name in path:
-    if not dataclasses.is_dataclass(kind):
-      return True
-    kind = {field.name: field.type for field in dataclasses.fields(kind)}[name]
-  return not dataclasses.is_dataclass(kind)
+  return not dataclasses.is_dataclass(kind_at(Config, path))
 
 
 def _lookup(config: Config, key: str) -> Any:

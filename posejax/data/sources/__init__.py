@@ -134,7 +134,7 @@ def _svhn(extra: bool, config: DataConfig, split: str, seed: int) -> Source:
 
 def _coco_file(config: DataConfig, split: str, seed: int) -> Source:
   del seed  # nothing is drawn
-  one_file = 'annotations' not in {**config.train, **config.eval}
+  one_file = config.is_parted
   config, training = config.of(split), config.of('train')
   if not config.annotations:
     raise PosejaxError(

@@ -57,7 +57,7 @@ def evaluate_workdir(
     sources = [evaluation.source for evaluation in experiment.evaluations.values()]
     measured = ', '.join(f'{len(source):,} of {source.name}' for source in sources)
     print(f'Checkpoint of step {step}, {measured}:')
-    if 'data.annotations' in (overrides or {}):
+    if 'data.annotations' in (overrides or {}) and config.data.is_parted:
       print(
         '  (a tenth of a file, held out from training; all of it: --config.data.eval.annotations=FILE '
         '--config.data.eval.images=DIR)'
